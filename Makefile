@@ -1,0 +1,46 @@
+# Everything is installed into .venv, and nothing else on the machine changes. `make help` lists the targets.
+
+PYTHON ?= python3
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Named, because Ansible ignores the file in a folder that anybody may write to (/mnt/c under WSL).
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+.DEFAULT_GOAL := help
+# A .venv that could not be finished is begun anew.
+.DELETE_ON_ERROR:
+.PHONY: help demo lab lab-down lint test
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
+
+demo: lab  ## bring the lab up and migrate its sample database to its sandbox
+	ansible-playbook -i .lab/inventory.yml migrate.yml -l sandbox
+
+lab: .venv/runtime-installed  ## bring the lab up: two PostgreSQL servers on this machine, and an inventory of them
+	ansible-playbook playbooks/lab.yml
+
+lab-down: .venv/runtime-installed  ## stop the lab's servers and remove all that is in .lab
+	ansible-playbook playbooks/lab.yml -e lab_state=absent
+
+test: lint  ## run all checks and all tests
+	pytest
+
+lint: .venv/tests-installed  ## run the checks alone
+	ruff check
+	ruff format --check
+	yamllint --strict .
+	ansible-lint
+	mypy
+
+.venv/runtime-installed: requirements.txt | .venv/bin/python
+	python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/tests-installed: requirements-test.txt requirements.txt | .venv/bin/python
+	python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@ .venv/runtime-installed
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
