@@ -1,0 +1,93 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An archive's folder: complete or absent, private, and checked before it is used."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import typing as t
+
+from ..errors import MigrationError
+from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
+
+_READ_BYTES: t.Final = 1 << 20
+
+
+@contextlib.contextmanager
+def new_folder(final: pathlib.Path) -> t.Iterator[pathlib.Path]:
+    """Give a folder under a temporary name; it gets its final name when the block ends well, else it is removed.
+
+    :raises MigrationError: when the disk refuses
+    """
+    partial = final.with_name(f".{final.name}.partial")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial.mkdir(mode=0o700)
+    except OSError as error:
+        raise MigrationError(f"Cannot make the archive {final}: {error.strerror}. Check archive_root.") from None
+    try:
+        yield partial
+        partial.rename(final)
+    except OSError as error:
+        free = shutil.disk_usage(partial).free
+        raise MigrationError(
+            f"Cannot write the archive {final}: {error.strerror} ({free:,} bytes are free there). "
+            "Free some space or point archive_root elsewhere."
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def create_private(path: pathlib.Path) -> t.BinaryIO:
+    """Open a new file for writing that only its owner can read."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def describe_file(path: pathlib.Path) -> ArchivedFile:
+    """Return a file's entry for the manifest."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(_READ_BYTES):
+            digest.update(chunk)
+        return ArchivedFile(path.name, stream.tell(), digest.hexdigest())
+
+
+def read_manifest(folder: pathlib.Path) -> Manifest:
+    """Return an archive's manifest.
+
+    :raises MigrationError: when there is none that can be read
+    """
+    path = folder / FILE_NAME
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise MigrationError(
+            f"Cannot read the archive's manifest {path}: {error.strerror}. "
+            "Name the folder of a complete archive, as playbooks/dump.yml leaves it."
+        ) from None
+    return decode(text, str(path))
+
+
+def read_archive(folder: pathlib.Path) -> Manifest:
+    """Return the manifest of an archive whose files are all there, unaltered, and no others.
+
+    :raises MigrationError: naming every file that is missing, altered or foreign
+    """
+    manifest = read_manifest(folder)
+    present = {entry.name for entry in os.scandir(folder)} - {FILE_NAME}
+    expected = {file.name: file for file in manifest.files}
+    faults = [f"{name} does not belong to it" for name in sorted(present - expected.keys())]
+    faults += [f"{name} is missing" for name in sorted(expected.keys() - present)]
+    there = [file for name, file in sorted(expected.items()) if name in present]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        found = pool.map(lambda file: describe_file(folder / file.name), there)
+        faults += [f"{file.name} was altered" for file, now in zip(there, found, strict=True) if now != file]
+    if faults:
+        raise MigrationError(f"The archive {folder} is not as it was written: {'; '.join(faults)}. Dump again.")
+    return manifest

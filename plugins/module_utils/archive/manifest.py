@@ -1,0 +1,88 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The archive's description: every file, and everything that a copy must hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import msgspec
+
+from ..catalog.content import Content
+from ..catalog.database import DatabaseProperties
+from ..catalog.requirements import Requirements
+from ..errors import MigrationError
+
+FORMAT: t.Final = 1
+FILE_NAME: t.Final = "manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchivedFile:
+    """A file of the archive, by a name that has no folder in it; ``size`` in bytes."""
+
+    name: t.Annotated[str, msgspec.Meta(pattern=r"\A\w[\w.-]*\Z")]
+    size: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchivedRows:
+    """A table's rows; an empty table has none of these."""
+
+    schema: str
+    name: str
+    rows: int
+    file: ArchivedFile
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a dump left on disk. Nothing in it names the machine it was made on."""
+
+    format: int
+    #: when the snapshot was taken: ISO 8601, UTC
+    taken_at: str
+    #: the version of pg_dump that wrote the schema
+    tools_version: str
+    database: DatabaseProperties
+    requirements: Requirements
+    content: Content
+    #: what the source answered to the queries of verify_queries, by their names
+    answers: dict[str, str]
+    #: populated materialized views as (schema, name), each after those it reads
+    refresh_order: tuple[tuple[str, str], ...]
+    schema: ArchivedFile
+    tables: tuple[ArchivedRows, ...]
+    large_objects: ArchivedFile | None
+    #: the rows of that file: each holds a piece of a large object
+    large_object_pieces: int
+
+    @property
+    def files(self) -> tuple[ArchivedFile, ...]:
+        """All files but the manifest itself."""
+        large_objects = (self.large_objects,) if self.large_objects else ()
+        return (self.schema, *(table.file for table in self.tables), *large_objects)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the manifest as JSON, for people too."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def decode(text: bytes, where: str) -> Manifest:
+    """Return the manifest that a file holds.
+
+    :raises MigrationError: when it is not a manifest of this format
+    """
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise MigrationError(f"{where} is not a manifest that this version can read: {error}") from None
+    if manifest.format != FORMAT:
+        raise MigrationError(
+            f"{where} has format {manifest.format}, this version reads {FORMAT}. Use the version that wrote it."
+        )
+    return manifest

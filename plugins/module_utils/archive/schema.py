@@ -1,0 +1,138 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema's file: written by pg_dump, read back by pg_restore as statements that we send ourselves.
+
+No script goes through psql on the target, so that no meta-command hidden in a name can run; and pg_restore's own SETs,
+which an older server may not know, are left out: the session's settings are ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import subprocess
+import typing as t
+
+from ..catalog.snapshot import Snapshot
+from ..endpoint import tool_environment
+from ..errors import MigrationError
+from ..tools import ClientTools
+
+Section = t.Literal["pre-data", "post-data"]
+
+# Owners, grants, tablespaces and subscriptions are bound to the place; preflight says so where there are any.
+_LEFT_BEHIND: t.Final = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One object's statements, as pg_restore prints them."""
+
+    kind: str
+    name: str
+    statements: bytes
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()} {self.name}"
+
+
+def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> None:
+    """Write the schema as the snapshot sees it.
+
+    :raises MigrationError: with all that pg_dump says, also when it only warns: nothing it says is ignored
+    """
+    command = [
+        tools.program("pg_dump"),
+        "--format=custom",
+        "--schema-only",
+        "--no-password",
+        # The one in which the statements will be sent; pg_dump's own choice is the database's.
+        "--encoding",
+        snapshot.session.info.parameter_status("client_encoding") or "",
+        "--snapshot",
+        snapshot.name,
+        "--file",
+        str(path),
+        *_LEFT_BEHIND,
+    ]
+    outcome = subprocess.run(
+        command,
+        env=tool_environment(snapshot.endpoint),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        umask=0o077,
+        check=False,
+    )
+    if outcome.returncode or outcome.stderr:
+        raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
+
+
+def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:
+    """Return the section's entries in the order in which they must be created.
+
+    :raises MigrationError: when pg_restore fails or its script is not what its own list announces
+    """
+    options = [f"--section={section}", *_LEFT_BEHIND, str(path)]
+    script = _pg_restore(tools, ["--verbose", "--file=-", *options])
+    announced = re.findall(rb"^(\d+); \d+ \d+ ", _pg_restore(tools, ["--list", *options]), re.MULTILINE)
+    return split_script(script, [int(identifier) for identifier in announced])
+
+
+def read_schema(tools: ClientTools, path: pathlib.Path) -> list[Entry]:
+    """Return all entries of a schema's file."""
+    return [*read_section(tools, path, "pre-data"), *read_section(tools, path, "post-data")]
+
+
+# A verbose script heads each entry with its number in the archive's table of contents (pg_backup_archiver.c:
+# _printTocEntry); line breaks in names are blanks there. A type is in capitals, a name may be anything.
+_HEADER: t.Final = re.compile(
+    rb"^--\n-- TOC entry (?P<id>\d+) \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
+    rb"-- Name: (?P<name>.*); Type: (?P<kind>[A-Z ]+); Schema: (?P<schema>.*); Owner: .*\n(?:-- Data Pos: \d+\n)?--\n",
+    re.MULTILINE,
+)
+_END: t.Final = re.compile(rb"\n(?:-- Completed on .*\n\n)?--\n-- PostgreSQL database dump complete\n--\n")
+
+
+def split_script(script: bytes, announced: t.Sequence[int]) -> list[Entry]:
+    """Split a verbose pg_restore script into its entries.
+
+    :param announced: the entries' numbers in order; a function's body that imitates a header cannot pass for one
+    """
+    headers = list(_HEADER.finditer(script))
+    if [int(header["id"]) for header in headers] != list(announced):
+        raise MigrationError(
+            "pg_restore's script does not match its own list of entries: some object's definition contains text that "
+            "looks like pg_restore's own comments (-- TOC entry ...). Remove that text from the object."
+        )
+    ends = [header.start() for header in headers[1:]]
+    closing = list(_END.finditer(script, headers[-1].end() if headers else 0))
+    if not closing:
+        raise MigrationError("pg_restore's script ends in the middle")
+    return [
+        Entry(
+            kind=header["kind"].decode(),
+            name=_qualified(header).decode(errors="replace"),
+            statements=script[header.end() : end].strip(),
+        )
+        for header, end in zip(headers, [*ends, closing[-1].start()], strict=bool(headers))
+    ]
+
+
+def _qualified(header: re.Match[bytes]) -> bytes:
+    return header["name"] if header["schema"] == b"-" else header["schema"] + b"." + header["name"]
+
+
+def _pg_restore(tools: ClientTools, arguments: list[str]) -> bytes:
+    outcome = subprocess.run(
+        [tools.program("pg_restore"), *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if outcome.returncode:
+        raise MigrationError(f"pg_restore cannot read the archived schema: {_said(outcome)}")
+    return outcome.stdout
+
+
+def _said(outcome: subprocess.CompletedProcess[bytes]) -> str:
+    said = outcome.stderr.decode(errors="replace").strip()
+    return said or f"it ended with status {outcome.returncode} and said nothing"

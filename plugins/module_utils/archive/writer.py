@@ -1,0 +1,139 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dump: schema, rows, large objects and sequences of one instant, written as an archive."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import pathlib
+import typing as t
+
+from psycopg import sql
+
+from ..catalog.content import Measured, read_content
+from ..catalog.database import read_database
+from ..catalog.queries import Query, ask
+from ..catalog.relations import Relation, read_refresh_order
+from ..catalog.requirements import read_requirements
+from ..catalog.snapshot import Snapshot, exported_snapshot
+from ..endpoint import Endpoint
+from ..errors import MigrationError
+from ..parallel import run_parallel
+from ..rows.sender import Sender
+from ..rows.statements import copy_large_objects_out, copy_out
+from ..tools import ClientTools
+from .folder import create_private, describe_file, new_folder
+from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
+from .schema import dump_schema
+
+_SCHEMA_FILE: t.Final = "schema.dump"
+_LARGE_OBJECTS_FILE: t.Final = "large_objects.copy"
+
+
+def write_archive(
+    source: Endpoint, tools: ClientTools, folder: pathlib.Path, jobs: int, queries: t.Sequence[Query] = ()
+) -> Manifest:
+    """Write an archive of the source; the folder appears only when everything is in it.
+
+    :raises MigrationError: when anything at all fails
+    """
+    with exported_snapshot(source) as snapshot, new_folder(folder) as partial:
+        taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        database = read_database(snapshot.session)
+        content = read_content(snapshot, jobs, database.search_path)
+        dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
+        tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
+        large_objects, pieces = None, 0
+        if content.large_objects:
+            large_objects, pieces = _write_large_objects(snapshot, tools, partial)
+        manifest = Manifest(
+            format=FORMAT,
+            taken_at=taken_at,
+            tools_version=tools.version,
+            database=database,
+            requirements=read_requirements(snapshot.session),
+            content=content,
+            answers=ask(snapshot, queries, database.search_path),
+            refresh_order=tuple(read_refresh_order(snapshot.session)),
+            schema=describe_file(partial / _SCHEMA_FILE),
+            tables=tables,
+            large_objects=large_objects,
+            large_object_pieces=pieces,
+        )
+        with create_private(partial / FILE_NAME) as stream:
+            stream.write(encode(manifest))
+    return manifest
+
+
+def _write_rows(
+    snapshot: Snapshot,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    jobs: int,
+    relations: t.Iterable[Measured],
+    encoding: str,
+) -> tuple[ArchivedRows, ...]:
+    """Write each table that has rows to a file of its own, the largest first."""
+    filled = [(m.relation, m.rows.count) for m in relations if m.relation.kind == "table" and m.rows and m.rows.count]
+    numbered = [_Task(f"rows-{number:06}.copy", *table) for number, table in enumerate(filled, start=1)]
+    written: dict[str, ArchivedRows] = {}
+
+    @contextlib.contextmanager
+    def open_writer() -> t.Iterator[_RowsWriter]:
+        with Sender(snapshot, tools) as sender:
+            yield _RowsWriter(sender, folder, encoding, written)
+
+    run_parallel(sorted(numbered, key=lambda task: -task.relation.size), jobs, open_writer)
+    return tuple(written[task.file_name] for task in numbered)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    file_name: str
+    relation: Relation
+    rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _RowsWriter:
+    sender: Sender
+    folder: pathlib.Path
+    encoding: str
+    written: dict[str, ArchivedRows]
+
+    def run(self, task: _Task) -> None:
+        relation = task.relation
+        try:
+            file, sent = _write_stream(self.sender, copy_out(relation, self.encoding), self.folder / task.file_name)
+        except MigrationError as error:
+            raise MigrationError(f"Cannot read the rows of table {relation}: {error}") from None
+        if sent != task.rows:
+            raise MigrationError(f"Table {relation}: the snapshot holds {task.rows} rows, but {sent} were sent")
+        self.written[task.file_name] = ArchivedRows(relation.schema, relation.name, sent, file)
+
+    def cancel(self) -> None:
+        self.sender.cancel()
+
+
+def _write_large_objects(snapshot: Snapshot, tools: ClientTools, folder: pathlib.Path) -> tuple[ArchivedFile, int]:
+    with Sender(snapshot, tools) as sender:
+        return _write_stream(sender, copy_large_objects_out(), folder / _LARGE_OBJECTS_FILE)
+
+
+def _write_stream(sender: Sender, statement: sql.Composed, path: pathlib.Path) -> tuple[ArchivedFile, int]:
+    """Write a COPY's stream to a file; return its entry and the number of its rows.
+
+    In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
+    """
+    digest, rows, size = hashlib.sha256(), 0, 0
+    with create_private(path) as stream:
+        for chunk in sender.stream(statement):
+            stream.write(chunk)
+            digest.update(chunk)
+            rows += chunk.count(b"\n")
+            size += len(chunk)
+    return ArchivedFile(path.name, size, digest.hexdigest()), rows

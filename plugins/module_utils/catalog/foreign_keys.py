@@ -1,0 +1,245 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Foreign keys, and what is true of their rows whatever the server says of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..endpoint import Session
+from ..errors import MigrationError, describe
+from ..parallel import run_parallel
+from .snapshot import Snapshot
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key; ``validated`` is false for one that was added NOT VALID.
+
+    ``enforced`` is false where triggers that do its work are disabled: ALTER TABLE ... DISABLE TRIGGER ALL.
+    """
+
+    name: str
+    table: str
+    references: str
+    definition: str
+    validated: bool
+    enforced: bool = True
+
+    def __str__(self) -> str:
+        return f"fk constraint {self.table} {self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Census:
+    """What an anti-join tells of a foreign key.
+
+    ``orphans`` are rows without the row that they refer to, ``examples`` the key values of some of them; ``null_rows``
+    refer to nothing. ``cycle`` are the tables by which the key leads back to its own, itself first; empty if none do.
+    """
+
+    key: ForeignKey
+    orphans: int
+    examples: tuple[str, ...]
+    null_rows: int
+    cycle: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Side:
+    schema: str
+    name: str
+    has_children: bool
+    columns: tuple[str, ...]
+
+    def as_source(self, alias: t.LiteralString) -> sql.Composed:
+        only = sql.SQL("") if self.has_children else sql.SQL("ONLY ")
+        return sql.SQL("{}{} {}").format(only, sql.Identifier(self.schema, self.name), sql.SQL(alias))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Joined:
+    """A key with all that its anti-join is made of.
+
+    A collation is that of the referenced column, as in the server's own check (ri_GenerateQualCollation in
+    ri_triggers.c).
+    """
+
+    key: ForeignKey
+    referring: _Side
+    referenced: _Side
+    operators: tuple[tuple[str, str], ...]
+    collations: tuple[tuple[str, str] | None, ...]
+    match_full: bool
+
+
+# A partition's copy of its parent's key is part of the parent's. Names are plain, not quoted: people read them.
+_LIST: t.Final = """
+WITH RECURSIVE disabled(key) AS (
+    SELECT tgconstraint FROM pg_trigger WHERE tgisinternal AND tgconstraint <> 0 AND tgenabled IN ('D', 'R')
+    UNION
+    SELECT k.conparentid FROM pg_constraint k JOIN disabled ON disabled.key = k.oid WHERE k.conparentid <> 0
+)
+SELECT k.conname, n.nspname || '.' || c.relname, rn.nspname || '.' || r.relname, pg_get_constraintdef(k.oid),
+       k.convalidated, NOT k.oid IN (SELECT key FROM disabled), k.confmatchtype = 'f', n.nspname, c.relname,
+       c.relkind = 'p', rn.nspname, r.relname, r.relkind = 'p', parts.columns, parts.referenced, parts.operators,
+       parts.collations
+FROM pg_constraint k
+JOIN pg_class c ON c.oid = k.conrelid AND c.relpersistence <> 't'
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class r ON r.oid = k.confrelid
+JOIN pg_namespace rn ON rn.oid = r.relnamespace
+CROSS JOIN LATERAL (
+    SELECT array_agg(a.attname::text ORDER BY place), array_agg(ra.attname::text ORDER BY place),
+           array_agg(ARRAY[opn.nspname::text, o.oprname::text] ORDER BY place),
+           array_agg(ARRAY[coalesce(cn.nspname::text, ''), coalesce(l.collname::text, '')] ORDER BY place)
+    FROM unnest(k.conkey, k.confkey, k.conpfeqop) WITH ORDINALITY part(column_, referenced, operator, place)
+    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = part.column_
+    JOIN pg_attribute ra ON ra.attrelid = k.confrelid AND ra.attnum = part.referenced
+    JOIN pg_operator o ON o.oid = part.operator
+    JOIN pg_namespace opn ON opn.oid = o.oprnamespace
+    LEFT JOIN pg_collation l ON l.oid = ra.attcollation
+    LEFT JOIN pg_namespace cn ON cn.oid = l.collnamespace
+) parts(columns, referenced, operators, collations)
+WHERE k.contype = 'f' AND k.conparentid = 0
+ORDER BY 2, 1
+"""
+
+
+def list_foreign_keys(session: Session) -> list[ForeignKey]:
+    """Return the foreign keys, by table and name. The session's search_path must be empty."""
+    return [joined.key for joined in _list_joined(session)]
+
+
+def _list_joined(session: Session) -> list[_Joined]:
+    found = []
+    for name, table, references, definition, validated, enforced, *rest in session.execute(_LIST).fetchall():
+        match_full, schema, relation, partitioned, referenced_schema, referenced_relation, *rest = rest
+        referenced_partitioned, columns, referenced_columns, operators, collations = rest
+        found.append(
+            _Joined(
+                key=ForeignKey(name, table, references, definition, validated, enforced),
+                referring=_Side(schema, relation, partitioned, tuple(columns)),
+                referenced=_Side(
+                    referenced_schema, referenced_relation, referenced_partitioned, tuple(referenced_columns)
+                ),
+                operators=tuple((schema, operator) for schema, operator in operators),
+                collations=tuple((schema, collation) if collation else None for schema, collation in collations),
+                match_full=match_full,
+            )
+        )
+    return found
+
+
+#: How many orphans are named.
+_EXAMPLES: t.Final = 5
+
+
+def take_census(snapshot: Snapshot, jobs: int) -> list[Census]:
+    """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
+
+    :raises MigrationError: when a table cannot be read, with the server's message
+    """
+    keys = _list_joined(snapshot.session)
+    edges: dict[str, set[str]] = {}
+    for joined in keys:
+        edges.setdefault(joined.key.table, set()).add(joined.key.references)
+    counted: dict[ForeignKey, Census] = {}
+
+    @contextlib.contextmanager
+    def open_counter() -> t.Iterator[_Counter]:
+        with snapshot.another_session() as session:
+            yield _Counter(session, edges, counted)
+
+    run_parallel(keys, jobs, open_counter)
+    return [counted[joined.key] for joined in keys]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counter:
+    session: Session
+    edges: dict[str, set[str]]
+    counted: dict[ForeignKey, Census]
+
+    def run(self, joined: _Joined) -> None:
+        key = joined.key
+        try:
+            orphans, null_rows = self._numbers(joined)
+            examples = tuple(row for (row,) in self.session.execute(_examples(joined)).fetchall()) if orphans else ()
+        except psycopg.Error as error:
+            raise MigrationError(f"Cannot check {key}: {describe(error)}") from None
+        cycle = find_way(self.edges, key.references, key.table)
+        self.counted[key] = Census(key, orphans, examples, null_rows, cycle)
+
+    def cancel(self) -> None:
+        self.session.cancel_safe()
+
+    def _numbers(self, joined: _Joined) -> tuple[int, int]:
+        # Two queries: FILTER would keep the anti-join from being planned as one.
+        query = sql.SQL("SELECT (SELECT count(*) FROM {0} WHERE {1}), (SELECT count(*) FROM {0} WHERE {2})").format(
+            joined.referring.as_source("c"), _is_orphan(joined), _is_null(joined)
+        )
+        row = self.session.execute(query).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+
+def _is_orphan(joined: _Joined) -> sql.Composed:
+    """A row that refers to something that is not there; under MATCH FULL also one that is half NULL."""
+    conditions = []
+    for column, referenced, operator, collation in zip(
+        joined.referring.columns, joined.referenced.columns, joined.operators, joined.collations, strict=True
+    ):
+        value: sql.Composable = sql.Identifier("c", column)
+        if collation:
+            value += sql.SQL(" COLLATE ") + sql.Identifier(*collation)
+        operation = sql.SQL("OPERATOR({}.{})").format(sql.Identifier(operator[0]), sql.SQL(operator[1]))
+        conditions.append(sql.SQL("{} {} {}").format(sql.Identifier("p", referenced), operation, value))
+    whole = sql.SQL("{} AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
+        _all_null(joined, "IS NOT NULL"), joined.referenced.as_source("p"), sql.SQL(" AND ").join(conditions)
+    )
+    if not joined.match_full or len(joined.operators) == 1:
+        return whole
+    return sql.SQL("({} OR NOT ({} OR {}))").format(
+        whole, _all_null(joined, "IS NULL"), _all_null(joined, "IS NOT NULL")
+    )
+
+
+def _is_null(joined: _Joined) -> sql.Composed:
+    """A row that refers to nothing."""
+    if joined.match_full:
+        return _all_null(joined, "IS NULL")
+    return sql.SQL("NOT ({})").format(_all_null(joined, "IS NOT NULL"))
+
+
+def _all_null(joined: _Joined, test: t.Literal["IS NULL", "IS NOT NULL"]) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} {}").format(sql.Identifier("c", column), sql.SQL(test)) for column in joined.referring.columns
+    )
+
+
+def _examples(joined: _Joined) -> sql.Composed:
+    columns = sql.SQL(", ").join(sql.Identifier("c", column) for column in joined.referring.columns)
+    return sql.SQL("SELECT DISTINCT ROW({})::text FROM {} WHERE {} ORDER BY 1 LIMIT {}").format(
+        columns, joined.referring.as_source("c"), _is_orphan(joined), _EXAMPLES
+    )
+
+
+def find_way(edges: t.Mapping[str, t.Iterable[str]], start: str, end: str) -> tuple[str, ...]:
+    """Return the shortest way along the edges, both ends included; empty if there is none."""
+    ways: dict[str, tuple[str, ...]] = {start: (start,)}
+    waiting = [start]
+    for place in waiting:
+        if place == end:
+            return ways[place]
+        for neighbour in sorted(edges.get(place, ())):
+            if neighbour not in ways:
+                ways[neighbour] = (*ways[place], neighbour)
+                waiting.append(neighbour)
+    return ()

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The user's own questions to a database."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..endpoint import use_search_path
+from ..errors import MigrationError, describe
+from .snapshot import Snapshot
+
+#: The expectation that both sides give the same answer.
+SAME: t.Final = "same"
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """A question; ``expect`` is the answer in COPY's text form, or ``same``."""
+
+    name: str
+    sql: str
+    expect: str
+
+
+def ask(snapshot: Snapshot, queries: t.Iterable[Query], search_path: str) -> dict[str, str]:
+    """Return the answers by the queries' names: rows as lines, columns parted by tabs.
+
+    :param search_path: the database's own, so that queries may be written as its users write them
+    :raises MigrationError: when a query fails; that is never an answer
+    """
+    answers = {}
+    with snapshot.another_session() as session:
+        use_search_path(session, search_path)
+        for query in queries:
+            statement = sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(query.sql.strip().rstrip(";")))
+            try:
+                with session.cursor() as cursor, cursor.copy(statement) as copy:
+                    answers[query.name] = b"".join(copy).decode().rstrip("\n")
+            except psycopg.Error as error:
+                raise MigrationError(
+                    f'The query "{query.name}" of verify_queries failed on the {snapshot.endpoint}: {describe(error)}'
+                ) from None
+    return answers

@@ -1,0 +1,175 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that holds rows: tables, partitioned tables, materialized views."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from psycopg import sql
+
+from ..endpoint import Session
+from .checksums import HashedColumn, hashed_column, read_types
+
+Kind = t.Literal["table", "partitioned table", "materialized view"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Relation:
+    """A relation and what is needed to copy and count its own rows."""
+
+    schema: str
+    name: str
+    kind: Kind
+    #: the columns that COPY writes and reads, in the order of the table: generated ones are computed by the target
+    columns: tuple[str, ...] = ()
+    #: all columns by name, with the form in which each enters the checksum
+    hashed: tuple[HashedColumn, ...] = ()
+    #: the columns of the primary key
+    key: tuple[str, ...] = ()
+    #: heap and TOAST, in bytes: the big ones are copied first
+    size: int = 0
+    #: pages of the heap alone, by which a large relation is read in pieces
+    pages: int = 0
+    #: a materialized view without data has no rows to compare
+    populated: bool = True
+    #: the materialized views that a materialized view reads, directly or not, as (schema, name)
+    reads: tuple[tuple[str, str], ...] = ()
+    #: a partitioned table's rows are those of these tables, (schema, name), that are attached to it at any level
+    partitions: tuple[tuple[str, str], ...] = ()
+    #: the partitioned table to load the rows through, where a row's partition may differ on the target
+    load_through: tuple[str, str] | None = None
+    #: the WHERE clause of an extension's configuration table: the rows that are the user's, not the extension's
+    condition: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The qualified name."""
+        return sql.Identifier(self.schema, self.name)
+
+    @property
+    def load_identifier(self) -> sql.Identifier:
+        """The qualified name of the table that COPY loads."""
+        return sql.Identifier(*self.load_through) if self.load_through else self.identifier
+
+    @property
+    def own_rows(self) -> sql.Composed:
+        """The FROM item that yields the relation's own rows."""
+        only = sql.SQL("ONLY ") if self.kind == "table" else sql.SQL("")
+        return sql.SQL("{}{} {}").format(only, self.identifier, sql.SQL(self.condition))
+
+
+# Unqualified names are pg_catalog's: the session's search_path is empty.
+#
+# Load through the root of a tree that is hash-partitioned by a polymorphic operator class (anyenum, anyarray, record,
+# anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7).
+_LIST: t.Final = """
+WITH configuration AS (
+    SELECT unnest(extconfig) AS relation, unnest(extcondition) AS condition
+    FROM pg_extension
+)
+SELECT n.nspname, c.relname,
+       CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' ELSE 'materialized view' END,
+       columns.names, columns.types, columns.generated,
+       ARRAY(SELECT a.attname::text FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey)
+             WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY 1),
+       pg_table_size(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::int, c.relispopulated,
+       ARRAY(SELECT ARRAY[pn.nspname::text, l.relname::text] FROM pg_partition_tree(c.oid) p
+             JOIN pg_class l ON l.oid = p.relid AND l.relkind = 'r'
+             JOIN pg_namespace pn ON pn.oid = l.relnamespace WHERE c.relkind = 'p' ORDER BY 1),
+       (SELECT ARRAY[rn.nspname::text, r.relname::text]
+        FROM pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, height)
+        JOIN pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
+        JOIN pg_class r ON r.oid = a.relid
+        JOIN pg_namespace rn ON rn.oid = r.relnamespace
+        WHERE c.relkind = 'r' AND EXISTS (
+            SELECT FROM unnest(p.partclass::oid[]) k
+            JOIN pg_opclass o ON o.oid = k
+            JOIN pg_type t ON t.oid = o.opcintype AND t.typtype = 'p')
+        ORDER BY a.height DESC LIMIT 1),
+       coalesce(configuration.condition, '')
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}'),
+           coalesce(array_agg(atttypid::bigint ORDER BY attnum), '{}'),
+           coalesce(array_agg(attgenerated <> '' ORDER BY attnum), '{}')
+    FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+) columns(names, types, generated)
+LEFT JOIN configuration ON configuration.relation = c.oid
+WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+  AND (configuration.relation IS NOT NULL OR (
+       n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                       AND d.objid = c.oid AND d.deptype = 'e')))
+ORDER BY n.nspname, c.relname
+"""
+
+
+def list_relations(session: Session) -> list[Relation]:
+    """Return every relation of the user's that holds rows, by name.
+
+    Not listed: temporary tables, foreign tables (their rows are elsewhere), and extensions' tables that the extension
+    has not declared as configuration to be dumped (docs: 36.17.3 Extension Configuration Tables).
+    """
+    types, reads = read_types(session), read_refresh_order(session)
+    relations = []
+    for schema, name, kind, names, type_oids, generated, *rest in session.execute(_LIST).fetchall():
+        key, size, pages, populated, partitions, through, condition = rest
+        columns = list(zip(names, type_oids, generated, strict=True))
+        relations.append(
+            Relation(
+                schema=schema,
+                name=name,
+                kind=kind,
+                columns=tuple(column for column, _, computed in columns if not computed),
+                hashed=tuple(hashed_column(column, type_, types) for column, type_, _ in sorted(columns)),
+                key=tuple(key),
+                size=size,
+                pages=pages,
+                populated=populated,
+                reads=reads.get((schema, name), ()),
+                partitions=tuple((leaf_schema, leaf) for leaf_schema, leaf in partitions),
+                load_through=tuple(through) if through else None,
+                condition=condition,
+            )
+        )
+    return relations
+
+
+# A materialized view depends on others through the rule that holds its query, perhaps by way of plain views.
+_REFRESH_ORDER: t.Final = """
+WITH RECURSIVE reads AS (
+    SELECT DISTINCT r.ev_class AS reader, d.refobjid AS read
+    FROM pg_catalog.pg_rewrite r
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+         AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
+    JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+), reaches AS (
+    SELECT reader, read FROM reads
+    UNION
+    SELECT reaches.reader, reads.read FROM reaches JOIN reads ON reads.reader = reaches.read
+)
+SELECT n.nspname, c.relname, read.names
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT ARRAY(SELECT ARRAY[rn.nspname::text, m.relname::text]
+                 FROM reaches JOIN pg_catalog.pg_class m ON m.oid = reaches.read AND m.relkind = 'm'
+                 JOIN pg_catalog.pg_namespace rn ON rn.oid = m.relnamespace
+                 WHERE reaches.reader = c.oid ORDER BY 1)
+) read(names)
+WHERE c.relkind = 'm' AND c.relispopulated
+ORDER BY pg_catalog.cardinality(read.names), n.nspname, c.relname
+"""
+
+
+def read_refresh_order(session: Session) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
+    """Return the populated materialized views by (schema, name), each after those that it reads, which are told."""
+    rows = session.execute(_REFRESH_ORDER).fetchall()
+    return {(schema, name): tuple((other, view) for other, view in read) for schema, name, read in rows}

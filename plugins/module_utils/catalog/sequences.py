@@ -1,0 +1,71 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where every sequence stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from psycopg import sql
+
+from ..endpoint import Session
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """A sequence and its position: ``last_value`` is given out next if not ``is_called``."""
+
+    schema: str
+    name: str
+    last_value: int
+    is_called: bool
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+_LIST: t.Final = """
+SELECT n.nspname, c.relname
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'S' AND c.relpersistence <> 't'
+  AND (c.oid IN (SELECT pg_catalog.unnest(extconfig) FROM pg_catalog.pg_extension) OR (
+       n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                       AND d.objid = c.oid AND d.deptype = 'e')))
+ORDER BY n.nspname, c.relname
+"""
+
+
+def read_sequences(session: Session) -> list[Sequence]:
+    """Return every sequence of the user's with its position, by name: two statements however many there are.
+
+    Sequences do not obey snapshots: a position is that of now, never behind the rows that the snapshot sees.
+    """
+    names = session.execute(_LIST).fetchall()
+    if not names:
+        return []
+    query = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}::int, last_value, is_called FROM {}").format(position, sql.Identifier(schema, name))
+        for position, (schema, name) in enumerate(names)
+    )
+    positions = sorted(session.execute(query).fetchall())
+    return [
+        Sequence(schema, name, last_value, is_called)
+        for (schema, name), (_, last_value, is_called) in zip(names, positions, strict=True)
+    ]
+
+
+def set_sequences(session: Session, sequences: t.Sequence[Sequence]) -> None:
+    """Put every sequence where it stood."""
+    session.execute(
+        "SELECT pg_catalog.setval(pg_catalog.format('%%I.%%I', s.schema, s.name)::pg_catalog.regclass, value, called)"
+        " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::boolean[]) s(schema, name, value, called)",
+        (
+            [sequence.schema for sequence in sequences],
+            [sequence.name for sequence in sequences],
+            [sequence.last_value for sequence in sequences],
+            [sequence.is_called for sequence in sequences],
+        ),
+    )

@@ -1,0 +1,72 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several threads, one list of items, and a first failure that stops them all."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import typing as t
+
+Item = t.TypeVar("Item", contravariant=True)
+
+
+class Worker(t.Protocol[Item]):
+    """What one thread works with: its own session or program."""
+
+    def run(self, item: Item) -> None:
+        """Do one item."""
+
+    def cancel(self) -> None:
+        """Make a running ``run`` fail soon; called from another thread."""
+
+
+def run_parallel(
+    items: t.Iterable[Item], jobs: int, open_worker: t.Callable[[], contextlib.AbstractContextManager[Worker[Item]]]
+) -> None:
+    """Let up to ``jobs`` threads, each with a worker of its own, take the items in order.
+
+    :raises Exception: the first failure of any worker, after all have stopped
+    :raises KeyboardInterrupt: on Ctrl-C, likewise
+    """
+    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    count = 0
+    for item in items:
+        waiting.put(item)
+        count += 1
+    failures: list[BaseException] = []
+    running: list[Worker[Item]] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            with open_worker() as worker:
+                running.append(worker)
+                while not stop.is_set():
+                    try:
+                        item = waiting.get_nowait()
+                    except queue.Empty:
+                        return
+                    worker.run(item)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller below
+            failures.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs, count))]
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads) and not stop.wait(0.01):
+            pass
+    finally:
+        stop.set()
+        unfinished = [thread for thread in threads if thread.is_alive()]
+        if failures or unfinished:
+            for worker in list(running):
+                worker.cancel()
+        for thread in unfinished:
+            thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The COPY statements of both ends: the same columns, the same form."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from ..catalog import large_objects
+from ..catalog.relations import Relation
+
+
+def copy_out(relation: Relation, encoding: str) -> sql.Composed:
+    """Return the COPY that writes a table's own rows, in the database's encoding."""
+    if relation.condition:
+        # An extension's configuration table: its condition is a whole WHERE clause of the extension's own.
+        source = sql.SQL("(SELECT {} FROM ONLY {} {})").format(
+            _names(relation), relation.identifier, sql.SQL(relation.condition)
+        )
+    else:
+        source = relation.identifier + _columns(relation)
+    return sql.SQL("COPY {} TO STDOUT (FORMAT text, ENCODING {})").format(source, encoding)
+
+
+def copy_in(relation: Relation, encoding: str) -> sql.Composed:
+    """Return the COPY that reads what ``copy_out`` wrote."""
+    return sql.SQL("COPY {}{} FROM STDIN (FORMAT text, ENCODING {})").format(
+        relation.load_identifier, _columns(relation), encoding
+    )
+
+
+def copy_large_objects_out() -> sql.Composed:
+    """Return the COPY that writes the pieces of all large objects."""
+    return sql.SQL("COPY ({}) TO STDOUT (FORMAT text)").format(sql.SQL(large_objects.COPY_QUERY))
+
+
+def copy_pieces_in() -> sql.Composed:
+    """Return the COPY that reads them."""
+    return sql.Composed([sql.SQL("COPY pg_temp.pgconvoy_pieces FROM STDIN (FORMAT text)")])
+
+
+def _columns(relation: Relation) -> sql.Composable:
+    """The column list; a table without columns to copy has none, and COPY then writes an empty line a row."""
+    return sql.SQL(" ({})").format(_names(relation)) if relation.columns else sql.SQL("")
+
+
+def _names(relation: Relation) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, relation.columns))

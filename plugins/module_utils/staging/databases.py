@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases of the target's server: made, marked, dropped. Each function takes a maintenance session."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..catalog.database import Locale
+from ..endpoint import Endpoint, Session, connect
+from ..errors import MigrationError, describe
+from .names import Generations
+
+
+@contextlib.contextmanager
+def maintenance_session(target: Endpoint) -> t.Iterator[Session]:
+    """Open a session outside the live database, as renaming and dropping it require."""
+    with connect(target.at("postgres" if target.dbname != "postgres" else "template1")) as session:
+        yield session
+
+
+def database_exists(session: Session, name: str) -> bool:
+    """Return whether the server has a database of that name."""
+    return session.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", (name,)).fetchone() is not None
+
+
+def create_staging(session: Session, generations: Generations, locale: Locale, run_id: str) -> None:
+    """Make an empty staging database that belongs to the run; one that an earlier run left is dropped.
+
+    :raises MigrationError: when the server refuses, with its message
+    """
+    create_database(session, generations.staging, locale)
+    session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(generations.staging), _mark(run_id)))
+
+
+def create_database(session: Session, name: str, locale: Locale) -> None:
+    """Make an empty database; one of ours that has the name is dropped.
+
+    :raises MigrationError: when the server refuses, with its message
+    """
+    drop_database(session, name)
+    try:
+        session.execute(create_statement(name, locale, session.info.server_version))
+    except psycopg.Error as error:
+        raise MigrationError(f'Cannot create the database "{name}": {describe(error)}') from None
+
+
+def create_statement(name: str, locale: Locale, server_version: int) -> sql.Composed:
+    """Return CREATE DATABASE with the source's encoding and locale, in words that the server's version knows."""
+    options = [
+        sql.SQL("TEMPLATE template0 ENCODING {}").format(locale.encoding),
+        sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(locale.collate, locale.ctype),
+        sql.SQL("LOCALE_PROVIDER {}").format(sql.Identifier(locale.provider)),
+    ]
+    if locale.locale is not None:
+        keyword = "BUILTIN_LOCALE" if locale.provider == "builtin" else "ICU_LOCALE"
+        options.append(sql.SQL("{} {}").format(sql.SQL(keyword), locale.locale))
+    if locale.icu_rules is not None and server_version >= 160000:
+        options.append(sql.SQL("ICU_RULES {}").format(locale.icu_rules))
+    return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options))
+
+
+def check_staging(session: Session, generations: Generations, run_id: str) -> None:
+    """Make sure that the staging database is still this run's.
+
+    :raises MigrationError: when it is gone or another run has taken it over
+    """
+    mark = _read_mark(session, generations)
+    if mark is None:
+        raise MigrationError(
+            f'There is no staging database "{generations.staging}" of this run: the stage schema_restore makes it, or '
+            "another run has removed it. Run the playbook as a whole, one run at a time on a target."
+        )
+    if mark != _mark(run_id):
+        raise MigrationError(
+            f'The staging database "{generations.staging}" belongs to another run ({mark}). '
+            "Wait until that run has ended, then run again."
+        )
+
+
+@contextlib.contextmanager
+def dropped_on_failure(target: Endpoint, generations: Generations, run_id: str) -> t.Iterator[None]:
+    """Drop the run's staging database if the block fails or is interrupted; another run's is left alone."""
+    try:
+        yield
+    except BaseException:
+        with maintenance_session(target) as session:
+            if _read_mark(session, generations) == _mark(run_id):
+                drop_database(session, generations.staging)
+        raise
+
+
+def drop_database(session: Session, name: str) -> None:
+    """Drop a database if it is there, ending the sessions in it.
+
+    :raises MigrationError: when the server refuses, with its message
+    """
+    try:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    except psycopg.Error as error:
+        raise MigrationError(f'Cannot drop the database "{name}": {describe(error)}') from None
+
+
+def _read_mark(session: Session, generations: Generations) -> str | None:
+    row = session.execute(
+        "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = %s",
+        (generations.staging,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _mark(run_id: str) -> str:
+    return f"pgconvoy: staging of run {run_id}"

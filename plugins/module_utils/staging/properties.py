@@ -1,0 +1,109 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a database has besides its content, carried over to the copy that takes its place."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from psycopg import sql
+
+from ..catalog.database import DatabaseProperties, split_setting
+from ..endpoint import Session
+
+
+def carry_over(session: Session, copy: str, live: str, source: DatabaseProperties) -> list[sql.Composed]:
+    """Return the statements that give the copy what the live database must have.
+
+    Settings and comment are the source's, and the live database's where the source says nothing; owner, grants,
+    connection limit and single roles' settings are bound to the place and are the live database's. Without a live
+    database they stay as CREATE DATABASE made them.
+    """
+    database = sql.Identifier(copy)
+    settings: dict[tuple[str | None, str], str] = {}
+    comment = source.comment
+    place: list[sql.Composed] = []
+    row = session.execute(
+        "SELECT d.oid, pg_catalog.pg_get_userbyid(datdba), pg_catalog.shobj_description(d.oid, 'pg_database'),"
+        " datacl IS NOT NULL, datconnlimit FROM pg_catalog.pg_database d WHERE datname = %s",
+        (live,),
+    ).fetchone()
+    if row is not None:
+        oid, owner, live_comment, has_grants, connection_limit = row
+        settings = _read_settings(session, oid)
+        comment = live_comment if comment is None else comment
+        place.append(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit))
+        if has_grants:
+            place += _grants(session, oid, database)
+        # The owner comes last: it may be a role that this one belongs to, but is not.
+        place.append(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner)))
+    settings |= {(None, name): value for name, value in source.settings}
+    return [
+        sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, comment),
+        *(set_statement(database, role, name, value) for (role, name), value in settings.items()),
+        *place,
+    ]
+
+
+def _read_settings(session: Session, oid: int) -> dict[tuple[str | None, str], str]:
+    """Return a database's settings: for all roles (None) and for single ones."""
+    rows = session.execute(
+        "SELECT r.rolname, s.setconfig FROM pg_catalog.pg_db_role_setting s"
+        " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = %s",
+        (oid,),
+    ).fetchall()
+    return {
+        (role, name): value for role, config in rows for name, value in [split_setting(setting) for setting in config]
+    }
+
+
+#: Settings whose value is a list of identifiers, stored quoted (variable_is_guc_list_quote in dumputils.c).
+_LISTS: t.Final = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+
+
+def set_statement(database: sql.Identifier, role: str | None, name: str, value: str) -> sql.Composed:
+    """Return the statement that makes a setting what pg_db_role_setting says of it."""
+    subject = sql.SQL("DATABASE {}").format(database)
+    if role is not None:
+        subject = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
+    values = split_list(value) if name.lower() in _LISTS else [value]
+    return sql.SQL("ALTER {} SET {} TO {}").format(
+        subject, sql.Identifier(*name.split(".")), sql.SQL(", ").join(map(sql.Literal, values or [""]))
+    )
+
+
+def split_list(value: str) -> list[str]:
+    """Return the names in a stored list such as ``public, "My ""odd"" schema"``."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value)
+    return [bare or quoted.replace('""', '"') for quoted, bare in found]
+
+
+def _grants(session: Session, oid: int, database: sql.Identifier) -> list[sql.Composed]:
+    """Return the statements that make the grants on a database those of the one with this OID."""
+    rows = session.execute(
+        "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END,"
+        " a.privilege_type, a.is_grantable"
+        " FROM pg_catalog.pg_database d CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a"
+        " WHERE d.oid = %s AND a.grantee <> d.datdba ORDER BY 1, 2",
+        (oid,),
+    ).fetchall()
+    statements = [sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)]
+    for role, privilege, grantable in rows:
+        grantee: sql.Composable = sql.SQL("PUBLIC") if role is None else sql.Identifier(role)
+        statements.append(
+            sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+                sql.SQL(privilege), database, grantee, sql.SQL(" WITH GRANT OPTION" if grantable else "")
+            )
+        )
+    return statements
