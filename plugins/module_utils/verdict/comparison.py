@@ -1,0 +1,407 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a copy holds what it must: two contents in, every difference by name out. Nothing here asks a database."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import difflib
+import re
+import typing as t
+
+from ..archive.schema import Entry
+from ..catalog.content import Content, Measured, Rows
+from ..catalog.database import DatabaseProperties
+from ..catalog.foreign_keys import ForeignKey
+from ..catalog.large_objects import LargeObject
+from ..catalog.queries import SAME, Query
+from ..catalog.requirements import Extension
+from ..catalog.sequences import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class TableVerdict:
+    """One relation on both sides; rows and checksum are None where it is missing, has no data or other columns."""
+
+    schema: str
+    name: str
+    kind: str
+    source_rows: int | None
+    target_rows: int | None
+    source_checksum: str | None
+    target_checksum: str | None
+    equal: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A named thing on both sides, in words; None where it is missing."""
+
+    name: str
+    source: str | None
+    target: str | None
+    equal: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignKeyVerdict:
+    """A foreign key on both sides; None where it is missing."""
+
+    name: str
+    table: str
+    references: str
+    source_validated: bool | None
+    target_validated: bool | None
+    equal: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class TypeVerdict:
+    """The numbers of objects of a type; ``equal`` speaks of their definitions."""
+
+    type: str
+    source: int
+    target: int
+    equal: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """What differs and how, as a person would say it."""
+
+    object: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.message}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowed:
+    """A difference in an object for which the user has given a reason."""
+
+    object: str
+    message: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Everything compared, and all differences; none means equal."""
+
+    tables: tuple[TableVerdict, ...] = ()
+    sequences: tuple[Pair, ...] = ()
+    large_objects: tuple[Pair, ...] = ()
+    foreign_keys: tuple[ForeignKeyVerdict, ...] = ()
+    objects: tuple[TypeVerdict, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    #: differences that the user has allowed
+    allowed: tuple[Allowed, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """Whether the target holds what the source held."""
+        return not self.differences
+
+    def joined(self, other: Verdict) -> Verdict:
+        """Return this verdict and another one, on something else, as one; what both say is said once."""
+        fields = [field.name for field in dataclasses.fields(self)]
+        return Verdict(**{name: tuple(dict.fromkeys(getattr(self, name) + getattr(other, name))) for name in fields})
+
+    def allowing(self, reasons: t.Mapping[str, str]) -> Verdict:
+        """Return the verdict with the differences of the named objects set apart."""
+        allowed = [Allowed(d.object, d.message, reasons[d.object]) for d in self.differences if d.object in reasons]
+        differing = [difference for difference in self.differences if difference.object not in reasons]
+        return dataclasses.replace(self, differences=tuple(differing), allowed=(*self.allowed, *allowed))
+
+    def explained(self, explanations: t.Mapping[str, str]) -> Verdict:
+        """Return the verdict with more said of the differences in some objects."""
+        differences = tuple(
+            Difference(d.object, f"{d.message}: {explanations[d.object]}") if d.object in explanations else d
+            for d in self.differences
+        )
+        return dataclasses.replace(self, differences=differences)
+
+
+def compare(source: Content, target: Content) -> Verdict:
+    """Compare what two databases hold; ``source`` is what must be."""
+    tables, differences = _compare_relations(source.relations, target.relations)
+    sequences = _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
+    large_objects = _pair(_describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects))
+    foreign_keys = _compare_foreign_keys(source.foreign_keys, target.foreign_keys)
+    return Verdict(
+        tables=tuple(tables),
+        sequences=tuple(sequences),
+        large_objects=tuple(large_objects),
+        foreign_keys=tuple(foreign_keys),
+        differences=(
+            *differences,
+            *(Difference(f"sequence {pair.name}", _say(pair)) for pair in sequences if not pair.equal),
+            *(Difference(f"large object {pair.name}", _say(pair)) for pair in large_objects if not pair.equal),
+            *_foreign_key_differences(foreign_keys, _unchecked(source.foreign_keys, target.foreign_keys)),
+        ),
+    )
+
+
+def _compare_relations(
+    source: t.Sequence[Measured], target: t.Sequence[Measured]
+) -> tuple[list[TableVerdict], list[Difference]]:
+    ours = {(measured.relation.schema, measured.relation.name): measured for measured in source}
+    theirs = {(measured.relation.schema, measured.relation.name): measured for measured in target}
+    stale = {name for name, measured in ours.items() if measured.stale}
+    tables, differences = [], []
+    for schema, name in sorted(ours.keys() | theirs.keys()):
+        expected, found = ours.get((schema, name)), theirs.get((schema, name))
+        kind = (expected or theirs[schema, name]).relation.kind
+        message = _judge(expected, found, stale)
+        if message:
+            differences.append(Difference(f"{kind} {schema}.{name}", message))
+        wanted = _wanted(expected) if expected else None
+        there = found.rows if found else None
+        tables.append(
+            TableVerdict(
+                schema=schema,
+                name=name,
+                kind=kind,
+                source_rows=wanted.count if wanted else None,
+                target_rows=there.count if there else None,
+                source_checksum=wanted.checksum if wanted and message != _OTHER_COLUMNS else None,
+                target_checksum=there.checksum if there and message != _OTHER_COLUMNS else None,
+                equal=not message,
+            )
+        )
+    return tables, differences
+
+
+def _wanted(expected: Measured) -> Rows | None:
+    """A materialized view can only be copied by a refresh: where the source's is stale, the copy is fresh."""
+    return expected.fresh or expected.rows
+
+
+#: Checksums are of the columns by name and type: over others, two of them cannot be compared.
+_OTHER_COLUMNS: t.Final = "its columns are not the same on both sides"
+
+
+def _judge(expected: Measured | None, found: Measured | None, stale: t.Container[tuple[str, str]]) -> str:
+    """Return what is wrong with a relation, or nothing.
+
+    :param stale: the source's materialized views that do not hold what their query yields now, because of their age or
+        because it never yields the same twice; what is made of them cannot be the same after a refresh
+    """
+    if found is None:
+        return "missing on the target"
+    if expected is None:
+        return "only on the target"
+    if expected.relation.kind != found.relation.kind:
+        return f"a {expected.relation.kind} on the source, a {found.relation.kind} on the target"
+    if [(c.name, c.type) for c in expected.relation.hashed] != [(c.name, c.type) for c in found.relation.hashed]:
+        return _OTHER_COLUMNS
+    if expected.relation.load_through:
+        # A row may lie in another partition of the same tree there; the tree as a whole is compared.
+        return ""
+    wanted = _wanted(expected)
+    if found.rows == wanted:
+        return ""
+    if found.rows is None or wanted is None:
+        return f"{_populated(wanted)} on the source, {_populated(found.rows)} on the target"
+    if any(view in stale for view in expected.relation.reads):
+        return ""
+    if found.rows.count != wanted.count:
+        return f"{wanted.count:,} rows on the source, {found.rows.count:,} on the target"
+    if expected.stale:
+        return ""
+    return f"{wanted.count:,} rows on both sides, but not the same ones"
+
+
+def _populated(rows: Rows | None) -> str:
+    return "without data" if rows is None else f"{rows.count:,} rows"
+
+
+def _describe_sequences(sequences: t.Iterable[Sequence]) -> dict[str, str]:
+    return {str(s): f"{s.last_value}{'' if s.is_called else ', not called'}" for s in sequences}
+
+
+def _describe_large_objects(objects: t.Iterable[LargeObject]) -> dict[str, str]:
+    return {
+        str(o.oid): f"{o.size:,} bytes, checksum {o.checksum}" + (f", comment {o.comment!r}" if o.comment else "")
+        for o in objects
+    }
+
+
+def _pair(source: dict[str, str], target: dict[str, str]) -> list[Pair]:
+    names = sorted(source.keys() | target.keys())
+    return [Pair(n, source.get(n), target.get(n), source.get(n) == target.get(n)) for n in names]
+
+
+def _say(pair: Pair) -> str:
+    if pair.target is None:
+        return "missing on the target"
+    if pair.source is None:
+        return "only on the target"
+    return f"{pair.source} on the source, {pair.target} on the target"
+
+
+def _compare_foreign_keys(source: t.Iterable[ForeignKey], target: t.Iterable[ForeignKey]) -> list[ForeignKeyVerdict]:
+    ours = {(key.table, key.name): key for key in source}
+    theirs = {(key.table, key.name): key for key in target}
+    verdicts = []
+    for table, name in sorted(ours.keys() | theirs.keys()):
+        our, their = ours.get((table, name)), theirs.get((table, name))
+        if our and their and not our.enforced:
+            # A restore makes every key enforced.
+            our = dataclasses.replace(our, enforced=their.enforced)
+        verdicts.append(
+            ForeignKeyVerdict(
+                name=name,
+                table=table,
+                references=(our or theirs[table, name]).references,
+                source_validated=our.validated if our else None,
+                target_validated=their.validated if their else None,
+                equal=our == their,
+            )
+        )
+    return verdicts
+
+
+def _unchecked(source: t.Iterable[ForeignKey], target: t.Iterable[ForeignKey]) -> set[tuple[str, str]]:
+    """Return the keys, as (table, name), that are checked on the source alone, which no definition tells."""
+    checked = {(key.table, key.name) for key in source if key.enforced}
+    return checked & {(key.table, key.name) for key in target if not key.enforced}
+
+
+def _foreign_key_differences(
+    verdicts: t.Iterable[ForeignKeyVerdict], unchecked: t.Container[tuple[str, str]]
+) -> list[Difference]:
+    """Name the keys as pg_dump does, so that what is allowed of one is allowed of the other."""
+    differences = []
+    for key in verdicts:
+        if key.equal:
+            continue
+        if key.target_validated is None:
+            message = "missing on the target"
+        elif key.source_validated is None:
+            message = "only on the target"
+        elif key.source_validated != key.target_validated:
+            message = "validated on one side only"
+        elif (key.table, key.name) in unchecked:
+            message = "its triggers are disabled on the target: no row is checked"
+        else:
+            message = "defined otherwise on the target"
+        differences.append(Difference(f"fk constraint {key.table} {key.name}", message))
+    return differences
+
+
+def compare_databases(
+    source: DatabaseProperties, target: DatabaseProperties, with_settings: bool
+) -> tuple[Difference, ...]:
+    """Compare what the databases themselves are; settings and comment reach a copy only as it becomes live."""
+    pairs = [
+        Pair(f"database {field.name}", str(ours), str(theirs), ours == theirs)
+        for field in dataclasses.fields(source.locale)
+        for ours, theirs in [(getattr(source.locale, field.name), getattr(target.locale, field.name))]
+    ]
+    if source.has_public != target.has_public:
+        there = {True: "present", False: None}
+        pairs.append(Pair("schema public", there[source.has_public], there[target.has_public], equal=False))
+    if with_settings:
+        ours, theirs = dict(source.settings), dict(target.settings)
+        pairs += [
+            Pair(f"database setting {name}", value, theirs.get(name), theirs.get(name) == value)
+            for name, value in ours.items()
+        ]
+        if source.comment is not None:
+            pairs.append(Pair("database comment", source.comment, target.comment, source.comment == target.comment))
+    return tuple(Difference(pair.name, _say(pair)) for pair in pairs if not pair.equal)
+
+
+def compare_extensions(
+    source: t.Iterable[Extension], target: t.Iterable[Extension], default_versions: t.Mapping[str, str]
+) -> tuple[Difference, ...]:
+    """Compare the versions, which no definition tells; a copy is made in the version that the target's server prefers.
+
+    :param default_versions: that version, by the extensions' names
+    """
+    versions = {extension.name: extension.version for extension in source}
+    return tuple(
+        Difference(
+            f"extension {found.name}",
+            f"version {versions[found.name]} on the source, {found.version} on the target,"
+            f" whose server would make it {default_versions.get(found.name, 'no longer')}",
+        )
+        for found in target
+        if found.name in versions and found.version not in (versions[found.name], default_versions.get(found.name))
+    )
+
+
+def compare_schemas(
+    source: t.Iterable[Entry], target: t.Iterable[Entry]
+) -> tuple[tuple[TypeVerdict, ...], tuple[Difference, ...]]:
+    """Compare the definitions of all objects, as pg_dump words them; ``source`` is what must be."""
+    ours, theirs = _definitions(source), _definitions(target)
+    our_kinds = collections.Counter(kind for kind, _ in ours)
+    their_kinds = collections.Counter(kind for kind, _ in theirs)
+    differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    differing_kinds = {kind for kind, _ in differing}
+    return (
+        tuple(
+            TypeVerdict(kind.lower(), our_kinds[kind], their_kinds[kind], kind not in differing_kinds)
+            for kind in sorted(our_kinds.keys() | their_kinds.keys())
+        ),
+        tuple(
+            Difference(str(Entry(kind, name, b"")), _explain(ours.get((kind, name)), theirs.get((kind, name))))
+            for kind, name in differing
+        ),
+    )
+
+
+# pg_restore says it where it changes, behind the object before, whatever that is (_selectTableAccessMethod in
+# pg_backup_archiver.c).
+_ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?P<method>.*);\Z", re.MULTILINE)
+
+
+def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes]]:
+    """Return the definitions by kind and name; several objects may have one name.
+
+    :param entries: in the order of the archive
+    """
+    definitions = collections.defaultdict(list)
+    method = b"heap"
+    for entry in entries:
+        said = _ACCESS_METHOD.search(entry.statements)
+        statements = entry.statements[: said.start()] if said else entry.statements
+        if entry.kind in ("TABLE", "MATERIALIZED VIEW") and method != b"heap":
+            statements += b"\nUSING " + method
+        definitions[entry.kind, entry.name].append(statements)
+        method = said["method"] if said else method
+    return {key: sorted(statements) for key, statements in definitions.items()}
+
+
+def _explain(source: list[bytes] | None, target: list[bytes] | None) -> str:
+    if target is None:
+        return "missing on the target"
+    if source is None:
+        return "only on the target"
+    ours, theirs = (b"\n".join(statements).decode(errors="replace").splitlines() for statements in (source, target))
+    changes = [line for line in difflib.unified_diff(ours, theirs, lineterm="", n=0) if line[:3] not in ("---", "+++")]
+    lines = [line for line in changes if not line.startswith("@@")]
+    return "defined otherwise on the target (- source, + target):\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def compare_answers(
+    queries: t.Iterable[Query], source: t.Mapping[str, str], target: t.Mapping[str, str]
+) -> tuple[Difference, ...]:
+    """Return the queries whose answer on the target is not what it must be."""
+    differences = []
+    for query in queries:
+        wanted = source.get(query.name) if query.expect == SAME else query.expect
+        found = target[query.name]
+        if wanted is None:
+            message = "the archive holds no answer of the source: dump with the same verify_queries"
+        elif found != wanted:
+            message = f"{wanted!r} expected, {found!r} on the target"
+        else:
+            continue
+        differences.append(Difference(f"query {query.name}", message))
+    return tuple(differences)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict on a target: what must be there, by an archive or a live source, and what is there at one instant."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+import typing as t
+
+from ..archive.folder import read_manifest
+from ..archive.schema import dump_schema, read_schema
+from ..catalog.content import read_content
+from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.queries import Query, ask
+from ..catalog.relations import Relation, list_relations
+from ..catalog.requirements import Extension, read_default_versions, read_extensions
+from ..catalog.snapshot import Snapshot, exported_snapshot
+from ..endpoint import Endpoint
+from ..staging.names import Generations
+from ..staging.scratch import reword_schema
+from ..tools import ClientTools, tools_for
+from .comparison import (
+    TableVerdict,
+    Verdict,
+    compare,
+    compare_answers,
+    compare_databases,
+    compare_extensions,
+    compare_schemas,
+)
+from .rows import find_row_differences
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """What every verdict needs: the live database, whether its staging copy is judged in its stead, and the means."""
+
+    live: Endpoint
+    staging: bool
+    tools: ClientTools
+    jobs: int
+    queries: tuple[Query, ...] = ()
+    #: reasons for differences that are allowed, by object
+    allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def target(self) -> Endpoint:
+        """The database that is judged."""
+        return self.live.at(Generations(self.live.dbname).staging) if self.staging else self.live
+
+    def judge_by_archive(self, folder: pathlib.Path) -> Verdict:
+        """Return the verdict on the target, which must hold what the archive holds.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        manifest = read_manifest(folder)
+        with _work_folder() as work, exported_snapshot(self.target) as there:
+            schema = self._judge_schema(manifest.database, folder / manifest.schema.name, there, work, stop_early=False)
+            extensions = self._judge_extensions(manifest.requirements.extensions, there)
+            relations = [measured.relation for measured in manifest.content.relations]
+            content = compare(manifest.content, read_content(there, self.jobs, like=relations))
+            answers = self._judge_answers(manifest.answers, there, manifest.database)
+            return schema.joined(extensions).joined(content).joined(answers).allowing(self.allowed)
+
+    def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
+        """Return the verdict on the target, which must hold what the source holds now.
+
+        :param stop_early: not to read any rows when the schemas differ already
+        :raises MigrationError: when anything cannot be read
+        """
+        with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
+            database = read_database(here.session)
+            dump_schema(here, self._tools(here, there), work / "source.dump")
+            schema = self._judge_schema(database, work / "source.dump", there, work, stop_early)
+            schema = schema.joined(self._judge_extensions(read_extensions(here.session), there))
+            if stop_early and not schema.allowing(self.allowed).equal:
+                return schema
+            relations = list_relations(here.session)
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                reading = pool.submit(read_content, here, self.jobs, database.search_path)
+                theirs = pool.submit(read_content, there, self.jobs, like=relations).result()
+                ours = reading.result()
+            content = compare(ours, theirs)
+            if not stop_early:
+                content = content.explained(_explain_rows(content, here, there, relations))
+            answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
+            return schema.joined(content).joined(answers).allowing(self.allowed)
+
+    def _judge_schema(
+        self,
+        source: DatabaseProperties,
+        source_schema: pathlib.Path,
+        there: Snapshot,
+        work: pathlib.Path,
+        stop_early: bool,
+    ) -> Verdict:
+        """Return the verdict on all that is not content.
+
+        Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
+        """
+        tools = self._tools(there)
+        dump_schema(there, tools, work / "target.dump")
+        theirs = read_schema(tools, work / "target.dump")
+        ours = read_schema(tools, source_schema)
+        objects, differences = compare_schemas(ours, theirs)
+        if differences and not (stop_early and {str(entry) for entry in ours} != {str(entry) for entry in theirs}):
+            reworded = reword_schema(self.live, tools, source, source_schema, work)
+            objects, differences = compare_schemas(reworded, theirs)
+        properties = compare_databases(source, read_database(there.session), with_settings=not self.staging)
+        return Verdict(objects=objects, differences=(*properties, *differences))
+
+    def _judge_extensions(self, source: t.Iterable[Extension], there: Snapshot) -> Verdict:
+        found, defaults = read_extensions(there.session), read_default_versions(there.session)
+        return Verdict(differences=compare_extensions(source, found, defaults))
+
+    def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
+        return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))
+
+    def _tools(self, *snapshots: Snapshot) -> ClientTools:
+        return tools_for(max(snapshot.session.info.server_version // 10000 for snapshot in snapshots), self.tools)
+
+
+#: In how many tables the differing rows are looked for; the others differ all the same.
+_EXPLAINED_TABLES: t.Final = 20
+
+
+def _explain_rows(verdict: Verdict, here: Snapshot, there: Snapshot, relations: t.Iterable[Relation]) -> dict[str, str]:
+    """Return which rows differ, by object, for the tables that are on both sides with the same columns."""
+    by_name = {(relation.schema, relation.name): relation for relation in relations}
+    unequal = [by_name[v.schema, v.name] for v in verdict.tables if not v.equal and v.kind == "table" and _both(v)]
+    return {
+        f"table {relation}": str(find_row_differences(here.session, there.session, relation))
+        for relation in unequal[:_EXPLAINED_TABLES]
+    }
+
+
+def _both(table: TableVerdict) -> bool:
+    return table.source_checksum is not None and table.target_checksum is not None
+
+
+@contextlib.contextmanager
+def _work_folder() -> t.Iterator[pathlib.Path]:
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-") as folder:
+        yield pathlib.Path(folder)
