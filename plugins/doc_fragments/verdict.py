@@ -1,0 +1,54 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the options that shape a verdict."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed`` or ``.queries``."""
+
+    ALLOWED = r"""
+options:
+  allowed_differences:
+    description:
+      - Objects that may differ, each with the reason. No other difference is tolerated.
+      - A foreign key that the source's own rows break is copied as NOT VALID if it is named here.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      object:
+        description: The object as a difference or finding names it, for instance C(fk constraint public.c c_fkey).
+        type: str
+        required: true
+      reason:
+        description: Why the difference is right; the report repeats it.
+        type: str
+        required: true
+"""
+
+    QUERIES = r"""
+options:
+  verify_queries:
+    description: Queries whose answer on the target is part of the verdict. They run read-only.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What the query asks, for messages and the report.
+        type: str
+        required: true
+      sql:
+        description: A SELECT.
+        type: str
+        required: true
+      expect:
+        description:
+          - The answer, or V(same) if it must be the source's.
+          - Several rows are lines, several columns are parted by tabs, as COPY writes them.
+        type: raw
+        required: true
+"""

@@ -1,0 +1,178 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules of all stages have in common: their options, their record, their one way to fail."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import pathlib
+import signal
+import time
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.parameters import remove_values
+
+from .run_folder import RunFolder
+
+try:
+    import msgspec  # noqa: F401
+    import psycopg
+
+    from .catalog.queries import Query
+    from .container.route import open_route
+    from .endpoint import Endpoint
+    from .errors import MigrationError, describe
+except ImportError:
+    _MISSING: str | None = traceback.format_exc()
+else:
+    _MISSING = None
+
+Result = dict[str, t.Any]
+
+_CONNECTION: t.Final = {
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 5432},
+    "dbname": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "password": {"type": "str", "no_log": True},
+    "sslmode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
+    "sslrootcert": {"type": "path"},
+}
+SOURCE: t.Final = {
+    "source": {
+        "type": "dict",
+        "options": {**_CONNECTION, "host": {"type": "str"}, "container": {"type": "str"}},
+        "required_one_of": [("host", "container")],
+        "mutually_exclusive": [("host", "container")],
+    }
+}
+TARGET: t.Final = {"target": {"type": "dict", "options": _CONNECTION}}
+RUN: t.Final = {"run_dir": {"type": "path", "required": True}}
+TOOLS: t.Final = {"client_bindir": {"type": "path", "required": True}}
+GATE: t.Final = {
+    "production": {"type": "bool", "required": True},
+    "confirm_phrase": {"type": "str", "default": ""},
+    "confirm_answer": {"type": "str", "default": ""},
+}
+JOBS: t.Final = {"jobs": {"type": "int", "default": 4}}
+ALLOWED: t.Final = {
+    "allowed_differences": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"object": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}},
+    }
+}
+QUERIES: t.Final = {
+    "verify_queries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "sql": {"type": "str", "required": True},
+            "expect": {"type": "raw", "required": True},
+        },
+    }
+}
+
+
+def _spell(value: t.Any) -> str:
+    """Return a YAML value as COPY would write it."""
+    return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)
+
+
+class Stage:
+    """A module's run: its parameters as the engine wants them, its result as Ansible and the run's folder want it."""
+
+    def __init__(self, name: str, module: AnsibleModule) -> None:
+        self.name = name
+        self.module = module
+        self.params: dict[str, t.Any] = module.params
+        if _MISSING is not None:
+            module.fail_json(msg=missing_required_lib("psycopg and msgspec"), exception=_MISSING)
+        self.folder = RunFolder(pathlib.Path(self.params["run_dir"])) if self.params.get("run_dir") else None
+        # The arguments alone say where to connect: no PGHOSTADDR, PGSERVICE or PGOPTIONS of the caller's.
+        for variable in [variable for variable in os.environ if variable.startswith("PG")]:
+            del os.environ[variable]
+        # Ansible ends a module by SIGTERM; like Ctrl-C it must unwind, so that nothing is left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def endpoint(self, side: t.Literal["source", "target"]) -> Endpoint | None:
+        """Return the side's database, or None when it takes no part."""
+        options = self.params.get(side)
+        if not options:
+            return None
+        return Endpoint(
+            side=side,
+            host=options["host"] or "",
+            port=options["port"],
+            dbname=options["dbname"],
+            user=options["user"],
+            password=options["password"] or "",
+            sslmode=options["sslmode"] or "",
+            sslrootcert=options["sslrootcert"] or "",
+            container=options.get("container") or "",
+        )
+
+    def source(self) -> contextlib.AbstractContextManager[Endpoint]:
+        """Give the source as it can be reached, for as long as the block lasts: in a container, say."""
+        source = self.endpoint("source")
+        assert source
+        return open_route(source)
+
+    @property
+    def allowed(self) -> dict[str, str]:
+        """The reasons for differences that are allowed, by object."""
+        return {entry["object"]: entry["reason"] for entry in self.params["allowed_differences"]}
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The user's queries; an expected truth value is spelt as the server does."""
+        return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
+
+    def only_predict(self, **returned: t.Any) -> None:
+        """End the module in check mode: it would change something, and has not."""
+        if self.module.check_mode:
+            self.module.exit_json(changed=True, **returned)
+
+    def run(self, work: t.Callable[[], Result]) -> t.NoReturn:
+        """Do the stage's work and end the module.
+
+        ``work`` returns what goes into the record, with ``changed``; its key ``returned`` is for Ansible alone. A
+        failure ends the module with one message: no exception reaches Ansible, which would print it unscrubbed.
+        """
+        began_at, began = datetime.datetime.now(datetime.UTC), time.monotonic()
+        result: Result = {"changed": False}
+        error: str | None = None
+        try:
+            result |= work()
+        except MigrationError as failure:
+            error = str(failure)
+            result |= failure.result
+        except psycopg.Error as failure:
+            error = f"{self.name}: {describe(failure)}"
+        except OSError as failure:
+            error = f"{self.name}: {failure}"
+        except KeyboardInterrupt:
+            error = f"{self.name} was interrupted; the live database is as it was."
+        returned = result.pop("returned", {})
+        if self.folder and not self.module.check_mode:
+            record = {
+                "stage": self.name,
+                "began_at": began_at.isoformat(timespec="microseconds"),
+                "seconds": round(time.monotonic() - began, 3),
+                # Names stay as they are: a table's may contain what is somebody's password, and must be found again.
+                "error": remove_values(error, self.module.no_log_values),
+                **result,
+            }
+            self.folder.write_record(self.name, record)
+        if error is not None:
+            self.module.fail_json(msg=error, **returned)
+        self.module.exit_json(changed=result["changed"], **returned)

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fill the staging database."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: data_restore
+short_description: Fill the staging database
+version_added: "0.1.0"
+description:
+  - Loads the archive's rows by COPY, then large objects and sequences, and over the complete rows makes indexes,
+    constraints, triggers and materialized views.
+  - Any error fails the stage and drops the staging database. The live database is not touched.
+extends_documentation_fragment:
+  - pgconvoy.migrate.connection.target
+  - pgconvoy.migrate.stage
+  - pgconvoy.migrate.stage.tools
+  - pgconvoy.migrate.verdict.allowed
+options:
+  archive:
+    description: The archive's folder, as M(pgconvoy.migrate.dump) returns it.
+    type: path
+    required: true
+  jobs:
+    description: How many tables are loaded, and how many indexes built, at once.
+    type: int
+    default: 4
+attributes:
+  idempotent:
+    description: It fills an empty schema, once.
+    support: none
+author:
+  - the pgconvoy contributors (@pgconvoy)
+"""
+
+EXAMPLES = r"""
+- name: Restore the data beside the live database
+  pgconvoy.migrate.data_restore:
+    target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
+    archive: "{{ dumped.archive }}"
+    run_dir: "{{ examined.run_dir }}"
+    client_bindir: "{{ examined.client_bindir }}"
+"""
+
+RETURN = r"""
+rows:
+  description: How many rows the target received.
+  returned: success
+  type: int
+  sample: 39103
+"""
+
+import pathlib
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.stage import ALLOWED, JOBS, RUN, TARGET, TOOLS, Result, Stage
+
+try:
+    from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.archive.manifest import ArchivedRows, Manifest
+    from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
+    from ..module_utils.staging.names import Generations
+    from ..module_utils.staging.restore import restore_data
+    from ..module_utils.tools import tools_in
+except ImportError:
+    pass  # Stage says which library is missing
+
+ARGUMENTS: t.Final = {**TARGET, **RUN, **TOOLS, **JOBS, **ALLOWED, "archive": {"type": "path", "required": True}}
+
+
+def main() -> None:
+    stage = Stage("data_restore", AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True))
+    stage.only_predict(rows=0)
+    stage.run(lambda: data_restore(stage))
+
+
+def data_restore(stage: Stage) -> Result:
+    target, folder, params = stage.endpoint("target"), stage.folder, stage.params
+    assert target
+    assert folder
+    generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
+    manifest, tools = read_manifest(archive), tools_in(params["client_bindir"])
+    with maintenance_session(target) as session:
+        check_staging(session, generations, folder.run_id)
+    with dropped_on_failure(target, generations, folder.run_id):
+        staging = target.at(generations.staging)
+        received = restore_data(staging, tools, archive, manifest, params["jobs"], stage.allowed)
+    return {
+        "changed": True,
+        "tables": ledger(manifest, received),
+        "large_objects": len(manifest.content.large_objects),
+        "sequences": len(manifest.content.sequences),
+        "returned": {"rows": sum(rows for _, rows in received)},
+    }
+
+
+def ledger(manifest: Manifest, received: list[tuple[ArchivedRows, int]]) -> list[Result]:
+    """Return every table's rows sent and received; an empty table has none to send."""
+    counts = {(table.schema, table.name): (table.rows, rows) for table, rows in received}
+    tables = []
+    for measured in manifest.content.relations:
+        schema, name = measured.relation.schema, measured.relation.name
+        if measured.relation.kind == "table":
+            sent_rows, received_rows = counts.get((schema, name), (0, 0))
+            tables.append({"schema": schema, "name": name, "sent_rows": sent_rows, "received_rows": received_rows})
+    return tables
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exchange the live database and the one beside it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: switch
+short_description: Exchange the live database and the one beside it
+version_added: "0.1.0"
+description:
+  - Renames the live database to the previous one and the staging database to the live one, in one transaction. The
+    live one's owner, grants and settings go with the name.
+  - Or, to undo it, exchanges the live database and the previous one.
+extends_documentation_fragment:
+  - pgconvoy.migrate.connection.target
+  - pgconvoy.migrate.stage
+  - pgconvoy.migrate.stage.gate
+options:
+  to:
+    description: Which database becomes the live one.
+    type: str
+    choices: [staging, previous]
+    default: staging
+  archive:
+    description: Folder of the archive that the staging database was made from. Needed with O(to=staging).
+    type: path
+  replaces:
+    description:
+      - What differs between the live database and the copy, as M(pgconvoy.migrate.preflight) has found.
+      - Shown in check mode with diff.
+    type: dict
+  switch_disconnects_clients:
+    description:
+      - Whether the sessions of clients that use the live database may be ended.
+      - If not, the switch fails while there are any.
+    type: bool
+    default: false
+attributes:
+  diff_mode:
+    description: Shows O(replaces) in check mode.
+    support: partial
+  idempotent:
+    description: Every call exchanges the databases.
+    support: none
+author:
+  - the pgconvoy contributors (@pgconvoy)
+"""
+
+EXAMPLES = r"""
+- name: Make the verified copy the live database
+  pgconvoy.migrate.switch:
+    target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
+    archive: "{{ dumped.archive }}"
+    run_dir: "{{ examined.run_dir }}"
+    production: "{{ 'production' in group_names }}"
+
+- name: Go back to the database before
+  pgconvoy.migrate.switch:
+    target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
+    to: previous
+    run_dir: "{{ examined.run_dir }}"
+    production: "{{ 'production' in group_names }}"
+"""
+
+RETURN = r"""
+live:
+  description: Name of the live database.
+  returned: always
+  type: str
+  sample: app
+previous:
+  description: Name of the database that was live before; empty if there was none.
+  returned: always
+  type: str
+  sample: app__pgconvoy_previous
+"""
+
+import pathlib
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.stage import GATE, RUN, TARGET, Result, Stage
+
+try:
+    from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.confirmation import require_confirmation
+    from ..module_utils.endpoint import Endpoint
+    from ..module_utils.staging.databases import database_exists, dropped_on_failure, maintenance_session
+    from ..module_utils.staging.names import Generations
+    from ..module_utils.staging.switch import roll_back, switch
+except ImportError:
+    pass  # Stage says which library is missing
+
+ARGUMENTS: t.Final = {
+    **TARGET,
+    **RUN,
+    **GATE,
+    "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
+    "archive": {"type": "path"},
+    "replaces": {"type": "dict"},
+    "switch_disconnects_clients": {"type": "bool", "default": False},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS, required_if=[("to", "staging", ["archive"])], supports_check_mode=True
+    )
+    stage = Stage("switch", module)
+    generations = Generations(stage.params["target"]["dbname"])
+    shown = {"diff": stage.params["replaces"]} if module._diff and stage.params["replaces"] else {}
+    stage.only_predict(live=generations.live, previous=generations.previous, **shown)
+    stage.run(lambda: exchange(stage, generations))
+
+
+def exchange(stage: Stage, generations: Generations) -> Result:
+    target, folder, params = stage.endpoint("target"), stage.folder, stage.params
+    assert target
+    assert folder
+    require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
+    if params["to"] == "previous":
+        with maintenance_session(target) as session:
+            roll_back(session, generations, params["switch_disconnects_clients"])
+    else:
+        switch_to_staging(stage, target, generations, folder.run_id)
+    with maintenance_session(target) as session:
+        previous = generations.previous if database_exists(session, generations.previous) else ""
+    names = {"live": generations.live, "previous": previous}
+    return {"changed": True, **names, "staging": generations.staging, "returned": names}
+
+
+def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str) -> None:
+    source = read_manifest(pathlib.Path(stage.params["archive"])).database
+    with dropped_on_failure(target, generations, run_id), maintenance_session(target) as session:
+        switch(session, generations, source, run_id, stage.params["switch_disconnects_clients"])
+
+
+if __name__ == "__main__":
+    main()
