@@ -1,0 +1,12 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all tests share: PostgreSQL servers, databases on them, and a machine that playbooks run on."""
+
+import hypothesis
+
+pytest_plugins = ["tests.servers", "tests.databases", "tests.playbooks", "tests.containers"]
+
+# How long an example takes tells how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("pgconvoy", deadline=None)
+hypothesis.settings.load_profile("pgconvoy")

@@ -1,0 +1,162 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is true of a foreign key's rows, whatever the server says of it."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_keys import Census, take_census
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+
+from tests.case import new_case
+from tests.migration import endpoint
+from tests.servers import Servers
+
+#: Rows that nobody checks.
+UNCHECKED: t.Final = "SET session_replication_role = replica;"
+
+
+@pytest.fixture
+def census(servers: Servers) -> t.Callable[[str], dict[str, Census]]:
+    """Give the census of a database that a script makes, by the keys' names."""
+
+    def take(script: str) -> dict[str, Census]:
+        with (
+            new_case(servers.source(), servers.target(), script) as case,
+            exported_snapshot(endpoint("source", case.source, case.name)) as snapshot,
+        ):
+            return {counted.key.name: counted for counted in take_census(snapshot, 2)}
+
+    return take
+
+
+TakeCensus = t.Callable[[str], dict[str, Census]]
+
+
+def figures(counted: Census) -> tuple[int, tuple[str, ...], int]:
+    return counted.orphans, counted.examples, counted.null_rows
+
+
+def test_one_column(census: TakeCensus) -> None:
+    found = census(f"""
+        CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int CONSTRAINT k REFERENCES p);
+        INSERT INTO p VALUES (1); INSERT INTO c VALUES (1), (1), (NULL);
+        {UNCHECKED} INSERT INTO c SELECT 100 - g % 7 FROM generate_series(1, 14) g
+    """)["k"]
+    # Fourteen rows, seven values, five of which are named.
+    assert figures(found) == (14, ("(100)", "(94)", "(95)", "(96)", "(97)"), 1)
+    assert (found.key.table, found.key.references, found.key.validated) == ("public.c", "public.p", True)
+    assert str(found.key) == "fk constraint public.c k"
+    assert found.cycle == ()
+
+
+def test_empty_tables(census: TakeCensus) -> None:
+    found = census("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int CONSTRAINT k REFERENCES p)")
+    assert figures(found["k"]) == (0, (), 0)
+
+
+SEVERAL: t.Final = """
+    CREATE TABLE p (a int, b text, PRIMARY KEY (a, b)); INSERT INTO p VALUES (1, 'x');
+    CREATE TABLE c (fb text, fa int, CONSTRAINT k FOREIGN KEY (fa, fb) REFERENCES p {match});
+    SET session_replication_role = replica;
+    INSERT INTO c (fa, fb) VALUES (1, 'x'), (1, 'y'), (NULL, NULL), (NULL, NULL), (NULL, 'x'), (1, NULL)
+"""
+
+
+def test_several_columns_match_simple(census: TakeCensus) -> None:
+    """A row with any NULL refers to nothing."""
+    assert figures(census(SEVERAL.format(match="MATCH SIMPLE"))["k"]) == (1, ("(1,y)",), 4)
+
+
+def test_several_columns_match_full(census: TakeCensus) -> None:
+    """A row must be NULL in all columns or in none."""
+    assert figures(census(SEVERAL.format(match="MATCH FULL"))["k"]) == (3, ("(,x)", "(1,)", "(1,y)"), 2)
+
+
+def test_one_column_match_full(census: TakeCensus) -> None:
+    found = census("""
+        CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int CONSTRAINT k REFERENCES p MATCH FULL);
+        INSERT INTO c VALUES (NULL)
+    """)
+    assert figures(found["k"]) == (0, (), 1)
+
+
+def test_not_valid(census: TakeCensus) -> None:
+    found = census("""
+        CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int); INSERT INTO c VALUES (9);
+        ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p NOT VALID
+    """)["k"]
+    assert figures(found) == (1, ("(9)",), 0)
+    assert not found.key.validated
+
+
+def test_partitioned_tables(census: TakeCensus) -> None:
+    """A key from and to partitioned tables is one key, not one a partition, and sees all rows."""
+    found = census(f"""
+        CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (10);
+        CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
+        CREATE TABLE c (id int, p int, CONSTRAINT k FOREIGN KEY (p) REFERENCES p) PARTITION BY LIST (id);
+        CREATE TABLE c1 PARTITION OF c FOR VALUES IN (1); CREATE TABLE c2 PARTITION OF c DEFAULT;
+        INSERT INTO p VALUES (1), (11); INSERT INTO c VALUES (1, 11), (2, 1), (3, NULL);
+        {UNCHECKED} INSERT INTO c VALUES (1, 5), (2, 15)
+    """)
+    assert {name: figures(counted) for name, counted in found.items()} == {"k": (2, ("(15)", "(5)"), 1)}
+
+
+def test_rows_of_inheritance_children_count_for_nothing(census: TakeCensus) -> None:
+    """The server looks at the tables themselves on both sides of a key."""
+    found = census(f"""
+        CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE p_child () INHERITS (p); INSERT INTO p_child VALUES (1);
+        CREATE TABLE c (p int CONSTRAINT k REFERENCES p); CREATE TABLE c_child () INHERITS (c);
+        INSERT INTO c_child VALUES (2); {UNCHECKED} INSERT INTO c VALUES (1)
+    """)
+    assert figures(found["k"]) == (1, ("(1)",), 0)
+
+
+def test_cycles(census: TakeCensus) -> None:
+    found = census("""
+        CREATE TABLE self (id int PRIMARY KEY, parent int CONSTRAINT self_k REFERENCES self);
+        CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, c int);
+        CREATE TABLE c (id int PRIMARY KEY, a int CONSTRAINT c_a REFERENCES a);
+        ALTER TABLE a ADD CONSTRAINT a_b FOREIGN KEY (b) REFERENCES b;
+        ALTER TABLE b ADD CONSTRAINT b_c FOREIGN KEY (c) REFERENCES c;
+        CREATE TABLE leaf (a int CONSTRAINT leaf_a REFERENCES a);
+        INSERT INTO self VALUES (1, 1), (2, NULL)
+    """)
+    assert {name: set(counted.cycle) for name, counted in found.items()} == {
+        "self_k": {"public.self"},
+        "a_b": {"public.a", "public.b", "public.c"},
+        "b_c": {"public.a", "public.b", "public.c"},
+        "c_a": {"public.a", "public.b", "public.c"},
+        "leaf_a": set(),
+    }
+    assert figures(found["self_k"]) == (0, (), 1)
+
+
+def test_types_and_collations_of_the_two_sides_differ(census: TakeCensus) -> None:
+    """The comparison is the server's own: by the key's operator, under the referenced column's collation."""
+    found = census(f"""
+        CREATE TABLE p (id numeric PRIMARY KEY, t varchar COLLATE "C" UNIQUE); INSERT INTO p VALUES (1.0, 'x');
+        CREATE TABLE c (i int CONSTRAINT numbers REFERENCES p,
+            t text COLLATE "POSIX" CONSTRAINT texts REFERENCES p (t));
+        INSERT INTO c VALUES (1, 'x'); {UNCHECKED} INSERT INTO c VALUES (2, 'X')
+    """)
+    assert figures(found["numbers"]) == (1, ("(2)",), 0)
+    assert figures(found["texts"]) == (1, ("(X)",), 0)
+
+
+def test_operators_and_tables_out_of_the_search_path(census: TakeCensus) -> None:
+    """A type of an extension brings its operator; names need quotes."""
+    found = census(f"""
+        CREATE SCHEMA "Ext 1"; CREATE EXTENSION citext SCHEMA "Ext 1"; CREATE SCHEMA "S""%s";
+        CREATE TABLE "S""%s"."P %" ("Id {{}}" "Ext 1".citext PRIMARY KEY);
+        CREATE TABLE "S""%s".c ("p'" "Ext 1".citext CONSTRAINT k REFERENCES "S""%s"."P %");
+        INSERT INTO "S""%s"."P %" VALUES ('a'); INSERT INTO "S""%s".c VALUES ('A');
+        {UNCHECKED} INSERT INTO "S""%s".c VALUES ('b')
+    """)
+    assert figures(found["k"]) == (1, ("(b)",), 0)
+    assert str(found["k"].key) == 'fk constraint S"%s.c k'

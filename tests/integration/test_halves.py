@@ -1,0 +1,111 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The halves of a migration: a dump that is carried away and restored elsewhere, and the way back."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.databases import APPLICATION, BEFORE, Database, database, untouched
+from tests.playbooks import Controller, Run
+from tests.servers import Servers
+
+
+@dataclasses.dataclass(frozen=True)
+class Dump:
+    """An archive that the sandbox has made and that was carried away."""
+
+    controller: Controller
+    source: Database
+    run: Run
+    archive: Path
+
+
+@pytest.fixture(scope="module")
+def dump(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Dump]:
+    """Dump the small source; only the sandbox reaches it."""
+    folder = tmp_path_factory.mktemp("halves")
+    controller = Controller(folder)
+    with database(servers.source(), APPLICATION) as source:
+        # A dump does without any target.
+        controller.add_host("sandbox", source.variables("source"))
+        run = controller.run("playbooks/dump.yml")
+        assert run.rc == 0, run.output
+        yield Dump(controller, source, run, Path(run.result("dump")["archive"]))
+
+
+def test_dump_is_private_and_described(dump: Dump) -> None:
+    """Nobody else can read it, and its manifest tells every file by size and digest, and every table by its rows."""
+    assert dump.run.report("sandbox-db")["status"] == "dumped"
+    assert dump.archive.stat().st_mode & 0o777 == 0o700
+    assert dump.controller.archives() == [dump.archive]
+    manifest = json.loads((dump.archive / "manifest.json").read_bytes())
+    rows = {(table["schema"], table["name"]): table["rows"] for table in manifest["tables"]}
+    assert rows == {("public", "owner"): 2, ("public", "item"): 3}
+    described = [manifest["schema"], manifest["large_objects"], *(table["file"] for table in manifest["tables"])]
+    assert {file["name"] for file in described} | {"manifest.json"} == {path.name for path in dump.archive.iterdir()}
+    for file in described:
+        content = (dump.archive / file["name"]).read_bytes()
+        assert (file["size"], file["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    for path in dump.archive.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_dump_is_tied_to_no_machine(dump: Dump) -> None:
+    """It names no server, no folder and, where it speaks for itself, no role."""
+    server = dump.source.server
+    for path in dump.archive.iterdir():
+        content = path.read_bytes()
+        for traitor in (server.host, str(server.port), server.password, str(dump.controller.folder)):
+            assert traitor.encode() not in content, path
+    assert server.user.encode() not in (dump.archive / "manifest.json").read_bytes()
+
+
+def test_dump_restored_elsewhere(dump: Dump, servers: Servers, tmp_path: Path) -> None:
+    """A copy of the archive is enough: restored to another group, verified there, undone and redone."""
+    carried = tmp_path / "carried"
+    shutil.copytree(dump.archive, carried)
+    controller = Controller(tmp_path)
+    with database(servers.target(), BEFORE) as target:
+        before = target.contents()
+        # No source at all: the archive stands for it.
+        controller.add_host("production", target.variables("target"), confirm_answer="MIGRATE PRODUCTION")
+
+        restored = controller.run("playbooks/restore.yml", limit="production", extra={"archive": str(carried)})
+        assert restored.rc == 0, restored.output
+        assert restored.report("production-db")["status"] == "migrated"
+        assert target.contents() == dump.source.contents()
+        assert target.previous.contents() == before
+
+        with untouched(target, target.previous):
+            verified = controller.run("playbooks/verify.yml", limit="production", extra={"archive": str(carried)})
+        assert verified.rc == 0, verified.output
+        assert verified.stats["changed"] == {}
+        assert verified.report("production-db")["status"] == "equal"
+
+        back = controller.run("playbooks/rollback.yml", limit="production")
+        assert back.rc == 0, back.output
+        assert back.report("production-db")["status"] == "rolled_back"
+        assert target.contents() == before
+        assert target.previous.contents() == dump.source.contents()
+
+        forth = controller.run("playbooks/rollback.yml", limit="production")
+        assert forth.rc == 0, forth.output
+        assert target.contents() == dump.source.contents()
+        assert target.previous.contents() == before
+        assert target.generations() == [target.name, target.previous.name]
+
+
+def test_rollback_without_previous_database(sandbox: Controller, source: Database, target: Database) -> None:
+    """There is nothing to go back to, and the live database stays."""
+    with untouched(source, target):
+        message = sandbox.refuse("playbooks/rollback.yml")
+    assert f'database "{target.previous.name}": there is none to go back to' in message

@@ -1,0 +1,230 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole migration in this process: the engine's stages as playbooks/migrate.yml orders them, and no Ansible."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import tempfile
+import typing as t
+from pathlib import Path
+
+import psycopg
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
+    check_staging,
+    create_staging,
+    dropped_on_failure,
+    maintenance_session,
+)
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import switch
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import Examination, examine
+
+from tests.servers import PostgresServer
+
+#: A role and its password; None is the server's superuser.
+Credentials = tuple[str, str] | None
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a migration ended, and what it learned on the way."""
+
+    status: t.Literal["migrated", "unchanged", "refused", "failed"] = "failed"
+    #: the message of the stage that failed
+    error: str = ""
+    findings: tuple[Finding, ...] = ()
+    manifest: Manifest | None = None
+    #: the rows that the target received, by schema and table; empty tables are not sent
+    received: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    @property
+    def refusals(self) -> set[tuple[str, str]]:
+        """What preflight refused: code and object."""
+        return {(finding.code, finding.object) for finding in self.findings if finding.severity == "error"}
+
+    @property
+    def codes(self) -> set[str]:
+        """The codes alone of what preflight refused."""
+        return {code for code, _ in self.refusals}
+
+    def __str__(self) -> str:
+        told = [self.status, self.error, *(f"{finding.code} {finding}" for finding in self.findings)]
+        return "\n".join(line for line in told if line)
+
+
+@dataclasses.dataclass
+class Migration:
+    """The stages, one method each, for tests that do something between two of them."""
+
+    source: Endpoint
+    target: Endpoint
+    archive: Path
+    jobs: int = 2
+    client_bindir: str = ""
+    disconnect_clients: bool = False
+    run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
+    tools: ClientTools | None = None
+
+    @property
+    def generations(self) -> Generations:
+        """The target's live database and its neighbours."""
+        return Generations(self.target.dbname)
+
+    @property
+    def staging(self) -> Endpoint:
+        """The copy being built."""
+        return self.target.at(self.generations.staging)
+
+    def preflight(self) -> Examination:
+        """Examine both sides, and settle the tools."""
+        found = examine(self.source, self.target, None, self.client_bindir, self.disconnect_clients)
+        self.tools = found.tools
+        return found
+
+    def compare(self, *, stop_early: bool = False) -> Verdict:
+        """Compare the live database with the source, as preflight does to see whether there is anything to do."""
+        return self._judge(staging=False).judge_by_source(self.source, stop_early)
+
+    def dump(self) -> Manifest:
+        """Write the archive."""
+        return write_archive(self.source, self._tools(), self.archive, self.jobs)
+
+    def restore_schema(self) -> None:
+        """Make the staging database and what must be in it before the rows."""
+        manifest = read_archive(self.archive)
+        with dropped_on_failure(self.target, self.generations, self.run_id):
+            with maintenance_session(self.target) as session:
+                create_staging(session, self.generations, manifest.database.locale, self.run_id)
+            restore_schema(self.staging, self._tools(), self.archive, manifest)
+
+    def restore_data(self) -> dict[tuple[str, str], int]:
+        """Fill it; return the rows received."""
+        manifest = read_manifest(self.archive)
+        with maintenance_session(self.target) as session:
+            check_staging(session, self.generations, self.run_id)
+        with dropped_on_failure(self.target, self.generations, self.run_id):
+            received = restore_data(self.staging, self._tools(), self.archive, manifest, self.jobs)
+        return {(table.schema, table.name): rows for table, rows in received}
+
+    def verify(self) -> Verdict:
+        """Compare it with the archive; a difference fails the run."""
+        with maintenance_session(self.target) as session:
+            check_staging(session, self.generations, self.run_id)
+        with dropped_on_failure(self.target, self.generations, self.run_id):
+            verdict = self._judge(staging=True).judge_by_archive(self.archive)
+            if not verdict.equal:
+                raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
+        return verdict
+
+    def switch(self) -> None:
+        """Make it the live database."""
+        source = read_manifest(self.archive).database
+        with (
+            dropped_on_failure(self.target, self.generations, self.run_id),
+            maintenance_session(self.target) as session,
+        ):
+            switch(session, self.generations, source, self.run_id, self.disconnect_clients)
+
+    def _judge(self, *, staging: bool) -> Judge:
+        return Judge(self.target, staging, self._tools(), self.jobs)
+
+    def _tools(self) -> ClientTools:
+        assert self.tools, "preflight settles the tools"
+        return self.tools
+
+
+def endpoint(
+    side: t.Literal["source", "target"], server: PostgresServer, dbname: str, user: Credentials = None
+) -> Endpoint:
+    """Return a database of a test server as the engine knows it."""
+    role, password = user or (server.user, server.password)
+    return Endpoint(side, server.host, server.port, dbname, role, password, sslmode="disable")
+
+
+def prepare(
+    source_server: PostgresServer,
+    source_db: str,
+    target_server: PostgresServer,
+    target_db: str,
+    archive: Path,
+    *,
+    source_user: Credentials = None,
+    target_user: Credentials = None,
+    jobs: int = 2,
+    client_bindir: str = "",
+) -> Migration:
+    """Return a migration whose stages the test runs itself."""
+    return Migration(
+        endpoint("source", source_server, source_db, source_user),
+        endpoint("target", target_server, target_db, target_user),
+        archive,
+        jobs=jobs,
+        client_bindir=client_bindir,
+    )
+
+
+def run(migration: Migration) -> Outcome:
+    """Run the stages in order; what a module would report as its failure is the outcome's error."""
+    outcome = Outcome()
+    try:
+        found = migration.preflight()
+        outcome.findings = tuple(found.findings)
+        if outcome.codes:
+            outcome.status = "refused"
+            return outcome
+        if found.target_readable and migration.compare(stop_early=True).equal:
+            outcome.status = "unchanged"
+            return outcome
+        outcome.manifest = migration.dump()
+        migration.restore_schema()
+        outcome.received = migration.restore_data()
+        outcome.verdict = migration.verify()
+        migration.switch()
+        outcome.status = "migrated"
+    except MigrationError as error:
+        outcome.error = str(error)
+    except psycopg.Error as error:
+        outcome.error = describe(error)
+    return outcome
+
+
+def migrate(
+    source_server: PostgresServer,
+    source_db: str,
+    target_server: PostgresServer,
+    target_db: str,
+    *,
+    source_user: Credentials = None,
+    target_user: Credentials = None,
+    jobs: int = 2,
+    client_bindir: str = "",
+) -> Outcome:
+    """Migrate a database of one server to the other; the archive is gone when this returns."""
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
+        return run(
+            prepare(
+                source_server,
+                source_db,
+                target_server,
+                target_db,
+                Path(folder) / "archive",
+                source_user=source_user,
+                target_user=target_user,
+                jobs=jobs,
+                client_bindir=client_bindir,
+            )
+        )

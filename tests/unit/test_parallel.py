@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Threads over one list: everything is done, or the first failure stops all."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import typing as t
+
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.parallel import run_parallel
+
+PATIENCE_SECONDS = 30
+
+
+class Recorder:
+    """Workers that write down what they did."""
+
+    def __init__(self, run: t.Callable[[int], None] = lambda item: None) -> None:
+        self.done: list[int] = []
+        self.opened = 0
+        self.closed = 0
+        self.cancelled = threading.Event()
+        self._run = run
+
+    @contextlib.contextmanager
+    def open(self) -> t.Iterator[Recorder]:
+        self.opened += 1
+        yield self
+        self.closed += 1
+
+    def run(self, item: int) -> None:
+        self._run(item)
+        self.done.append(item)
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 7, 200])
+def test_everything_is_done_once(jobs: int) -> None:
+    recorder = Recorder()
+    run_parallel(range(100), jobs, recorder.open)
+    assert sorted(recorder.done) == list(range(100))
+    assert recorder.opened == recorder.closed == min(jobs, 100)
+    assert not recorder.cancelled.is_set()
+
+
+def test_one_job_keeps_the_order() -> None:
+    recorder = Recorder()
+    run_parallel(range(100), 1, recorder.open)
+    assert recorder.done == list(range(100))
+
+
+def test_nothing_to_do_opens_nothing() -> None:
+    recorder = Recorder()
+    run_parallel([], 4, recorder.open)
+    assert recorder.opened == 0
+
+
+def test_several_at_once() -> None:
+    """Each waits for the other: with one thread this would not end."""
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    recorder = Recorder(lambda item: t.cast(None, both.wait()))
+    run_parallel(range(4), 2, recorder.open)
+    assert len(recorder.done) == 4
+
+
+def test_first_failure_cancels_the_others() -> None:
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def fail_or_wait(item: int) -> None:
+        both.wait()
+        if item == 0:
+            raise ValueError("the first")
+        assert recorder.cancelled.wait(PATIENCE_SECONDS)
+        raise RuntimeError("broken off")
+
+    recorder = Recorder(fail_or_wait)
+    with pytest.raises(ValueError, match="the first"):
+        run_parallel(range(100), 2, recorder.open)
+    assert recorder.done == []
+    assert recorder.cancelled.is_set()
+
+
+def test_worker_that_cannot_be_opened() -> None:
+    @contextlib.contextmanager
+    def refuse() -> t.Iterator[Recorder]:
+        raise OSError("no more connections")
+        yield
+
+    with pytest.raises(OSError, match="no more connections"):
+        run_parallel(range(3), 2, refuse)
+
+
+def test_worker_that_cannot_be_closed() -> None:
+    @contextlib.contextmanager
+    def open_worker() -> t.Iterator[Recorder]:
+        yield Recorder()
+        raise OSError("lost at the end")
+
+    with pytest.raises(OSError, match="lost at the end"):
+        run_parallel(range(3), 1, open_worker)
+
+
+def test_interrupt() -> None:
+    """Ctrl-C in one of the threads' programs, or here: all stop, and it goes on to the caller."""
+
+    def interrupt(item: int) -> None:
+        raise KeyboardInterrupt
+
+    recorder = Recorder(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_parallel(range(100), 2, recorder.open)
+    assert recorder.done == []
