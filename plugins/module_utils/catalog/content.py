@@ -99,8 +99,8 @@ def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relatio
     return same
 
 
-#: A larger relation is read in pieces of so many pages (128 MiB), so that several jobs can share it.
-_PIECE_PAGES: t.Final = 1 << 14
+#: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
+_PIECE_PAGES: t.Final = 1 << 11
 
 
 @dataclasses.dataclass(frozen=True)
