@@ -31,7 +31,7 @@ from ..module_utils.presentation import number, visible
 from ..module_utils.report import REACHED
 
 _GOOD: t.Final[str] = constants.COLOR_OK  # type: ignore[attr-defined]  # made when Ansible reads its configuration
-_BAD: t.Final[str] = constants.COLOR_ERROR  # type: ignore[attr-defined]
+_BAD: t.Final[str] = constants.COLOR_ERROR  # type: ignore[attr-defined]  # likewise
 _EQUAL_SHOWN: t.Final = 40
 _HEADER: t.Final = ("Table", "Source", "Target", "Status")
 

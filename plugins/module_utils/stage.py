@@ -20,7 +20,7 @@ from ansible.module_utils.common.parameters import remove_values
 from .run_folder import RunFolder
 
 try:
-    import msgspec  # noqa: F401
+    import msgspec  # noqa: F401 - the archive needs it: its absence is told here, with psycopg's
     import psycopg
 
     from .catalog.queries import Query

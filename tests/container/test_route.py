@@ -157,7 +157,7 @@ def test_client_that_dies_leaves_nothing_inside(engine: Engine, image: str, requ
 
 def test_interruption_leaves_nothing(engine: Engine, unpublished: DatabaseContainer) -> None:
     """The block is left while sessions are open and a COPY is under way."""
-    with pytest.raises(KeyboardInterrupt), open_route(unpublished.endpoint()) as reached:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), open_route(unpublished.endpoint()) as reached:  # noqa: PT012 - the way must be open when it breaks
         folder = Path(reached.host)
         with exported_snapshot(reached) as snapshot, Sender(snapshot, choose_tools(18, 18)) as sender:
             next(sender.stream(sql.Composed([_COPY])))
@@ -169,7 +169,7 @@ def test_interruption_leaves_nothing(engine: Engine, unpublished: DatabaseContai
 def test_container_killed_in_the_middle(engine: Engine) -> None:
     """A stream that breaks off is a failure, and the message tells why it broke off."""
     with engine.database("debian") as container:
-        with (  # noqa: PT012
+        with (  # noqa: PT012 - the way must be open when it breaks
             pytest.raises(MigrationError) as failure,
             open_route(container.endpoint()) as reached,
             exported_snapshot(reached) as snapshot,
@@ -187,7 +187,7 @@ def test_container_killed_in_the_middle(engine: Engine) -> None:
 
 def test_container_restarted_in_the_middle(engine: Engine) -> None:
     with engine.database("debian") as container:
-        with (  # noqa: PT012
+        with (  # noqa: PT012 - the way must be open when it breaks
             pytest.raises(MigrationError) as failure,
             open_route(container.endpoint()) as reached,
             connect(reached) as session,
