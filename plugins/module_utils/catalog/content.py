@@ -17,7 +17,7 @@ from psycopg import sql
 from ..endpoint import Session
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
-from .checksums import ALGORITHM, add, digest, sums_query
+from .checksums import ALGORITHM, add, digest, sum_query
 from .foreign_keys import ForeignKey, list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
@@ -132,7 +132,7 @@ def _pieces(relation: Relation) -> list[_Piece]:
 
 def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> dict[tuple[str, str], Rows]:
     """Return each relation's rows by (schema, name); the largest relations are read first."""
-    sums: dict[tuple[str, str], list[tuple[int, int, int]]] = collections.defaultdict(list)
+    sums: dict[tuple[str, str], list[tuple[int, int]]] = collections.defaultdict(list)
     pieces = [piece for r in sorted(relations, key=lambda r: -r.size) for piece in _pieces(r)]
 
     @contextlib.contextmanager
@@ -142,7 +142,7 @@ def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> 
 
     run_parallel(pieces, jobs, open_reader)
     return {
-        name: Rows(sum(count for count, _, _ in parts), digest((plain, mixed) for _, plain, mixed in parts))
+        name: Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
         for name, parts in sums.items()
     }
 
@@ -150,25 +150,25 @@ def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
     session: Session
-    sums: dict[tuple[str, str], list[tuple[int, int, int]]]
+    sums: dict[tuple[str, str], list[tuple[int, int]]]
 
     def run(self, piece: _Piece) -> None:
         relation = piece.relation
-        sums = _sum(self.session, relation, sums_query(relation.hashed, piece.rows))
-        self.sums[relation.schema, relation.name].append(sums)
+        sum_ = _sum(self.session, relation, sum_query(relation.hashed, piece.rows))
+        self.sums[relation.schema, relation.name].append(sum_)
 
     def cancel(self) -> None:
         self.session.cancel_safe()
 
 
-def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int, int]:
+def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int]:
     try:
         row = session.execute(query).fetchone()
     except psycopg.Error as error:
         raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
     assert row is not None
-    count, plain, mixed = row
-    return int(count), int(plain), int(mixed)
+    count, hashes = row
+    return int(count), int(hashes)
 
 
 def _evaluate(session: Session, relations: t.Iterable[Relation], search_path: str) -> dict[tuple[str, str], Rows]:
@@ -178,11 +178,11 @@ def _evaluate(session: Session, relations: t.Iterable[Relation], search_path: st
         if view.kind == "materialized view" and view.populated:
             definition = _definition(session, view)
             session.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (search_path,))
-            count, plain, mixed = _sum(
-                session, view, sums_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
+            count, hashes = _sum(
+                session, view, sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
             )
             session.execute("SELECT pg_catalog.set_config('search_path', '', true)")
-            fresh[view.schema, view.name] = Rows(count, digest([(plain, mixed)]))
+            fresh[view.schema, view.name] = Rows(count, digest([hashes]))
     return fresh
 
 
