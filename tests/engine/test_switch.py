@@ -93,7 +93,9 @@ def test_rollback_takes_the_newest(place: Place) -> None:
         place.stage()
         place.switch(keep_previous=2)
     live, newest, older = (place.oids()[name] for name in (place.live.name, *place.generations.kept(2)))
+    place.stage()
     roll_back(place.target, disconnect_clients=False)
+    assert place.generations.staging not in place.oids(), "a killed run had left it"
     assert [place.oids()[name] for name in (place.live.name, *place.generations.kept(2))] == [newest, live, older]
     roll_back(place.target, disconnect_clients=False)
     assert [place.oids()[name] for name in (place.live.name, *place.generations.kept(2))] == [live, newest, older]

@@ -14,7 +14,7 @@ import psycopg
 from ..catalog.database import DatabaseProperties
 from ..endpoint import Endpoint, Session
 from ..errors import MigrationError, describe
-from .databases import check_staging, drop_database, maintenance_session
+from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
 from .exchange import Rename, check_places, exchange, places_after
 from .names import MOST_KEPT, Generations
 from .properties import carry_over
@@ -64,7 +64,7 @@ def roll_back(target: Endpoint, disconnect_clients: bool) -> None:
     """
     generations = Generations(target.dbname)
     with maintenance_session(target) as session:
-        drop_database(session, generations.discarded)
+        drop_leftovers(session, generations)
         databases = _read_databases(session, generations)
         if generations.previous not in databases:
             raise MigrationError(
