@@ -27,6 +27,7 @@ try:
     from .container.route import open_route
     from .endpoint import Endpoint
     from .errors import MigrationError, describe
+    from .verdict.findings import Finding
 except ImportError:
     _MISSING: str | None = traceback.format_exc()
 else:
@@ -136,6 +137,12 @@ class Stage:
     def queries(self) -> tuple[Query, ...]:
         """The user's queries; an expected truth value is spelt as the server does."""
         return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
+
+    def warn(self, findings: t.Iterable[Finding]) -> None:
+        """Show the warnings among the findings at the terminal."""
+        for finding in findings:
+            if finding.severity == "warning":
+                self.module.warn(str(finding))
 
     def only_predict(self, **returned: t.Any) -> None:
         """End the module in check mode: it would change something, and has not."""

@@ -13,9 +13,9 @@ from ...endpoint import Session
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ..findings import Finding
-from .asking import is_true
+from .asking import is_superuser, is_true
+from .build import check_build
 from .live import check_clients, check_live
-from .locales import check_locale, check_xml
 from .settings import check_settings
 
 
@@ -26,7 +26,17 @@ def check_target(
 
     :param session: a maintenance session of the target's server, which is left as it was
     """
-    superuser = is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    if is_true(session, "SELECT pg_is_in_recovery()"):
+        return [
+            Finding(
+                "error",
+                "target-replica",
+                "target server",
+                "it is a replica in recovery, and nothing can be written to it.",
+                "Name the primary server in target_host and target_port.",
+            )
+        ]
+    superuser = is_superuser(session)
     return [
         *_check_name(generations),
         *_check_rights(session, generations, superuser),
@@ -34,16 +44,15 @@ def check_target(
         *_check_extensions(session, needs, superuser),
         *_check_superuser_objects(needs, superuser),
         *_check_roles(session, needs),
-        *check_settings(session, source, superuser),
-        *check_locale(session, source.locale, needs),
-        *check_xml(session, needs),
+        *check_settings(session, source, needs),
+        *check_build(session, source.locale, needs),
         *check_live(session, generations, may_disconnect),
     ]
 
 
 def check_rollback(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
     """Return what stands in the way of the previous database's return."""
-    superuser = is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    superuser = is_superuser(session)
     findings = [*_check_rights(session, generations, superuser), *check_clients(session, generations, may_disconnect)]
     if not database_exists(session, generations.previous):
         findings.append(
