@@ -79,7 +79,7 @@ def compose(records: Records, run: Run) -> Report:
         "differences": verdict.get("differences", []),
         "allowed": verdict.get("allowed", []),
         "ledger": ledger,
-        "findings": preflight.get("findings", []),
+        "findings": [*preflight.get("findings", []), *compare.get("findings", [])],
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
         "archive": dump.get("archive"),

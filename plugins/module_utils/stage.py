@@ -29,6 +29,7 @@ try:
     from .container.route import open_route
     from .endpoint import Endpoint
     from .errors import MigrationError, describe
+    from .verdict.findings import Finding
 except ImportError:
     _MISSING: str | None = traceback.format_exc()
 else:
@@ -149,6 +150,12 @@ class Stage:
     def end_with(self, controller: int) -> None:
         """Have the stage interrupted when its ansible-playbook has ended: nobody would read what it finds out."""
         interrupt_when_ended(Controller(controller))
+
+    def warn(self, findings: t.Iterable[Finding]) -> None:
+        """Show the warnings among the findings at the terminal."""
+        for finding in findings:
+            if finding.severity == "warning":
+                self.module.warn(str(finding))
 
     def only_predict(self, **returned: t.Any) -> None:
         """End the module in check mode: it would change something, and has not."""

@@ -48,6 +48,9 @@ options:
     description: Folder of all runs.
     type: path
     required: true
+  archive_root:
+    description: Folder in which an archive of the source is to be written, if one is.
+    type: path
   client_bindir:
     description: Directory of pg_dump, pg_restore and psql; found by itself if empty.
     type: path
@@ -143,17 +146,20 @@ from ..module_utils.stage import ALLOWED, JOBS, QUERIES, SOURCE, TARGET, Result,
 
 try:
     from ..module_utils.archive.folder import read_archive
+    from ..module_utils.archive.manifest import Manifest
     from ..module_utils.endpoint import Endpoint
     from ..module_utils.errors import MigrationError
     from ..module_utils.staging.claim import TargetClaimedError, claim_target
     from ..module_utils.staging.databases import drop_leftovers, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import ClientTools
+    from ..module_utils.verdict.checks.allowances import check_allowances
+    from ..module_utils.verdict.checks.passwords import check_passwords
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.plan import diff, steps
-    from ..module_utils.verdict.preflight import Examination, examine
+    from ..module_utils.verdict.preflight import Archived, Examination, examine
     from ..module_utils.verdict.switch_checks import check_exchange
 except ImportError:
     pass  # Stage says which library is missing
@@ -169,6 +175,7 @@ ARGUMENTS: t.Final = {
     "controller": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
+    "archive_root": {"type": "path"},
     "client_bindir": {"type": "path"},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
@@ -199,7 +206,7 @@ def preflight(stage: Stage) -> Result:
         manifest = read_archive(pathlib.Path(params["archive"])) if params["archive"] else None
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
-    archived = (manifest.database, manifest.requirements) if manifest else None
+    archived = describe_archive(manifest) if manifest else None
     taken = unclaimed is not None and unclaimed.code == "target-claimed"
     found = examine(
         source,
@@ -211,7 +218,12 @@ def preflight(stage: Stage) -> Result:
         rollback=params["goal"] == "rollback",
         jobs=params["jobs"],
         allowed=stage.allowed,
+        archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] else None,
+        replaces=params["goal"] in ("migrate", "restore"),
     )
+    names = [name for table in found.tables for name in table]
+    paths = [path for path in (run_dir, found.tools.bindir if found.tools else "") if path]
+    found.findings += check_passwords([side for side in (source, target) if side], names, paths)
     if target and found.target_version and params["goal"] in REPLACING:
         found.findings += check_exchange(target, rollback=params["goal"] == "rollback")
     # Why a server cannot be reached, the examination tells better.
@@ -230,9 +242,7 @@ def preflight(stage: Stage) -> Result:
         ],
         "tools": dataclasses.asdict(found.tools) if found.tools else None,
     }
-    for finding in found.findings:
-        if finding.severity == "warning":
-            stage.module.warn(str(finding))
+    stage.warn(found.findings)
     if errors := tell_errors(found.findings):
         raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
     verdict = None
@@ -247,6 +257,11 @@ def preflight(stage: Stage) -> Result:
     result["plan"] = steps(params["goal"], target, found.target_exists, verdict)
     if verdict:
         result["verdict"] = dataclasses.asdict(verdict)
+    if verdict and verdict.equal:
+        # No stage follows that would tell.
+        unused = check_allowances(verdict, stage.allowed)
+        stage.warn(unused)
+        result["findings"] += [dataclasses.asdict(finding) for finding in unused]
     result["returned"] |= {"plan": result["plan"], "client_bindir": found.tools.bindir if found.tools else ""}
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
@@ -275,6 +290,11 @@ def claim(folder: RunFolder, target: Endpoint, controller: int) -> Finding | Non
     except MigrationError as error:
         return Finding("error", "no-connection", "target", str(error))
     return None
+
+
+def describe_archive(manifest: Manifest) -> Archived:
+    tables = frozenset((m.relation.schema, m.relation.name) for m in manifest.content.relations)
+    return Archived(manifest.database, manifest.requirements, tables)
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:

@@ -87,7 +87,8 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
     """
     path = folder / FILE_NAME
     try:
-        text = path.read_bytes()
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as stream:
+            text = stream.read()
     except OSError as error:
         raise MigrationError(
             f"Cannot read the archive's manifest {path}: {error.strerror}. "
@@ -102,11 +103,14 @@ def read_archive(folder: pathlib.Path) -> Manifest:
     :raises MigrationError: naming every file that is missing, altered or foreign
     """
     manifest = read_manifest(folder)
-    present = {entry.name for entry in os.scandir(folder)} - {FILE_NAME}
+    # A link might lead anywhere, and reading from a pipe would never end.
+    entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(folder)}
+    present = entries.keys() - {FILE_NAME}
     expected = {file.name: file for file in manifest.files}
     faults = [f"{name} does not belong to it" for name in sorted(present - expected.keys())]
+    faults += [f"{name} is not a regular file" for name in sorted(entries) if name in expected and not entries[name]]
     faults += [f"{name} is missing" for name in sorted(expected.keys() - present)]
-    there = [file for name, file in sorted(expected.items()) if name in present]
+    there = [file for name, file in sorted(expected.items()) if entries.get(name)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         found = pool.map(lambda file: describe_file(folder / file.name), there)
         faults += [f"{file.name} was altered" for file, now in zip(there, found, strict=True) if now != file]

@@ -85,4 +85,8 @@ def decode(text: bytes, where: str) -> Manifest:
         raise MigrationError(
             f"{where} has format {manifest.format}, this version reads {FORMAT}. Use the version that wrote it."
         )
+    described = {(measured.relation.schema, measured.relation.name) for measured in manifest.content.relations}
+    names = [file.name for file in manifest.files]
+    if len(set(names)) < len(names) or not {(rows.schema, rows.name) for rows in manifest.tables} <= described:
+        raise MigrationError(f"{where} contradicts itself: rows of a table that it does not know, or a file twice.")
     return manifest

@@ -16,7 +16,7 @@ import subprocess
 import typing as t
 
 from ..catalog.snapshot import Snapshot
-from ..endpoint import tool_environment
+from ..endpoint import dump_options, tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
 
@@ -57,16 +57,18 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         str(path),
         *_LEFT_BEHIND,
     ]
+    environment = tool_environment(snapshot.endpoint) | dump_options(snapshot.session)
     outcome = subprocess.run(
-        command,
-        env=tool_environment(snapshot.endpoint),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        umask=0o077,
-        check=False,
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, umask=0o077, check=False
     )
-    if outcome.returncode or outcome.stderr:
+    if outcome.returncode or (outcome.stderr and outcome.stderr != _greeting(tools, environment)):
         raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
+
+
+def _greeting(tools: ClientTools, environment: dict[str, str]) -> bytes:
+    """Return what the server says to every client that enters, of its collations' versions for instance."""
+    command = [tools.program("psql"), "--no-psqlrc", "--no-password", "--quiet", "--command="]
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
 
 
 def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:

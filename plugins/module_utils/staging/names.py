@@ -46,6 +46,11 @@ class Generations:
         """A database without rows, in which the source's schema is put into the server's own words."""
         return self._beside("__pgconvoy_scratch")
 
+    @property
+    def neighbours(self) -> tuple[str, ...]:
+        """All names but the live one's: what has one of them is ours to drop."""
+        return (self.staging, self.previous, self.discarded, self.scratch)
+
     def _beside(self, suffix: str) -> str:
         """Append the suffix; where that gets too long, a digest of the name stands for its end."""
         if len((self.live + suffix).encode()) <= NAME_BYTES:

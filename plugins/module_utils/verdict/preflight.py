@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import secrets
+import pathlib
 import typing as t
 
 from ..catalog.database import DatabaseProperties, read_database
@@ -21,14 +21,38 @@ from ..errors import MigrationError
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
+from .checks.expressions import check_expressions
+from .checks.identity import check_identity
+from .checks.live import check_only_live, list_tables
+from .checks.locks import check_locks
+from .checks.room import (
+    check_archive_room,
+    check_connections,
+    check_lock_room,
+    check_target_room,
+    read_locks_needed,
+    read_rows_size,
+)
+from .checks.session import check_session
+from .checks.source import check_foreign_keys, check_reading, check_source
+from .checks.target import check_rollback, check_target
+from .checks.tools import check_tools
 from .findings import Finding, tell_errors
-from .source_checks import check_foreign_keys, check_reading, check_source
-from .target_checks import check_rollback, check_target
 
 #: The oldest server whose database can be read.
 _OLDEST_MAJOR: t.Final = 15
 
 Opened = t.TypeVar("Opened")
+
+
+@dataclasses.dataclass(frozen=True)
+class Archived:
+    """What an archive that stands for the source tells of it."""
+
+    database: DatabaseProperties
+    requirements: Requirements
+    #: schema and name
+    tables: frozenset[tuple[str, str]]
 
 
 @dataclasses.dataclass
@@ -40,6 +64,8 @@ class Examination:
     reached: Endpoint | None = None
     source: DatabaseProperties | None = None
     requirements: Requirements | None = None
+    #: schema and name of the source's tables
+    tables: frozenset[tuple[str, str]] = frozenset()
     target_version: int | None = None
     target_exists: bool = False
     #: whether the live database can be compared
@@ -48,22 +74,31 @@ class Examination:
     #: what is true of the source's foreign keys
     census: list[Census] = dataclasses.field(default_factory=list)
 
+    @property
+    def refused(self) -> bool:
+        """Whether there is an error by now: what costs more than a look at the catalogs is then left."""
+        return bool(tell_errors(self.findings))
+
 
 def examine(
     source: Endpoint | None,
     target: Endpoint | None,
-    archived: tuple[DatabaseProperties, Requirements] | None,
+    archived: Archived | None,
     client_bindir: str,
     may_disconnect: bool,
     *,
     rollback: bool = False,
     jobs: int = 1,
     allowed: t.Mapping[str, str] | None = None,
+    archive_root: pathlib.Path | None = None,
+    replaces: bool = True,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
     :param allowed: reasons for differences that are allowed, by object
     :param rollback: whether the target's previous database is to return, which takes no part of the rest
+    :param archive_root: where an archive of the source is to be written, if one is
+    :param replaces: whether the live database is to be replaced
     """
     found = Examination()
     with contextlib.ExitStack() as stack:
@@ -71,39 +106,77 @@ def examine(
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
         target_session = _enter(stack, found, maintenance_session, target) if target else None
         if archived:
-            found.source, found.requirements = archived
-        if source_session:
-            found.source = read_database(source_session)
-            found.requirements = read_requirements(source_session)
-            found.findings += _check_oldest(found.source)
-            found.findings += check_source(source_session)
-        if found.reached and source_session and not tell_errors(found.findings):
-            # Rows that cannot be read, as findings tell by now, cannot be checked.
-            with exported_snapshot(found.reached) as snapshot:
-                found.census = take_census(snapshot, jobs)
-            found.findings += check_foreign_keys(found.census, allowed or {})
+            found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.tables
+        if found.reached and source_session:
+            _examine_source(found, found.reached, source_session, jobs, archive_root)
         if target and target_session:
             found.target_version = target_session.info.server_version
             found.target_exists = database_exists(target_session, target.dbname)
+            found.findings += check_session(target.at(target_session.info.dbname), target_session)
+            found.findings += check_connections(target_session, target, jobs)
         if target and target_session and found.source and found.requirements and not rollback:
             found.findings += check_target(
                 target_session, Generations(target.dbname), found.source, found.requirements, may_disconnect
             )
+            if replaces:
+                found.findings += check_target_room(target_session, target, found.source.size)
         if target and target_session and rollback:
             found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
+        if source_session and target and target_session:
+            # Where sessions do not stay the same, a lock taken in one might never be given back.
+            if not any(finding.code == "pooler" for finding in found.findings):
+                found.findings += check_identity(source_session, target_session, target)
+            found.findings += check_lock_room(target_session, "target", read_locks_needed(source_session))
         # Last of all: this session in the live database would be one of the clients that check_target counts.
         live_session = _enter(stack, found, connect, target) if target and found.target_exists else None
-        if target and live_session:
-            found.findings += _check_live_reading(found, live_session, target)
-            if source_session:
-                found.findings += _check_same_database(source_session, live_session, target)
+        if target and live_session and not rollback:
+            _examine_live(found, live_session, target, replaces)
+        if found.reached and source_session and found.source and not found.refused:
+            target_major = found.target_version // 10000 if found.target_version else None
+            found.findings += check_expressions(source_session, found.source.search_path, target_major)
+            with exported_snapshot(found.reached) as snapshot:
+                found.census = take_census(snapshot, jobs)
+            found.findings += check_foreign_keys(found.census, allowed or {})
         if found.source:
             target_major = (found.target_version or found.source.server_version) // 10000
             try:
                 found.tools = choose_tools(found.source.major, target_major, client_bindir)
+                if found.reached and source_session:
+                    found.findings += check_tools(found.tools, found.reached)
+                if target and target_session:
+                    found.findings += check_tools(found.tools, target.at(target_session.info.dbname))
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
     return found
+
+
+def _examine_source(
+    found: Examination, source: Endpoint, session: Session, jobs: int, archive_root: pathlib.Path | None
+) -> None:
+    found.source = read_database(session)
+    found.tables = list_tables(session)
+    found.findings += _check_oldest(found.source)
+    found.findings += check_session(source, session)
+    found.findings += check_connections(session, source, jobs)
+    found.findings += check_source(session)
+    found.findings += check_lock_room(session, "source", read_locks_needed(session))
+    locked = check_locks(session, "source")
+    found.findings += locked
+    if locked:
+        # Sizes and values would have to wait.
+        return
+    found.requirements = read_requirements(session)
+    if archive_root:
+        found.findings += check_archive_room(archive_root, read_rows_size(session))
+
+
+def _examine_live(found: Examination, session: Session, target: Endpoint, replaces: bool) -> None:
+    locked = check_locks(session, "target")
+    found.findings += locked
+    found.findings += _check_live_reading(found, session, target)
+    if replaces and not locked and found.requirements:
+        extensions = {extension.name for extension in found.requirements.extensions}
+        found.findings += check_only_live(session, found.tables, extensions)
 
 
 def _enter(
@@ -151,28 +224,5 @@ def _check_live_reading(found: Examination, live_session: Session, target: Endpo
             f'database "{target.dbname}"',
             f"the target user may not read all of it ({hidden[0].object}, for instance), so that whether it equals the "
             "source already cannot be told: it is replaced.",
-        )
-    ]
-
-
-def _check_same_database(source_session: Session, live_session: Session, target: Endpoint) -> list[Finding]:
-    """Refuse one database under two names: a lock taken through one connection is looked for through the other."""
-    key = secrets.randbits(31)
-    source_session.execute("SELECT pg_advisory_lock_shared(1346913110, %s)", (key,))
-    seen = live_session.execute(
-        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1346913110 AND objid = %s"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        (key,),
-    ).fetchone()
-    source_session.execute("SELECT pg_advisory_unlock_shared(1346913110, %s)", (key,))
-    if seen is None:
-        return []
-    return [
-        Finding(
-            "error",
-            "same-database",
-            str(target),
-            "it is the source itself, under whatever name.",
-            "Correct target_host, target_port and target_dbname.",
         )
     ]
