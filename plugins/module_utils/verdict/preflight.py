@@ -37,10 +37,15 @@ from .checks.session import check_session
 from .checks.source import check_foreign_keys, check_reading, check_source
 from .checks.target import check_rollback, check_target
 from .checks.tools import check_tools
-from .findings import Finding, tell_errors
+from .findings import Finding
 
 #: The oldest server whose database can be read.
 _OLDEST_MAJOR: t.Final = 15
+
+#: Errors after which rows cannot be read, or not by several sessions.
+_HIDING: t.Final = frozenset(
+    {"connections", "locked", "no-connection", "not-readable", "pooler", "replica-unlogged", "row-security", "snapshot"}
+)
 
 Opened = t.TypeVar("Opened")
 
@@ -75,9 +80,9 @@ class Examination:
     census: list[Census] = dataclasses.field(default_factory=list)
 
     @property
-    def refused(self) -> bool:
-        """Whether there is an error by now: what costs more than a look at the catalogs is then left."""
-        return bool(tell_errors(self.findings))
+    def can_read_rows(self) -> bool:
+        """Whether nothing found by now keeps the source's rows from being read, all of them and at once."""
+        return not any(finding.severity == "error" and finding.code in _HIDING for finding in self.findings)
 
 
 def examine(
@@ -131,7 +136,7 @@ def examine(
         live_session = _enter(stack, found, connect, target) if target and found.target_exists else None
         if target and live_session and not rollback:
             _examine_live(found, live_session, target, replaces)
-        if found.reached and source_session and found.source and not found.refused:
+        if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
             found.findings += check_expressions(source_session, found.source.search_path, target_major)
             with exported_snapshot(found.reached) as snapshot:
