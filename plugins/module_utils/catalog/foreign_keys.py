@@ -37,6 +37,15 @@ class ForeignKey:
 
 
 @dataclasses.dataclass(frozen=True)
+class Link:
+    """A foreign key and the tables that it links, by schema and name."""
+
+    key: ForeignKey
+    referring: tuple[str, str]
+    referenced: tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
 class Census:
     """What an anti-join tells of a foreign key.
 
@@ -78,6 +87,12 @@ class _Joined:
     collations: tuple[tuple[str, str] | None, ...]
     match_full: bool
 
+    @property
+    def link(self) -> Link:
+        """The key and what it links."""
+        referring, referenced = self.referring, self.referenced
+        return Link(self.key, (referring.schema, referring.name), (referenced.schema, referenced.name))
+
 
 # A partition's copy of its parent's key is part of the parent's. Names are plain, not quoted: people read them.
 _LIST: t.Final = """
@@ -117,6 +132,11 @@ def list_foreign_keys(session: Session) -> list[ForeignKey]:
     return [joined.key for joined in _list_joined(session)]
 
 
+def list_links(session: Session) -> list[Link]:
+    """Return the foreign keys with what they link, by table and name. The session's search_path must be empty."""
+    return [joined.link for joined in _list_joined(session)]
+
+
 def _list_joined(session: Session) -> list[_Joined]:
     found = []
     for name, table, references, definition, validated, enforced, *rest in session.execute(_LIST).fetchall():
@@ -141,15 +161,17 @@ def _list_joined(session: Session) -> list[_Joined]:
 _EXAMPLES: t.Final = 5
 
 
-def take_census(snapshot: Snapshot, jobs: int) -> list[Census]:
+def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]] | None = None) -> list[Census]:
     """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
 
+    :param only: the tables, by schema and name, whose keys are looked at; all if None
     :raises MigrationError: when a table cannot be read, with the server's message
     """
     keys = _list_joined(snapshot.session)
     edges: dict[str, set[str]] = {}
     for joined in keys:
         edges.setdefault(joined.key.table, set()).add(joined.key.references)
+    asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
 
     @contextlib.contextmanager
@@ -157,8 +179,8 @@ def take_census(snapshot: Snapshot, jobs: int) -> list[Census]:
         with snapshot.another_session() as session:
             yield _Counter(session, edges, counted)
 
-    run_parallel(keys, jobs, open_counter)
-    return [counted[joined.key] for joined in keys]
+    run_parallel(asked, jobs, open_counter)
+    return [counted[joined.key] for joined in asked]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,13 +11,14 @@ import difflib
 import re
 import typing as t
 
-from ..archive.schema import Entry
+from ..archive.schema import Entry, parts_of
 from ..catalog.content import Content, Measured, Rows
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import ForeignKey
 from ..catalog.large_objects import LargeObject
 from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
+from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence
 
 
@@ -336,10 +337,13 @@ def compare_extensions(
 
 
 def compare_schemas(
-    source: t.Iterable[Entry], target: t.Iterable[Entry]
+    source: t.Iterable[Entry], target: t.Iterable[Entry], selection: Selection | None = None
 ) -> tuple[tuple[TypeVerdict, ...], tuple[Difference, ...]]:
-    """Compare the definitions of all objects, as pg_dump words them; ``source`` is what must be."""
-    ours, theirs = _definitions(source), _definitions(target)
+    """Compare the definitions of all objects, as pg_dump words them; ``source`` is what must be.
+
+    :param selection: tables which, with all that is part of them, are compared alone
+    """
+    ours, theirs = _definitions(source, selection), _definitions(target, selection)
     our_kinds = collections.Counter(kind for kind, _ in ours)
     their_kinds = collections.Counter(kind for kind, _ in theirs)
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
@@ -361,11 +365,13 @@ def compare_schemas(
 _ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?P<method>.*);\Z", re.MULTILINE)
 
 
-def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes]]:
+def _definitions(entries: t.Iterable[Entry], selection: Selection | None) -> dict[tuple[str, str], list[bytes]]:
     """Return the definitions by kind and name; several objects may have one name.
 
     :param entries: in the order of the archive
     """
+    entries = list(entries)
+    wanted = {entry.number for entry in (entries if selection is None else parts_of(entries, selection.labels))}
     definitions = collections.defaultdict(list)
     method = b"heap"
     for entry in entries:
@@ -373,7 +379,8 @@ def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes
         statements = entry.statements[: said.start()] if said else entry.statements
         if entry.kind in ("TABLE", "MATERIALIZED VIEW") and method != b"heap":
             statements += b"\nUSING " + method
-        definitions[entry.kind, entry.name].append(statements)
+        if entry.number in wanted:
+            definitions[entry.kind, entry.name].append(statements)
         method = said["method"] if said else method
     return {key: sorted(statements) for key, statements in definitions.items()}
 
