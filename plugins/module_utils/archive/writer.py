@@ -19,7 +19,7 @@ from ..catalog.database import read_database
 from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, read_refresh_order
 from ..catalog.requirements import read_requirements
-from ..catalog.snapshot import Snapshot, exported_snapshot
+from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
 from ..parallel import run_parallel
@@ -70,7 +70,7 @@ def write_archive(
 
 
 def _write_rows(
-    snapshot: Snapshot,
+    snapshot: ExportedSnapshot,
     tools: ClientTools,
     folder: pathlib.Path,
     jobs: int,
@@ -119,7 +119,9 @@ class _RowsWriter:
         self.sender.cancel()
 
 
-def _write_large_objects(snapshot: Snapshot, tools: ClientTools, folder: pathlib.Path) -> tuple[ArchivedFile, int]:
+def _write_large_objects(
+    snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path
+) -> tuple[ArchivedFile, int]:
     with Sender(snapshot, tools) as sender:
         return _write_stream(sender, copy_large_objects_out(), folder / _LARGE_OBJECTS_FILE)
 
