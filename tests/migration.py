@@ -15,7 +15,7 @@ import psycopg
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
@@ -89,6 +89,10 @@ class Migration:
         """The copy being built."""
         return self.target.at(self.generations.staging)
 
+    def open_session(self) -> Session:
+        """Open one more session of that copy."""
+        return connect(self.staging)
+
     def preflight(self) -> Examination:
         """Examine both sides, and settle the tools."""
         found = examine(self.source, self.target, None, self.client_bindir, self.disconnect_clients)
@@ -109,7 +113,8 @@ class Migration:
         with dropped_on_failure(self.target, self.generations, self.run_id):
             with maintenance_session(self.target) as session:
                 create_staging(session, self.generations, manifest.database.locale, self.run_id)
-            restore_schema(self.staging, self._tools(), self.archive, manifest)
+            with connect(self.staging) as session:
+                restore_schema(session, self._tools(), self.archive, manifest)
 
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
@@ -117,7 +122,7 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            received = restore_data(self.staging, self._tools(), self.archive, manifest, self.jobs)
+            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs)
         return {(table.schema, table.name): rows for table, rows in received}
 
     def verify(self) -> Verdict:

@@ -53,6 +53,7 @@ rows:
   sample: 39103
 """
 
+import functools
 import pathlib
 import typing as t
 
@@ -63,6 +64,7 @@ from ..module_utils.stage import ALLOWED, JOBS, RUN, TARGET, TOOLS, Result, Stag
 try:
     from ..module_utils.archive.folder import read_manifest
     from ..module_utils.archive.manifest import ArchivedRows, Manifest
+    from ..module_utils.endpoint import connect
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_data
@@ -88,8 +90,8 @@ def data_restore(stage: Stage) -> Result:
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        staging = target.at(generations.staging)
-        received = restore_data(staging, tools, archive, manifest, params["jobs"], stage.allowed)
+        open_session = functools.partial(connect, target.at(generations.staging))
+        received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed)
     return {
         "changed": True,
         "tables": ledger(manifest, received),

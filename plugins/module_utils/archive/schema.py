@@ -54,20 +54,19 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         # The one in which the statements will be sent; pg_dump's own choice is the database's.
         "--encoding",
         snapshot.session.info.parameter_status("client_encoding") or "",
-        "--snapshot",
-        snapshot.name,
         "--file",
         str(path),
         *_LEFT_BEHIND,
     ]
-    outcome = subprocess.run(
-        command,
-        env=tool_environment(snapshot.endpoint),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        umask=0o077,
-        check=False,
-    )
+    with snapshot.entrance() as (endpoint, options):
+        outcome = subprocess.run(
+            [*command, *options],
+            env=tool_environment(endpoint),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            umask=0o077,
+            check=False,
+        )
     if outcome.returncode or outcome.stderr:
         raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
 

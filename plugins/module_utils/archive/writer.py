@@ -20,7 +20,7 @@ from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select
-from ..catalog.snapshot import Snapshot, exported_snapshot
+from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
 from ..parallel import run_parallel
@@ -79,7 +79,7 @@ def write_archive(
 
 
 def _write_rows(
-    snapshot: Snapshot,
+    snapshot: ExportedSnapshot,
     tools: ClientTools,
     folder: pathlib.Path,
     jobs: int,
@@ -128,7 +128,9 @@ class _RowsWriter:
         self.sender.cancel()
 
 
-def _write_large_objects(snapshot: Snapshot, tools: ClientTools, folder: pathlib.Path) -> tuple[ArchivedFile, int]:
+def _write_large_objects(
+    snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path
+) -> tuple[ArchivedFile, int]:
     with Sender(snapshot, tools) as sender:
         return _write_stream(sender, copy_large_objects_out(), folder / _LARGE_OBJECTS_FILE)
 

@@ -13,7 +13,7 @@ import tempfile
 import typing as t
 
 from ..archive.folder import read_manifest
-from ..archive.schema import dump_schema, read_schema
+from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.content import read_content
 from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.queries import Query, ask
@@ -47,6 +47,8 @@ class Judge:
     queries: tuple[Query, ...] = ()
     #: reasons for differences that are allowed, by object
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    #: the source's schema in the words of the target's server, where they are known; else a scratch database tells them
+    reworded: t.Sequence[Entry] = ()
 
     @property
     def target(self) -> Endpoint:
@@ -58,8 +60,16 @@ class Judge:
 
         :raises MigrationError: when anything cannot be read
         """
+        with exported_snapshot(self.target) as there:
+            return self.judge_snapshot(there, folder)
+
+    def judge_snapshot(self, there: Snapshot, folder: pathlib.Path) -> Verdict:
+        """Return the verdict on one state of the target, which must hold what the archive holds.
+
+        :raises MigrationError: when anything cannot be read
+        """
         manifest = read_manifest(folder)
-        with _work_folder() as work, exported_snapshot(self.target) as there:
+        with _work_folder() as work:
             schema = self._judge_schema(manifest.database, folder / manifest.schema.name, there, work, stop_early=False)
             extensions = self._judge_extensions(manifest.requirements.extensions, there)
             relations = [measured.relation for measured in manifest.content.relations]
@@ -109,7 +119,7 @@ class Judge:
         ours = read_schema(tools, source_schema)
         objects, differences = compare_schemas(ours, theirs)
         if differences and not (stop_early and {str(entry) for entry in ours} != {str(entry) for entry in theirs}):
-            reworded = reword_schema(self.live, tools, source, source_schema, work)
+            reworded = self.reworded or reword_schema(self.live, tools, source, source_schema, work)
             objects, differences = compare_schemas(reworded, theirs)
         properties = compare_databases(source, read_database(there.session), with_settings=not self.staging)
         return Verdict(objects=objects, differences=(*properties, *differences))
