@@ -131,19 +131,16 @@ def compare(source: Content, target: Content) -> Verdict:
     tables, differences = _compare_relations(source.relations, target.relations)
     sequences = _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
     large_objects = _pair(_describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects))
-    foreign_keys = _compare_foreign_keys(source.foreign_keys, target.foreign_keys)
     return Verdict(
         tables=tuple(tables),
         sequences=tuple(sequences),
         large_objects=tuple(large_objects),
-        foreign_keys=tuple(foreign_keys),
         differences=(
             *differences,
             *(Difference(f"sequence {pair.name}", _say(pair)) for pair in sequences if not pair.equal),
             *(Difference(f"large object {pair.name}", _say(pair)) for pair in large_objects if not pair.equal),
-            *_foreign_key_differences(foreign_keys, _unchecked(source.foreign_keys, target.foreign_keys)),
         ),
-    )
+    ).joined(compare_foreign_keys(source.foreign_keys, target.foreign_keys))
 
 
 def _compare_relations(
@@ -242,6 +239,15 @@ def _say(pair: Pair) -> str:
     if pair.source is None:
         return "only on the target"
     return f"{pair.source} on the source, {pair.target} on the target"
+
+
+def compare_foreign_keys(source: t.Collection[ForeignKey], target: t.Collection[ForeignKey]) -> Verdict:
+    """Compare the foreign keys, also in what no definition tells: whether their triggers are enabled."""
+    verdicts = _compare_foreign_keys(source, target)
+    return Verdict(
+        foreign_keys=tuple(verdicts),
+        differences=tuple(_foreign_key_differences(verdicts, _unchecked(source, target))),
+    )
 
 
 def _compare_foreign_keys(source: t.Iterable[ForeignKey], target: t.Iterable[ForeignKey]) -> list[ForeignKeyVerdict]:
@@ -358,6 +364,11 @@ def compare_schemas(
             for kind, name in differing
         ),
     )
+
+
+def same_objects(source: t.Iterable[Entry], target: t.Iterable[Entry], selection: Selection | None = None) -> bool:
+    """Whether the same objects are on both sides, however they are defined."""
+    return _definitions(source, selection).keys() == _definitions(target, selection).keys()
 
 
 # pg_restore says it where it changes, behind the object before, whatever that is (_selectTableAccessMethod in
