@@ -29,10 +29,10 @@ from ..rows.receiver import Receiver
 from ..staging.restore import TableLoader, load_large_objects, refresh
 from ..verdict.comparison import Difference, Verdict, compare_foreign_keys, compare_schemas
 from ..verdict.judge import Judge
-from .keys import without_keys
+from .constraints import without_constraints
 from .order import LoadOrder, order_tables
 from .transaction import Transaction
-from .triggers import silenced
+from .triggers import event_triggers_silenced, silenced
 from .untouched import others_untouched
 
 Strategy = t.Literal["dependency_order", "disable_triggers"]
@@ -75,8 +75,12 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     with contextlib.ExitStack() as stack:
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))
+        stack.enter_context(event_triggers_silenced(session))
         stack.enter_context(_readable(session, tables))
-        with without_keys(session, readded, judge.allowed), silenced(session, tables, strategy == "disable_triggers"):
+        with (
+            without_constraints(session, readded, tables, judge.allowed),
+            silenced(session, tables, strategy == "disable_triggers"),
+        ):
             _clear(session, relations, order, links)
             received = _load(transaction, folder, manifest, order, selection)
         content = judge.judge_content(transaction, manifest, selection)

@@ -52,6 +52,25 @@ def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.I
         _alter(session, table, [(trigger, state) for *_, trigger, state in triggers])
 
 
+# Of a plain user, none: event triggers belong to superusers. What they do then, the verdict sees.
+_EVENT_TRIGGERS: t.Final = """
+SELECT evtname, evtenabled::text FROM pg_event_trigger
+WHERE evtenabled <> 'D' AND pg_has_role(evtowner, 'USAGE') ORDER BY 1
+"""
+
+
+@contextlib.contextmanager
+def event_triggers_silenced(session: Session) -> t.Iterator[None]:
+    """Disable the event triggers, which would see all that is altered, for as long as the block lasts."""
+    states = session.execute(_EVENT_TRIGGERS).fetchall()
+    for name, _ in states:
+        session.execute(sql.SQL("ALTER EVENT TRIGGER {} DISABLE").format(sql.Identifier(name)))
+    yield
+    for name, state in states:
+        word = {"O": sql.SQL("ENABLE"), "R": sql.SQL("ENABLE REPLICA"), "A": sql.SQL("ENABLE ALWAYS")}[state]
+        session.execute(sql.SQL("ALTER EVENT TRIGGER {} {}").format(sql.Identifier(name), word))
+
+
 def _alter(session: Session, table: Name, states: t.Iterable[tuple[str, str]]) -> None:
     # ONLY, as partitions have their own states.
     session.execute(
