@@ -13,6 +13,7 @@ from psycopg import sql
 
 from ..catalog.selection import Name
 from ..endpoint import Session
+from ..errors import MigrationError
 
 #: How ALTER TABLE spells each state of pg_trigger.tgenabled.
 ENABLE: t.Final[dict[str, sql.SQL]] = {
@@ -41,8 +42,14 @@ def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.I
     """Disable the tables' triggers for as long as the block lasts; afterwards each is in the state it was in.
 
     :param tables: partitioned ones and their partitions, too: each has triggers of its own
-    :param of_keys: whether also those by which foreign keys are checked, which only a superuser may disable
+    :param of_keys: whether also those by which foreign keys are checked
+    :raises MigrationError: when these are to be disabled by anybody but a superuser
     """
+    if of_keys and session.info.parameter_status("is_superuser") != "on":
+        raise MigrationError(
+            "Only a superuser may disable the triggers that check foreign keys, and target_user is none. "
+            "Set fk_strategy to dependency_order."
+        )
     names = [schema for schema, _ in tables], [name for _, name in tables]
     states = session.execute(_ENABLED, (*names, of_keys)).fetchall()
     for table, triggers in itertools.groupby(states, key=lambda row: row[:2]):
