@@ -17,6 +17,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
@@ -76,6 +78,7 @@ class Migration:
     jobs: int = 2
     client_bindir: str = ""
     disconnect_clients: bool = False
+    in_place: bool = False
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -144,6 +147,17 @@ class Migration:
         ):
             switch(session, self.generations, source, self.run_id, self.disconnect_clients)
 
+    def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
+        """Fill the live database itself; return the rows received and the verdict, which is equal."""
+        manifest = read_archive(self.archive)
+        with begin(self.target) as transaction:
+            replaced = replace(transaction, self._tools(), self.archive, manifest)
+            judge = Judge(self.target, False, self._tools(), jobs=1, reworded=replaced.reworded)
+            verdict = judge.judge_snapshot(transaction, self.archive)
+            if not verdict.equal:
+                raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
+        return {(table.schema, table.name): rows for table, rows in replaced.received}, verdict
+
     def _judge(self, *, staging: bool) -> Judge:
         return Judge(self.target, staging, self._tools(), self.jobs)
 
@@ -195,6 +209,10 @@ def run(migration: Migration) -> Outcome:
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()
+        if migration.in_place:
+            outcome.received, outcome.verdict = migration.replace()
+            outcome.status = "migrated"
+            return outcome
         migration.restore_schema()
         outcome.received = migration.restore_data()
         outcome.verdict = migration.verify()

@@ -27,6 +27,7 @@ class Extension:
 
     name: str
     version: str
+    schema: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Requirements:
 
 
 # Unqualified names are pg_catalog's: the session's search_path is empty.
-_EXTENSIONS: t.Final = "SELECT extname, extversion FROM pg_extension WHERE oid >= 16384 ORDER BY 1"
+_EXTENSIONS: t.Final = """
+SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.oid >= 16384 ORDER BY 1
+"""
 
 # pg_shdepend marks the roles of policies with 'r' (docs: 53.49 pg_shdepend, SHARED_DEPENDENCY_POLICY).
 _ROLES: t.Final = """

@@ -21,9 +21,9 @@ from ..errors import MigrationError
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
+from .checks.source import check_foreign_keys, check_reading, check_source
+from .checks.target import check_rollback, check_target
 from .findings import Finding, tell_errors
-from .source_checks import check_foreign_keys, check_reading, check_source
-from .target_checks import check_rollback, check_target
 
 #: The oldest server whose database can be read.
 _OLDEST_MAJOR: t.Final = 15

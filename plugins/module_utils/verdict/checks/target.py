@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import typing as t
-
-import psycopg
 from psycopg import sql
 
-from ..catalog.database import DatabaseProperties, Locale
-from ..catalog.requirements import Requirements
-from ..endpoint import Session
-from ..staging.databases import database_exists
-from ..staging.names import NAME_BYTES, Generations
-from .findings import Finding
+from ...catalog.database import DatabaseProperties
+from ...catalog.requirements import Requirements
+from ...endpoint import Session
+from ...staging.databases import database_exists
+from ...staging.names import NAME_BYTES, Generations
+from ..findings import Finding
+from .asking import is_true
+from .live import check_clients, check_live
+from .locales import check_locale, check_xml
+from .settings import check_settings
 
 
 def check_target(
@@ -26,7 +26,7 @@ def check_target(
 
     :param session: a maintenance session of the target's server, which is left as it was
     """
-    superuser = _truth(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    superuser = is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     return [
         *_check_name(generations),
         *_check_rights(session, generations, superuser),
@@ -34,17 +34,17 @@ def check_target(
         *_check_extensions(session, needs, superuser),
         *_check_superuser_objects(needs, superuser),
         *_check_roles(session, needs),
-        *_check_settings(session, source, superuser),
-        *_check_locale(session, source.locale, needs),
-        *_check_xml(session, needs),
-        *_check_live(session, generations, may_disconnect),
+        *check_settings(session, source, superuser),
+        *check_locale(session, source.locale, needs),
+        *check_xml(session, needs),
+        *check_live(session, generations, may_disconnect),
     ]
 
 
 def check_rollback(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
     """Return what stands in the way of the previous database's return."""
-    superuser = _truth(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-    findings = [*_check_rights(session, generations, superuser), *_check_clients(session, generations, may_disconnect)]
+    superuser = is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    findings = [*_check_rights(session, generations, superuser), *check_clients(session, generations, may_disconnect)]
     if not database_exists(session, generations.previous):
         findings.append(
             Finding(
@@ -80,7 +80,7 @@ def _check_name(generations: Generations) -> list[Finding]:
 def _check_rights(session: Session, generations: Generations, superuser: bool) -> list[Finding]:
     user = session.info.user
     findings = []
-    if not superuser and not _truth(session, "SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user"):
+    if not superuser and not is_true(session, "SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user"):
         findings.append(
             Finding(
                 "error",
@@ -205,138 +205,3 @@ def _check_roles(session: Session, needs: Requirements) -> list[Finding]:
         for need in needs.roles
         if need.what not in present
     ]
-
-
-def _check_settings(session: Session, source: DatabaseProperties, superuser: bool) -> list[Finding]:
-    known: dict[str, str] = dict(session.execute("SELECT lower(name), context FROM pg_settings").fetchall())
-    findings = []
-    for name, value in source.settings:
-        context = known.get(name.lower(), "user" if "." in name else "")
-        if context not in ("user", "superuser", "backend", "superuser-backend"):
-            message = "the target's server does not know it." if not context else "a database cannot set it there."
-        elif context.startswith("superuser") and not superuser:
-            message = "only a superuser may set it, and the target user is none."
-        else:
-            continue
-        findings.append(
-            Finding(
-                "error",
-                "setting",
-                f"database setting {name} = {value}",
-                message,
-                f'ALTER DATABASE "{source.name}" RESET {name}; on the source if it is not needed.',
-            )
-        )
-    return findings
-
-
-def _check_locale(session: Session, locale: Locale, needs: Requirements) -> list[Finding]:
-    findings = []
-    if locale.provider == "builtin" and session.info.server_version < 170000:
-        findings.append(
-            Finding(
-                "error",
-                "locale",
-                f"locale provider {locale.provider}",
-                "the source's database uses it; PostgreSQL knows it since 17.",
-                "Use a target of PostgreSQL 17 or newer.",
-            )
-        )
-    wanted = {(name, "libc") for name in (locale.collate, locale.ctype) if name not in ("C", "POSIX")}
-    if locale.provider == "icu" and locale.locale:
-        wanted.add((locale.locale, "icu"))
-    # Whether a locale can be had is told by a collation made of it, in a transaction that is rolled back.
-    for name, provider in sorted(wanted):
-        refusal = _try(session, "CREATE COLLATION pg_temp.probe (locale = {}, provider = {})", name, provider)
-        if refusal and "encoding" not in refusal:
-            findings.append(
-                Finding(
-                    "error",
-                    "locale",
-                    f"locale {name}",
-                    f"the source's database sorts by it ({provider}), and the target's server refuses it: {refusal}",
-                    "Install the locale on the target's server.",
-                )
-            )
-    if needs.icu and (refusal := _try(session, "CREATE COLLATION pg_temp.probe (locale = 'und', provider = 'icu')")):
-        findings += [
-            Finding(
-                "error",
-                "icu",
-                f"collation {need.object}",
-                f"it is made by ICU, and the target's server says: {refusal}",
-                "Use a target that is built with ICU, or drop the collation on the source.",
-            )
-            for need in needs.icu
-        ]
-    return findings
-
-
-def _check_xml(session: Session, needs: Requirements) -> list[Finding]:
-    refusal = _try(session, "SELECT xmlparse(CONTENT '<a/>')") if needs.xml else None
-    if refusal is None:
-        return []
-    return [
-        Finding(
-            "error",
-            "xml",
-            f"column {need.object}",
-            f"it is of type xml, and the target's server says: {refusal}",
-            "Use a target that is built with libxml.",
-        )
-        for need in needs.xml
-    ]
-
-
-def _check_live(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
-    row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", (generations.live,)).fetchone()
-    name = f'database "{generations.live}"'
-    if row is None:
-        return [Finding("notice", "target-missing", name, "the target has none of that name yet; it will be made.")]
-    findings = [
-        Finding(
-            "error",
-            "target-subscription",
-            f"subscription {subscription}",
-            "it is in the live database, and would go on in the previous one after the switch.",
-            "Drop it on the target first.",
-        )
-        for (subscription,) in session.execute("SELECT subname FROM pg_subscription WHERE subdbid = %s", row).fetchall()
-    ]
-    return [*findings, *_check_clients(session, generations, may_disconnect)]
-
-
-def _check_clients(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
-    clients = session.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'",
-        (generations.live,),
-    ).fetchone()
-    if not clients or not clients[0]:
-        return []
-    return [
-        Finding(
-            "warning",
-            "target-clients",
-            f'database "{generations.live}"',
-            f"clients are connected to it, {clients[0]} in number; "
-            + ("the switch ends their sessions." if may_disconnect else "the switch fails while they are."),
-            "" if may_disconnect else "Stop them, or set switch_disconnects_clients.",
-        )
-    ]
-
-
-def _truth(session: Session, query: t.LiteralString) -> bool:
-    row = session.execute(query).fetchone()
-    return bool(row and row[0])
-
-
-def _try(session: Session, statement: t.LiteralString, *values: str) -> str | None:
-    """Run a statement, undo it, and return the server's refusal if there was one."""
-    with contextlib.suppress(psycopg.Rollback):
-        try:
-            with session.transaction():
-                session.execute(sql.SQL(statement).format(*values))
-                raise psycopg.Rollback
-        except psycopg.Error as error:
-            return error.diag.message_primary or str(error)
-    return None

@@ -7,35 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
-from ..catalog.foreign_keys import Census
-from ..endpoint import Session
-from .findings import Finding, Severity
-
-
-class Check(t.NamedTuple):
-    """A query for objects, one a row; each is a finding."""
-
-    severity: Severity
-    code: str
-    query: t.LiteralString
-    message: str
-    remedy: str
-
-
-# Unqualified names are pg_catalog's: the session's search_path is empty. What an extension brings it also owns.
-_RELATION: t.Final = """
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
-  AND NOT EXISTS (SELECT FROM pg_depend d
-                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-"""
+from ...catalog.foreign_keys import Census
+from ...endpoint import Session
+from ..findings import Finding
+from .asking import RELATIONS, Check, run_checks
 
 _READING: t.Final = (
     Check(
         "error",
         "not-readable",
         "SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || n.nspname || '.' || c.relname"
-        f" {_RELATION}"
+        f" {RELATIONS}"
         " AND c.relkind IN ('r', 'p', 'm', 'S')"
         " AND NOT (has_schema_privilege(n.oid, 'USAGE')"
         " AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')"
@@ -46,7 +28,7 @@ _READING: t.Final = (
     Check(
         "error",
         "row-security",
-        f"SELECT 'table ' || n.nspname || '.' || c.relname {_RELATION} AND c.relkind IN ('r', 'p')"
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
         " AND row_security_active(c.oid) ORDER BY 1",
         "row security hides rows from the source user.",
         "Use the table's owner, or a role with BYPASSRLS, as source_user.",
@@ -86,7 +68,7 @@ _CHECKS: t.Final = (
     Check(
         "notice",
         "foreign-table",
-        f"SELECT 'foreign table ' || n.nspname || '.' || c.relname {_RELATION} AND c.relkind = 'f' ORDER BY 1",
+        f"SELECT 'foreign table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind = 'f' ORDER BY 1",
         "its definition is copied; its rows stay where they are.",
         "",
     ),
@@ -94,7 +76,7 @@ _CHECKS: t.Final = (
         "notice",
         "tablespace",
         "SELECT 'tablespace ' || (SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace)"
-        f" || ' of ' || n.nspname || '.' || c.relname {_RELATION} AND c.reltablespace <> 0 ORDER BY 1",
+        f" || ' of ' || n.nspname || '.' || c.relname {RELATIONS} AND c.reltablespace <> 0 ORDER BY 1",
         "tablespaces belong to a server and are not carried over.",
         "",
     ),
@@ -111,7 +93,7 @@ def check_source(session: Session) -> list[Finding]:
     """Return what stands in the way of a faithful copy, or will not be part of it."""
     return [
         *check_reading(session),
-        *_run(session, _CHECKS),
+        *run_checks(session, _CHECKS),
         *_check_empty(session),
         *_check_owners_and_grants(session),
     ]
@@ -119,15 +101,7 @@ def check_source(session: Session) -> list[Finding]:
 
 def check_reading(session: Session) -> list[Finding]:
     """Return what the session's user cannot read, or not all of."""
-    return _run(session, _READING)
-
-
-def _run(session: Session, checks: t.Iterable[Check]) -> list[Finding]:
-    return [
-        Finding(check.severity, check.code, name, check.message, check.remedy)
-        for check in checks
-        for (name,) in session.execute(check.query).fetchall()
-    ]
+    return run_checks(session, _READING)
 
 
 def check_foreign_keys(census: t.Iterable[Census], allowed: t.Mapping[str, str]) -> list[Finding]:
@@ -163,7 +137,7 @@ def check_foreign_keys(census: t.Iterable[Census], allowed: t.Mapping[str, str])
 
 
 def _check_empty(session: Session) -> list[Finding]:
-    row = session.execute(f"SELECT count(*) {_RELATION}").fetchone()
+    row = session.execute(f"SELECT count(*) {RELATIONS}").fetchone()
     objects = session.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone()
     if row != (0,) or objects != (0,):
         return []

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Schema and rows of the live database are replaced by an archive's, in one transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import tempfile
+import typing as t
+
+from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.schema import Entry, dump_schema, read_schema, read_section
+from ..catalog.database import read_database
+from ..staging.properties import take_over
+from ..staging.restore import restore_data
+from ..staging.schema import create_entries, create_post_data
+from ..tools import ClientTools, tools_for
+from .clearing import clear, find_kept
+from .transaction import Transaction
+
+
+@dataclasses.dataclass(frozen=True)
+class Replaced:
+    """What the transaction holds, for the verdict on it."""
+
+    #: for each table of the archive, how many rows the target received
+    received: list[tuple[ArchivedRows, int]]
+    #: the source's schema in the words of the target's server
+    reworded: list[Entry]
+
+
+def replace(
+    transaction: Transaction,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    manifest: Manifest,
+    not_valid: t.Container[str] = (),
+) -> Replaced:
+    """Drop all that the live database holds, and make what the archive holds; foreign keys come over complete rows.
+
+    :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
+    :raises MigrationError: naming what failed
+    """
+    session, source = transaction.session, manifest.database
+    kept = find_kept(session, manifest.requirements.extensions, source.has_public)
+    clear(session, kept, source.has_public)
+    create_entries(session, kept.without(read_section(tools, folder / manifest.schema.name, "pre-data")))
+    post_data = read_section(tools, folder / manifest.schema.name, "post-data")
+    reworded = _reword(transaction, tools, post_data, source.search_path)
+    received = restore_data(transaction.open_session, tools, folder, manifest, jobs=1, not_valid=not_valid)
+    for statement in take_over(read_database(session), source):
+        session.execute(statement)
+    return Replaced(received, reworded)
+
+
+def _reword(
+    transaction: Transaction, tools: ClientTools, post_data: t.Sequence[Entry], search_path: str
+) -> list[Entry]:
+    """Return the whole schema as the target's server words it, while its tables are empty; post-data is undone again.
+
+    What staging/scratch.py does in a database of its own is done here in the live one, since none can be made.
+    """
+    tools = tools_for(transaction.session.info.server_version // 10000, tools)
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-") as work:
+        path = pathlib.Path(work) / "reworded.dump"
+        with transaction.session.transaction(force_rollback=True):
+            create_post_data(transaction.open_session, post_data, 1, search_path)
+            dump_schema(transaction, tools, path)
+        return read_schema(tools, path)
