@@ -16,6 +16,7 @@ from ..catalog.foreign_keys import Link
 from ..catalog.selection import Name
 from ..endpoint import Session
 from ..errors import MigrationError, describe
+from .locks import impatient
 from .triggers import ENABLE
 
 
@@ -49,18 +50,19 @@ def without_constraints(
     :raises MigrationError: naming the constraint that the server refuses, or whose rows break it
     """
     dropped = []
-    for link in keys:
-        key = _describe_key(session, link)
-        states = _read_states(session, key)
-        if str(link.key) in not_valid and link.key.validated:
-            key = dataclasses.replace(key, definition=f"{key.definition} NOT VALID")
-        dropped.append((key, states))
-        _drop(session, key)
-    # A constraint that a child has both of its own and from its parent is its own alone when the parent's is dropped.
-    while checks := _list_not_valid(session, tables):
-        for check in checks:
-            dropped.append((check, {}))
-            _drop(session, check)
+    with impatient(session):
+        for link in keys:
+            key = _describe_key(session, link)
+            states = _read_states(session, key)
+            if str(link.key) in not_valid and link.key.validated:
+                key = dataclasses.replace(key, definition=f"{key.definition} NOT VALID")
+            dropped.append((key, states))
+            _drop(session, key)
+        # A child's constraint that is also its parent's is its own alone when the parent's is dropped.
+        while checks := _list_not_valid(session, tables):
+            for check in checks:
+                dropped.append((check, {}))
+                _drop(session, check)
     yield
     for constraint, states in reversed(dropped):
         _add(session, constraint, states)
@@ -138,6 +140,8 @@ def _add(session: Session, constraint: _Constraint, states: dict[tuple[int, ...]
 def _alter(session: Session, what: str, statement: sql.Composed) -> None:
     try:
         session.execute(statement)
+    except psycopg.errors.LockNotAvailable:
+        raise
     except psycopg.Error as error:
         raise MigrationError(f"Cannot {what}: {describe(error)}") from None
 

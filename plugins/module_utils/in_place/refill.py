@@ -19,6 +19,8 @@ from psycopg import sql
 
 from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.schema import read_schema
+from ..catalog.database import read_database
 from ..catalog.foreign_keys import Link, list_foreign_keys, list_links, take_census
 from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import Name, Selection
@@ -26,11 +28,14 @@ from ..catalog.sequences import Sequence, set_sequences
 from ..endpoint import Session
 from ..errors import MigrationError, describe
 from ..rows.receiver import Receiver
+from ..staging.properties import take_over
 from ..staging.restore import TableLoader, load_large_objects, refresh
 from ..verdict.comparison import Difference, Verdict, compare_foreign_keys, compare_schemas
 from ..verdict.judge import Judge
 from .constraints import without_constraints
+from .locks import impatient
 from .order import LoadOrder, order_tables
+from .replacement import reword
 from .transaction import Transaction
 from .triggers import event_triggers_silenced, silenced
 from .untouched import others_untouched
@@ -62,7 +67,8 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     session.execute("SET CONSTRAINTS ALL IMMEDIATE")
     everything = list_relations(session)
     relations = [relation for relation in everything if selection is None or _name(relation) in selection]
-    _lock(session, relations)
+    tables = [_name(relation) for relation in relations if relation.kind != "materialized view"]
+    _lock(session, tables)
     kept = _judge_kept_schema(transaction, judge, folder, manifest, selection)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_tables(
@@ -70,8 +76,7 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
         links,
         {_name(relation): relation.partitions for relation in everything if relation.kind == "partitioned table"},
     )
-    readded = _choose_keys(order, links, relations, strategy, judge.allowed)
-    tables = [_name(relation) for relation in relations if relation.kind != "materialized view"]
+    readded = _choose_keys(order, links, tables, strategy, judge.allowed)
     with contextlib.ExitStack() as stack:
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))
@@ -97,16 +102,18 @@ def _judge_kept_schema(
     manifest: Manifest,
     selection: Selection | None,
 ) -> Verdict:
-    """Return the verdict on the schema that is kept.
+    """Return the verdict on the schema that is kept; the database's settings and comment are taken over first.
 
     :raises MigrationError: when it is not the source's, with what differs
     """
-    ours = manifest.content if selection is None else manifest.content.of(selection)
-    theirs = list_foreign_keys(transaction.session)
+    if selection is None:
+        verdict = _judge_whole_schema(transaction, judge, folder, manifest)
+    else:
+        verdict = judge.judge_definitions(transaction, folder, manifest, selection)
+    ours, theirs = manifest.content.foreign_keys, list_foreign_keys(transaction.session)
     if selection is not None:
-        theirs = [key for key in theirs if key.table in selection.labels]
-    verdict = judge.judge_definitions(transaction, folder, manifest, selection)
-    verdict = verdict.joined(compare_foreign_keys(ours.foreign_keys, theirs)).allowing(judge.allowed)
+        ours, theirs = ([key for key in keys if key.table in selection.labels] for keys in (ours, theirs))
+    verdict = verdict.joined(compare_foreign_keys(ours, theirs)).allowing(judge.allowed)
     if not verdict.equal:
         raise MigrationError(
             "The target's schema is to be kept, but it is not the source's. Nothing was changed. Bring it up to date "
@@ -116,19 +123,40 @@ def _judge_kept_schema(
     return verdict
 
 
-#: How long a lock is waited for; clients that use a table wait behind us meanwhile.
-_LOCK_TIMEOUT: t.Final = "5s"
+def _judge_whole_schema(transaction: Transaction, judge: Judge, folder: pathlib.Path, manifest: Manifest) -> Verdict:
+    """Return the verdict on all definitions.
 
-
-def _lock(session: Session, relations: t.Iterable[Relation]) -> None:
-    """Keep everybody else out of the tables until the transaction ends.
-
-    The timeout stays: what is locked later belongs to tables that refer to these.
+    Where only the words may differ, the live database says them, and not a scratch database, as it does for a
+    selection: where all is filled in place, none can be made.
     """
-    session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_LOCK_TIMEOUT))
-    names = [sql.SQL("ONLY {}").format(r.identifier) for r in relations if r.kind != "materialized view"]
-    if names:
-        _execute(session, "lock the tables", sql.SQL("LOCK TABLE {}").format(sql.SQL(", ").join(names)))
+    for statement in take_over(read_database(transaction.session), manifest.database):
+        _execute(transaction.session, "set what the source's database has", statement)
+    same_words = dataclasses.replace(judge, reworded=read_schema(judge.tools, folder / manifest.schema.name))
+    verdict = same_words.judge_definitions(transaction, folder, manifest, None)
+    if verdict.equal:
+        return verdict
+    own_words = dataclasses.replace(judge, reworded=reword(transaction, judge.tools, folder, manifest))
+    return own_words.judge_definitions(transaction, folder, manifest, None)
+
+
+# The others are locked as they are altered.
+_OWN: t.Final = """
+SELECT n.nspname, c.relname
+FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+JOIN pg_namespace n ON n.nspname = wanted.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+WHERE pg_has_role(c.relowner, 'USAGE')
+ORDER BY 1, 2
+"""
+
+
+def _lock(session: Session, tables: t.Collection[Name]) -> None:
+    """Keep everybody else out of the tables until the transaction ends."""
+    own = session.execute(_OWN, ([schema for schema, _ in tables], [name for _, name in tables])).fetchall()
+    if own:
+        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in own)
+        with impatient(session):
+            session.execute(sql.SQL("LOCK TABLE {}").format(names))
 
 
 def _name(relation: Relation) -> Name:
@@ -138,7 +166,7 @@ def _name(relation: Relation) -> Name:
 def _choose_keys(
     order: LoadOrder,
     links: t.Iterable[Link],
-    relations: t.Iterable[Relation],
+    tables: t.Container[Name],
     strategy: Strategy,
     allowed: t.Container[str],
 ) -> tuple[Link, ...]:
@@ -148,12 +176,11 @@ def _choose_keys(
     have orphans come back as NOT VALID. Where the server checks each row, it does so for NOT VALID keys as well, whose
     rows may break them, and within a cycle some row always comes before the one that it refers to.
     """
-    loaded = {_name(relation) for relation in relations}
     dropped = [*order.leading_in]
-    dropped += [link for link in links if link.referring in loaded and str(link.key) in allowed]
+    dropped += [link for link in links if link.referring in tables and str(link.key) in allowed]
     if strategy == "dependency_order":
         dropped += order.within_cycles
-        dropped += [link for link in links if link.referring in loaded and not link.key.validated]
+        dropped += [link for link in links if link.referring in tables and not link.key.validated]
     return tuple(dict.fromkeys(dropped))
 
 
@@ -185,7 +212,8 @@ def _load(
     archived = {(table.schema, table.name): table for table in manifest.tables}
     loaded = [archived[name] for name in order.tables if name in archived]
     content = manifest.content if selection is None else manifest.content.of(selection)
-    with transaction.open_session() as session:
+    # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
+    with impatient(transaction.session), transaction.open_session() as session:
         receiver = Receiver(session, manifest.database.search_path)
         relations = {_name(measured.relation): measured.relation for measured in content.relations}
         received: dict[ArchivedRows, int] = {}

@@ -43,16 +43,32 @@ def replace(
     :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
     :raises MigrationError: naming what failed
     """
+    reworded = _replace_schema(transaction, tools, folder, manifest)
+    received = restore_data(transaction.open_session, tools, folder, manifest, jobs=1, not_valid=not_valid)
+    for statement in take_over(read_database(transaction.session), manifest.database):
+        transaction.session.execute(statement)
+    return Replaced(received, reworded)
+
+
+def reword(transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> list[Entry]:
+    """Return the archive's schema as the target's server words it, and leave the live database as it was.
+
+    :raises MigrationError: naming what failed
+    """
+    with transaction.session.transaction(force_rollback=True):
+        return _replace_schema(transaction, tools, folder, manifest)
+
+
+def _replace_schema(
+    transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest
+) -> list[Entry]:
+    """Make what must be there before rows in the place of all that there is; return the whole schema reworded."""
     session, source = transaction.session, manifest.database
     kept = find_kept(session, manifest.requirements.extensions, source.has_public)
     clear(session, kept, source.has_public)
     create_entries(session, kept.without(read_section(tools, folder / manifest.schema.name, "pre-data")))
     post_data = read_section(tools, folder / manifest.schema.name, "post-data")
-    reworded = _reword(transaction, tools, post_data, source.search_path)
-    received = restore_data(transaction.open_session, tools, folder, manifest, jobs=1, not_valid=not_valid)
-    for statement in take_over(read_database(session), source):
-        session.execute(statement)
-    return Replaced(received, reworded)
+    return _reword(transaction, tools, post_data, source.search_path)
 
 
 def _reword(
