@@ -24,6 +24,7 @@ try:
     import psycopg
 
     from .catalog.queries import Query
+    from .catalog.selection import Patterns
     from .container.route import open_route
     from .endpoint import Endpoint
     from .errors import MigrationError, describe
@@ -79,6 +80,10 @@ QUERIES: t.Final = {
             "expect": {"type": "raw", "required": True},
         },
     }
+}
+SELECTION: t.Final = {
+    "include_tables": {"type": "list", "elements": "str", "default": []},
+    "exclude_tables": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -136,6 +141,11 @@ class Stage:
     def queries(self) -> tuple[Query, ...]:
         """The user's queries; an expected truth value is spelt as the server does."""
         return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
+
+    @property
+    def patterns(self) -> Patterns:
+        """Which tables the run is about."""
+        return Patterns(tuple(self.params["include_tables"]), tuple(self.params["exclude_tables"]))
 
     def only_predict(self, **returned: t.Any) -> None:
         """End the module in check mode: it would change something, and has not."""

@@ -101,8 +101,8 @@ _KINDS: t.Final = {
 }
 
 # Event triggers go first, since they fire at the others' end; then relations, since an extension cannot be dropped
-# under an index with options of its operator class (ERROR: operator class ... has no options). A schema takes along
-# what is in it; of one that stays, the objects are those that depend on it. Owners are in pg_shdepend, but for the bootstrap
+# under an index with options of its operator class (ERROR: operator class ... has no options). A schema takes along what
+# is in it; of one that stays, the objects are those that depend on it. Owners are in pg_shdepend, but for the bootstrap
 # superuser, who needs no entry (docs: 53.49 pg_shdepend). Who owns a schema may drop all in it (docs: DROP TABLE).
 _DOOMED: t.Final = """
 WITH schema AS (

@@ -110,9 +110,10 @@ def _judge_kept_schema(
         verdict = _judge_whole_schema(transaction, judge, folder, manifest)
     else:
         verdict = judge.judge_definitions(transaction, folder, manifest, selection)
-    ours, theirs = manifest.content.foreign_keys, list_foreign_keys(transaction.session)
-    if selection is not None:
-        ours, theirs = ([key for key in keys if key.table in selection.labels] for keys in (ours, theirs))
+    ours, theirs = (
+        [key for key in keys if selection is None or key.table in selection.labels]
+        for keys in (manifest.content.foreign_keys, list_foreign_keys(transaction.session))
+    )
     verdict = verdict.joined(compare_foreign_keys(ours, theirs)).allowing(judge.allowed)
     if not verdict.equal:
         raise MigrationError(
