@@ -78,7 +78,7 @@ class Migration:
     jobs: int = 2
     client_bindir: str = ""
     disconnect_clients: bool = False
-    in_place: bool = False
+    load_mode: str = "auto"
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -98,7 +98,9 @@ class Migration:
 
     def preflight(self) -> Examination:
         """Examine both sides, and settle the tools."""
-        found = examine(self.source, self.target, None, self.client_bindir, self.disconnect_clients)
+        found = examine(
+            self.source, self.target, None, self.client_bindir, self.disconnect_clients, load_mode=self.load_mode
+        )
         self.tools = found.tools
         return found
 
@@ -149,14 +151,12 @@ class Migration:
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
         """Fill the live database itself; return the rows received and the verdict, which is equal."""
-        manifest = read_archive(self.archive)
+        read_archive(self.archive)
         with begin(self.target) as transaction:
-            replaced = replace(transaction, self._tools(), self.archive, manifest)
-            judge = Judge(self.target, False, self._tools(), jobs=1, reworded=replaced.reworded)
-            verdict = judge.judge_snapshot(transaction, self.archive)
-            if not verdict.equal:
-                raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
-        return {(table.schema, table.name): rows for table, rows in replaced.received}, verdict
+            replaced = replace(transaction, self._judge(staging=False), self.archive)
+            if not replaced.verdict.equal:
+                raise MigrationError("The copy differs:\n" + "\n".join(map(str, replaced.verdict.differences)))
+        return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
 
     def _judge(self, *, staging: bool) -> Judge:
         return Judge(self.target, staging, self._tools(), self.jobs)
@@ -209,7 +209,7 @@ def run(migration: Migration) -> Outcome:
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()
-        if migration.in_place:
+        if found.load_mode == "in_place":
             outcome.received, outcome.verdict = migration.replace()
             outcome.status = "migrated"
             return outcome

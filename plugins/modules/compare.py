@@ -90,12 +90,12 @@ from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SOURCE, TARGET, TO
 
 try:
     from ..module_utils.endpoint import Endpoint
-    from ..module_utils.errors import MigrationError
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import tools_in
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.judge import Judge
+    from ..module_utils.verdict.telling import require_equal
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -110,9 +110,6 @@ ARGUMENTS: t.Final = {
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
 }
-
-#: How many differences a message names; the record holds them all.
-_NAMED: t.Final = 20
 
 
 def main() -> None:
@@ -156,14 +153,7 @@ def tell(verdict: Verdict, target: Endpoint) -> Result:
     result = {"equal": verdict.equal, **dataclasses.asdict(verdict)}
     returned = {"equal": verdict.equal, "differences": result["differences"], "tables": len(verdict.tables)}
     result |= {"changed": False, "returned": returned}
-    if not verdict.equal:
-        named = "\n".join(f"- {difference}" for difference in verdict.differences[:_NAMED])
-        more = len(verdict.differences) - _NAMED
-        raise MigrationError(
-            f"The {target} differs from the source, {len(verdict.differences)} times:\n{named}"
-            + (f"\n- and {more} more, all in the report" if more > 0 else ""),
-            result,
-        )
+    require_equal(verdict, f"The {target}", result)
     return result
 
 

@@ -25,6 +25,11 @@ options:
   archive:
     description: Folder of an archive that stands for the source. Its files are checked.
     type: path
+  archive_root:
+    description:
+      - Folder of all archives. With O(goal=rollback) the host's backups are looked for there, where no previous
+        database can return.
+    type: path
   host:
     description: Name of the run's host in the inventory; the run's folder lies below it.
     type: str
@@ -45,6 +50,14 @@ options:
     description: How many relations are counted at once.
     type: int
     default: 4
+  load_mode:
+    description:
+      - How the live database gets its new content. V(swap) builds a copy beside it, which then takes its name.
+        V(in_place) clears and fills the live database itself, in one transaction.
+      - V(auto) is V(swap) where the target user may create databases and rename the live one, else V(in_place).
+    type: str
+    choices: [auto, swap, in_place]
+    default: auto
   switch_disconnects_clients:
     description: Whether the switch may end the sessions of clients that use the live database.
     type: bool
@@ -87,6 +100,15 @@ client_bindir:
   returned: success
   type: str
   sample: /usr/lib/postgresql/18/bin
+load_mode:
+  description: How the live database gets its new content, V(swap) or V(in_place); empty where the run gives it none.
+  returned: success
+  type: str
+  sample: swap
+archive:
+  description: The archive that stands for the source; of a rollback in place, the backup that is to return.
+  returned: success
+  type: str
 findings:
   description: Everything found, worst first.
   returned: always
@@ -129,15 +151,16 @@ from ..module_utils.run_folder import RunFolder
 from ..module_utils.stage import ALLOWED, JOBS, QUERIES, SOURCE, TARGET, Result, Stage
 
 try:
-    from ..module_utils.archive.folder import read_archive
+    from ..module_utils.archive.folder import find_backups, read_archive
     from ..module_utils.endpoint import Endpoint
     from ..module_utils.errors import MigrationError
+    from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.findings import tell_errors
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.plan import diff, steps
-    from ..module_utils.verdict.preflight import Examination, examine
+    from ..module_utils.verdict.preflight import Examination, can_return, examine
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -148,10 +171,12 @@ ARGUMENTS: t.Final = {
     **ALLOWED,
     **QUERIES,
     "archive": {"type": "path"},
+    "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
     "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
+    "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place"], "default": "auto"},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
 
@@ -166,10 +191,39 @@ def preflight(stage: Stage) -> Result:
     if not stage.module.check_mode:
         stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), params["host"])
     run_dir = str(stage.folder.path) if stage.folder else ""
-    source, target = stage.endpoint("source"), stage.endpoint("target")
     result: Result = {"goal": params["goal"], "host": params["host"], "returned": {"run_dir": run_dir}}
+    for archive in choose_archives(stage):
+        examine_with(stage, archive, result)
+        if result["plan"]:
+            return result
+    if params["goal"] == "rollback":
+        raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.", result)
+    return result
+
+
+def choose_archives(stage: Stage) -> list[pathlib.Path | None]:
+    """Return what may stand for the source, best first: a rollback in place takes a backup that is not live already."""
+    params, target = stage.params, stage.endpoint("target")
+    if params["archive"]:
+        return [pathlib.Path(params["archive"])]
+    if target and params["goal"] == "rollback" and params["archive_root"]:
+        backups = find_backups(pathlib.Path(params["archive_root"]), params["host"])
+        if backups and (params["load_mode"] == "in_place" or not can_return(target)):
+            return [*backups]
+    return [None]
+
+
+def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> None:
+    """Examine both sides and make the plan; all that is found out goes into the result.
+
+    :param archive: the archive that stands for the source, if there is one
+    """
+    params, goal, load_mode = stage.params, stage.params["goal"], stage.params["load_mode"]
+    source, target = stage.endpoint("source"), stage.endpoint("target")
+    if goal == "rollback" and archive:
+        goal, load_mode = "restore", "in_place"
     try:
-        manifest = read_archive(pathlib.Path(params["archive"])) if params["archive"] else None
+        manifest = read_archive(archive) if archive else None
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
     archived = (manifest.database, manifest.requirements) if manifest else None
@@ -179,22 +233,29 @@ def preflight(stage: Stage) -> Result:
         archived,
         params["client_bindir"] or "",
         params["switch_disconnects_clients"],
-        rollback=params["goal"] == "rollback",
+        goal=goal,
+        load_mode=load_mode,
         jobs=params["jobs"],
         allowed=stage.allowed,
     )
     order = ("error", "warning", "notice")
     findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: order.index(f.severity))]
-    result["returned"]["findings"] = findings
     result |= {
         "findings": findings,
         "source": describe_source(found),
         "target": describe_target(target, found),
+        "load_mode": found.load_mode,
         "foreign_keys": [
             {"name": c.key.name, "table": c.key.table, "orphans": c.orphans, "null_rows": c.null_rows, "cycle": c.cycle}
             for c in found.census
         ],
         "tools": dataclasses.asdict(found.tools) if found.tools else None,
+    }
+    result["returned"] |= {
+        "findings": findings,
+        "load_mode": found.load_mode or "",
+        "archive": str(archive or ""),
+        "client_bindir": found.tools.bindir if found.tools else "",
     }
     for finding in found.findings:
         if finding.severity == "warning":
@@ -202,21 +263,24 @@ def preflight(stage: Stage) -> Result:
     if errors := tell_errors(found.findings):
         raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
     verdict = None
-    if found.target_readable and params["goal"] in ("migrate", "restore"):
+    if found.target_readable and goal in ("migrate", "restore"):
         assert target
         assert found.tools
         try:
-            verdict = ask_verdict(stage, make_judge(stage, target, found.tools))
+            verdict = ask_verdict(stage, make_judge(stage, target, found.tools), archive)
+        except NoScratchError as error:
+            stage.module.warn(
+                f"Whether the target equals the source already cannot be told, so it is replaced. {error}"
+            )
         except MigrationError as error:
             message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
             raise MigrationError(message, result) from None
-    result["plan"] = steps(params["goal"], target, found.target_exists, verdict)
+    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode)
     if verdict:
         result["verdict"] = dataclasses.asdict(verdict)
-    result["returned"] |= {"plan": result["plan"], "client_bindir": found.tools.bindir if found.tools else ""}
+    result["returned"]["plan"] = result["plan"]
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
-    return result
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
@@ -230,10 +294,10 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
     )
 
 
-def ask_verdict(stage: Stage, judge: Judge) -> Verdict:
+def ask_verdict(stage: Stage, judge: Judge, archive: pathlib.Path | None) -> Verdict:
     """Whether there is anything to do is told by the two databases; in check mode, also all that there is to do."""
-    if stage.params["archive"]:
-        return judge.judge_by_archive(pathlib.Path(stage.params["archive"]))
+    if archive:
+        return judge.judge_by_archive(archive)
     with stage.source() as source:
         return judge.judge_by_source(source, stop_early=not stage.module.check_mode)
 

@@ -43,6 +43,8 @@ class Requirements:
     icu: tuple[Need, ...]
     #: columns of type xml
     xml: tuple[Need, ...]
+    #: how many tables, indexes, sequences and the like there are
+    relations: int = 0
 
 
 # Unqualified names are pg_catalog's: the session's search_path is empty.
@@ -136,7 +138,13 @@ def read_requirements(session: Session) -> Requirements:
         superuser=needs(_SUPERUSER),
         icu=needs(_ICU),
         xml=tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS, ("xml",)).fetchall()),
+        relations=_count_relations(session),
     )
+
+
+def _count_relations(session: Session) -> int:
+    row = session.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone()
+    return row[0] if row else 0
 
 
 def _role_values(session: Session) -> tuple[Need, ...]:

@@ -101,9 +101,10 @@ _KINDS: t.Final = {
 }
 
 # Event triggers go first, since they fire at the others' end; then relations, since an extension cannot be dropped
-# under an index with options of its operator class (ERROR: operator class ... has no options). A schema takes along what
-# is in it; of one that stays, the objects are those that depend on it. Owners are in pg_shdepend, but for the bootstrap
-# superuser, who needs no entry (docs: 53.49 pg_shdepend). Who owns a schema may drop all in it (docs: DROP TABLE).
+# under an index with options of its operator class (ERROR: operator class ... has no options). A schema takes along
+# what is in it; of one that stays, the objects are those that depend on it. Owners are in pg_shdepend, but for the
+# bootstrap superuser, who needs no entry (docs: 53.49 pg_shdepend). Who owns a schema may drop all in it (docs: DROP
+# TABLE).
 _DOOMED: t.Final = """
 WITH schema AS (
     SELECT oid, nspname, nspowner, nspname = ANY (%(schemas)s) AS stays FROM pg_namespace
@@ -147,6 +148,12 @@ def list_doomed(session: Session, kept: Kept) -> list[Doomed]:
     """Return what goes, in order, but for large objects."""
     rows = session.execute(_DOOMED, {"extensions": list(kept.extensions), "schemas": list(kept.schemas)}).fetchall()
     return [Doomed(_KINDS.get(kind, kind.upper()), *rest) for kind, *rest in rows]
+
+
+def is_empty(session: Session) -> bool:
+    """Return whether the database holds nothing of a user's."""
+    objects = session.execute("SELECT FROM pg_catalog.pg_largeobject_metadata LIMIT 1").fetchone()
+    return objects is None and not list_doomed(session, Kept((), ("public",), frozenset()))
 
 
 # LOCK TABLE knows tables alone. Those of somebody else's are locked as they are dropped.

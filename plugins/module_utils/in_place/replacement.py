@@ -10,6 +10,7 @@ import pathlib
 import tempfile
 import typing as t
 
+from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
@@ -17,37 +18,34 @@ from ..staging.properties import take_over
 from ..staging.restore import restore_data
 from ..staging.schema import create_entries, create_post_data
 from ..tools import ClientTools, tools_for
+from ..verdict.comparison import Verdict
+from ..verdict.judge import Judge
 from .clearing import clear, find_kept
 from .transaction import Transaction
 
 
 @dataclasses.dataclass(frozen=True)
 class Replaced:
-    """What the transaction holds, for the verdict on it."""
+    """What was done: for each table of the archive, how many rows the target received; and the verdict."""
 
-    #: for each table of the archive, how many rows the target received
     received: list[tuple[ArchivedRows, int]]
-    #: the source's schema in the words of the target's server
-    reworded: list[Entry]
+    verdict: Verdict
 
 
-def replace(
-    transaction: Transaction,
-    tools: ClientTools,
-    folder: pathlib.Path,
-    manifest: Manifest,
-    not_valid: t.Container[str] = (),
-) -> Replaced:
+def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Replaced:
     """Drop all that the live database holds, and make what the archive holds; foreign keys come over complete rows.
 
-    :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
+    The caller must roll back unless the verdict says equal.
+
     :raises MigrationError: naming what failed
     """
-    reworded = _replace_schema(transaction, tools, folder, manifest)
-    received = restore_data(transaction.open_session, tools, folder, manifest, jobs=1, not_valid=not_valid)
+    manifest = read_manifest(folder)
+    reworded = _replace_schema(transaction, judge.tools, folder, manifest)
+    received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed)
     for statement in take_over(read_database(transaction.session), manifest.database):
         transaction.session.execute(statement)
-    return Replaced(received, reworded)
+    verdict = dataclasses.replace(judge, jobs=1, reworded=reworded).judge_snapshot(transaction, folder)
+    return Replaced(received, verdict)
 
 
 def reword(transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> list[Entry]:
@@ -63,12 +61,11 @@ def _replace_schema(
     transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest
 ) -> list[Entry]:
     """Make what must be there before rows in the place of all that there is; return the whole schema reworded."""
-    session, source = transaction.session, manifest.database
+    session, source, schema = transaction.session, manifest.database, folder / manifest.schema.name
     kept = find_kept(session, manifest.requirements.extensions, source.has_public)
     clear(session, kept, source.has_public)
-    create_entries(session, kept.without(read_section(tools, folder / manifest.schema.name, "pre-data")))
-    post_data = read_section(tools, folder / manifest.schema.name, "post-data")
-    return _reword(transaction, tools, post_data, source.search_path)
+    create_entries(session, kept.without(read_section(tools, schema, "pre-data")))
+    return _reword(transaction, tools, read_section(tools, schema, "post-data"), source.search_path)
 
 
 def _reword(

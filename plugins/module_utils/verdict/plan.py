@@ -7,15 +7,27 @@ from __future__ import annotations
 
 from ..endpoint import Endpoint
 from ..staging.names import Generations
+from .checks.load_mode import LoadMode
 from .comparison import TableVerdict, Verdict
 
 
-def steps(goal: str, target: Endpoint | None, target_exists: bool, verdict: Verdict | None) -> list[str]:
+def steps(
+    goal: str,
+    target: Endpoint | None,
+    target_exists: bool,
+    verdict: Verdict | None,
+    load_mode: LoadMode | None = "swap",
+) -> list[str]:
     """Return the steps of a run in words; none where the target equals its source already."""
     if verdict and verdict.equal:
         return []
     planned = ["dump the source, as it is at one instant, into an archive"] if goal in ("migrate", "dump") else []
-    if target and goal in ("migrate", "restore"):
+    if target and goal in ("migrate", "restore") and load_mode == "in_place":
+        planned += [
+            f'back up "{target.dbname}" into an archive, the undo',
+            f'clear "{target.dbname}" and fill it, in a transaction that is committed if it equals the source',
+        ]
+    elif target and goal in ("migrate", "restore"):
         names = Generations(target.dbname)
         planned += [
             f'restore the archive into the new database "{names.staging}"',

@@ -18,11 +18,14 @@ from ..container.engine import ContainerError
 from ..container.route import open_route
 from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError
+from ..in_place.clearing import find_kept
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
+from .checks.in_place import check_in_place
+from .checks.load_mode import LoadMode, check_swap, choose_load_mode
 from .checks.source import check_foreign_keys, check_reading, check_source
-from .checks.target import check_rollback, check_target
+from .checks.target import check_beside, check_rollback, check_target
 from .findings import Finding, tell_errors
 
 #: The oldest server whose database can be read.
@@ -42,6 +45,10 @@ class Examination:
     requirements: Requirements | None = None
     target_version: int | None = None
     target_exists: bool = False
+    #: how the live database gets its new content; None where the run gives it none
+    load_mode: LoadMode | None = None
+    #: why no copy can be built beside it, as far as getting to the server told
+    obstacles: list[Finding] = dataclasses.field(default_factory=list)
     #: whether the live database can be compared
     target_readable: bool = False
     tools: ClientTools | None = None
@@ -56,20 +63,22 @@ def examine(
     client_bindir: str,
     may_disconnect: bool,
     *,
-    rollback: bool = False,
+    goal: str = "migrate",
+    load_mode: str = "auto",
     jobs: int = 1,
     allowed: t.Mapping[str, str] | None = None,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
     :param allowed: reasons for differences that are allowed, by object
-    :param rollback: whether the target's previous database is to return, which takes no part of the rest
+    :param goal: what the run is for: ``migrate``, ``dump``, ``restore``, ``verify`` or ``rollback``
+    :param load_mode: ``auto``, ``swap`` or ``in_place``
     """
     found = Examination()
     with contextlib.ExitStack() as stack:
         found.reached = _enter(stack, found, open_route, source) if source else None
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
-        target_session = _enter(stack, found, maintenance_session, target) if target else None
+        target_session = _enter_server(stack, found, target) if target else None
         if archived:
             found.source, found.requirements = archived
         if source_session:
@@ -85,14 +94,26 @@ def examine(
         if target and target_session:
             found.target_version = target_session.info.server_version
             found.target_exists = database_exists(target_session, target.dbname)
-        if target and target_session and found.source and found.requirements:
-            found.findings += check_target(
-                target_session, Generations(target.dbname), found.source, found.requirements, may_disconnect
-            )
-        if target and target_session and rollback:
+            if goal in ("migrate", "restore"):
+                obstacles = found.obstacles + check_swap(target_session, target.dbname)
+                found.load_mode, said = choose_load_mode(load_mode, obstacles, target.dbname, found.target_exists)
+                found.findings += said
+        if target and target_session and found.load_mode == "swap" and found.source:
+            found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
+        if target and target_session and goal == "rollback":
+            found.load_mode = "swap"
             found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
-        # Last of all: this session in the live database would be one of the clients that check_target counts.
-        live_session = _enter(stack, found, connect, target) if target and found.target_exists else None
+        # Not before: this session in the live database would be one of the clients that the switch meets.
+        live_session = target_session if found.obstacles else None
+        if target and found.target_exists and not live_session:
+            live_session = _enter(stack, found, connect, target)
+        present: tuple[str, ...] = ()
+        if live_session and found.load_mode == "in_place" and found.source and found.requirements:
+            kept = find_kept(live_session, found.requirements.extensions, found.source.has_public)
+            present = kept.extensions
+            found.findings += check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
+        if target_session and found.source and found.requirements:
+            found.findings += check_target(target_session, found.source, found.requirements, present)
         if target and live_session:
             found.findings += _check_live_reading(found, live_session, target)
             if source_session:
@@ -104,6 +125,17 @@ def examine(
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
     return found
+
+
+def can_return(target: Endpoint) -> bool:
+    """Return whether the previous database is there and can become the live one again."""
+    try:
+        with maintenance_session(target) as session:
+            return database_exists(session, Generations(target.dbname).previous) and not check_swap(
+                session, target.dbname
+            )
+    except MigrationError:
+        return False
 
 
 def _enter(
@@ -122,6 +154,21 @@ def _enter(
     except MigrationError as error:
         found.findings.append(Finding("error", "no-connection", endpoint.side, str(error)))
         return None
+
+
+def _enter_server(stack: contextlib.ExitStack, found: Examination, target: Endpoint) -> Session | None:
+    """Open a session outside the live database or, where the user may enter no other, in it."""
+    try:
+        return stack.enter_context(maintenance_session(target))
+    except MigrationError as error:
+        outside = Finding("error", "no-connection", target.side, str(error))
+    try:
+        session = stack.enter_context(connect(target))
+    except MigrationError:
+        found.findings.append(outside)
+        return None
+    found.obstacles.append(outside)
+    return session
 
 
 def _check_oldest(source: DatabaseProperties) -> list[Finding]:
@@ -144,6 +191,17 @@ def _check_live_reading(found: Examination, live_session: Session, target: Endpo
     found.target_readable = not hidden
     if not hidden:
         return []
+    if found.load_mode == "in_place":
+        return [
+            Finding(
+                "error",
+                "target-not-readable",
+                hidden[0].object,
+                "the target user may not read it, and without a backup of all of it the live database is not replaced "
+                "in place.",
+                hidden[0].remedy.replace("source_user", "target_user"),
+            )
+        ]
     return [
         Finding(
             "warning",

@@ -12,7 +12,7 @@ from ..findings import Finding
 from .asking import refusal_of
 
 
-def check_locale(session: Session, locale: Locale, needs: Requirements) -> list[Finding]:
+def check_locale(session: Session, locale: Locale) -> list[Finding]:
     findings = []
     if locale.provider == "builtin" and session.info.server_version < 170000:
         findings.append(
@@ -40,6 +40,11 @@ def check_locale(session: Session, locale: Locale, needs: Requirements) -> list[
                     "Install the locale on the target's server.",
                 )
             )
+    return findings
+
+
+def check_icu(session: Session, needs: Requirements) -> list[Finding]:
+    findings: list[Finding] = []
     if needs.icu and (
         refusal := refusal_of(session, "CREATE COLLATION pg_temp.probe (locale = 'und', provider = 'icu')")
     ):
