@@ -72,6 +72,7 @@ def compose(records: Records, run: Run) -> Report:
         "source": preflight.get("source"),
         "target": preflight.get("target"),
         "load_mode": preflight.get("load_mode"),
+        "load": records.get("replace", {}).get("load") or preflight.get("load"),
         "tables": verdict.get("tables", []),
         "foreign_keys": _foreign_keys(verdict.get("foreign_keys", []), preflight.get("foreign_keys", [])),
         "sequences": verdict.get("sequences", []),

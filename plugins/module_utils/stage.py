@@ -85,6 +85,13 @@ SELECTION: t.Final = {
     "include_tables": {"type": "list", "elements": "str", "default": []},
     "exclude_tables": {"type": "list", "elements": "str", "default": []},
 }
+FK_STRATEGY: t.Final = {
+    "fk_strategy": {
+        "type": "str",
+        "choices": ["auto", "post_data", "dependency_order", "disable_triggers"],
+        "default": "auto",
+    }
+}
 
 
 def _spell(value: t.Any) -> str:

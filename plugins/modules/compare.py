@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
 options:
   archive:
     description: Folder of an archive that stands for the source; its manifest says what must be.
@@ -86,7 +87,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SOURCE, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SELECTION, SOURCE, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.endpoint import Endpoint
@@ -107,6 +108,7 @@ ARGUMENTS: t.Final = {
     **JOBS,
     **ALLOWED,
     **QUERIES,
+    **SELECTION,
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
 }
@@ -127,7 +129,15 @@ def compare_databases(stage: Stage) -> Result:
     assert target
     assert folder
     tools = tools_in(params["client_bindir"])
-    judge = Judge(target, params["staging"], tools, params["jobs"], stage.queries, stage.allowed)
+    judge = Judge(
+        target,
+        params["staging"],
+        tools,
+        params["jobs"],
+        queries=stage.queries,
+        allowed=stage.allowed,
+        patterns=stage.patterns,
+    )
     if not params["staging"]:
         return tell(give_verdict(stage, judge), judge.target)
     generations = Generations(target.dbname)

@@ -21,6 +21,8 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.stage.fk_strategy
 options:
   archive:
     description: Folder of an archive that stands for the source. Its files are checked.
@@ -105,6 +107,11 @@ load_mode:
   returned: success
   type: str
   sample: swap
+fk_strategy:
+  description: How tables are filled whose foreign keys are there; V(post_data) is to have them added last.
+  returned: success
+  type: str
+  sample: post_data
 archive:
   description: The archive that stands for the source; of a rollback in place, the backup that is to return.
   returned: success
@@ -148,16 +155,17 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.run_folder import RunFolder
-from ..module_utils.stage import ALLOWED, JOBS, QUERIES, SOURCE, TARGET, Result, Stage
+from ..module_utils.stage import ALLOWED, FK_STRATEGY, JOBS, QUERIES, SELECTION, SOURCE, TARGET, Result, Stage
 
 try:
     from ..module_utils.archive.folder import find_backups, read_archive
     from ..module_utils.endpoint import Endpoint
     from ..module_utils.errors import MigrationError
+    from ..module_utils.in_place.order import tell_load
     from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
     from ..module_utils.verdict.comparison import Verdict
-    from ..module_utils.verdict.findings import tell_errors
+    from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.plan import diff, steps
     from ..module_utils.verdict.preflight import Examination, can_return, examine
@@ -170,6 +178,8 @@ ARGUMENTS: t.Final = {
     **JOBS,
     **ALLOWED,
     **QUERIES,
+    **SELECTION,
+    **FK_STRATEGY,
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
@@ -226,15 +236,16 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         manifest = read_archive(archive) if archive else None
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
-    archived = (manifest.database, manifest.requirements) if manifest else None
     found = examine(
         source,
         target,
-        archived,
+        manifest,
         params["client_bindir"] or "",
         params["switch_disconnects_clients"],
         goal=goal,
         load_mode=load_mode,
+        fk_strategy=params["fk_strategy"],
+        patterns=stage.patterns,
         jobs=params["jobs"],
         allowed=stage.allowed,
     )
@@ -245,6 +256,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         "source": describe_source(found),
         "target": describe_target(target, found),
         "load_mode": found.load_mode,
+        "load": tell_load(found.fk_strategy, found.order) if found.order else None,
         "foreign_keys": [
             {"name": c.key.name, "table": c.key.table, "orphans": c.orphans, "null_rows": c.null_rows, "cycle": c.cycle}
             for c in found.census
@@ -254,6 +266,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
     result["returned"] |= {
         "findings": findings,
         "load_mode": found.load_mode or "",
+        "fk_strategy": found.fk_strategy,
         "archive": str(archive or ""),
         "client_bindir": found.tools.bindir if found.tools else "",
     }
@@ -266,8 +279,11 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
     if found.target_readable and goal in ("migrate", "restore"):
         assert target
         assert found.tools
+        judge = make_judge(stage, target, found.tools)
+        if found.order:
+            require_same_schema(stage, judge, archive, found.selection is not None, result)
         try:
-            verdict = ask_verdict(stage, make_judge(stage, target, found.tools), archive)
+            verdict = ask_verdict(stage, judge, archive)
         except NoScratchError as error:
             stage.module.warn(
                 f"Whether the target equals the source already cannot be told, so it is replaced. {error}"
@@ -275,7 +291,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         except MigrationError as error:
             message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
             raise MigrationError(message, result) from None
-    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode)
+    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode, found.order)
     if verdict:
         result["verdict"] = dataclasses.asdict(verdict)
     result["returned"]["plan"] = result["plan"]
@@ -291,7 +307,40 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
         jobs=stage.params["jobs"],
         queries=stage.queries,
         allowed=stage.allowed,
+        patterns=stage.patterns,
     )
+
+
+def require_same_schema(
+    stage: Stage, judge: Judge, archive: pathlib.Path | None, partial: bool, result: Result
+) -> None:
+    """Tables can be filled only if they are those of the source; what ALTER DATABASE says can be said again."""
+    try:
+        if archive:
+            kept = judge.judge_definitions_by_archive(archive)
+        else:
+            with stage.source() as source:
+                kept = judge.judge_definitions_by_source(source)
+    except NoScratchError as error:
+        if partial:
+            raise MigrationError(f"Nothing was changed. {error}", result) from None
+        # Where all is filled, the live database itself can be asked; the run does so before it changes anything.
+        return
+    findings = [
+        Finding(
+            "error",
+            "schema-differs",
+            difference.object,
+            f"{difference.message}; the live database's schema is to be kept.",
+            "Bring it up to date first, or leave out fk_strategy and the selection of tables to have it replaced.",
+        )
+        for difference in kept.differences
+        if not difference.object.startswith(("database setting ", "database comment"))
+    ]
+    if findings:
+        result["findings"] = [*map(dataclasses.asdict, findings), *result["findings"]]
+        result["returned"]["findings"] = result["findings"]
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n{tell_errors(findings)}", result)
 
 
 def ask_verdict(stage: Stage, judge: Judge, archive: pathlib.Path | None) -> Verdict:

@@ -78,6 +78,17 @@ class Manifest:
             return None
         return select([measured.relation for measured in self.content.relations], patterns)
 
+    def require_whole(self) -> None:
+        """Make sure that a database can be made of the archive.
+
+        :raises MigrationError: when it holds the rows of some tables only
+        """
+        if self.partial:
+            raise MigrationError(
+                "The archive holds the rows of some tables only. They can be filled in place in a database that has "
+                "these tables; nothing else can be made of it. Leave out load_mode and fk_strategy."
+            )
+
 
 def encode(manifest: Manifest) -> bytes:
     """Return the manifest as JSON, for people too."""

@@ -73,6 +73,19 @@ class _Joint:
         return bool(children and parents and len(children | parents) > 1)
 
 
+def tell_load(strategy: str, order: LoadOrder, readded: t.Iterable[Link] = ()) -> dict[str, t.Any]:
+    """Return how tables are loaded, for a record.
+
+    :param readded: the keys that were dropped and added again
+    """
+    return {
+        "fk_strategy": strategy,
+        "load_order": [".".join(table) for table in order.tables],
+        "cycles": [[".".join(table) for table in cycle] for cycle in order.cycles],
+        "readded_keys": [str(link.key) for link in readded],
+    }
+
+
 def find_components(parents: t.Mapping[Name, t.Collection[Name]]) -> list[tuple[Name, ...]]:
     """Return the strongly connected components, each sorted, each after those that it refers to.
 

@@ -14,6 +14,7 @@ from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
+from ..errors import MigrationError
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
 from ..staging.schema import create_entries, create_post_data
@@ -40,6 +41,9 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     :raises MigrationError: naming what failed
     """
     manifest = read_manifest(folder)
+    manifest.require_whole()
+    if judge.patterns:
+        raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
     reworded = _replace_schema(transaction, judge.tools, folder, manifest)
     received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed)
     for statement in take_over(read_database(transaction.session), manifest.database):

@@ -35,6 +35,7 @@ def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, m
 
     :raises MigrationError: naming the object that failed
     """
+    manifest.require_whole()
     entries = read_section(tools, folder / manifest.schema.name, "pre-data")
     create_pre_data(session, entries, manifest.database.has_public)
     return len(entries)

@@ -110,6 +110,24 @@ class Judge:
         answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
+    def judge_definitions_by_archive(self, folder: pathlib.Path) -> Verdict:
+        """Return the verdict on the definitions alone: the target's must be the archive's.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        manifest = read_manifest(folder)
+        with exported_snapshot(self.target) as there:
+            return self.judge_definitions(there, folder, manifest, manifest.select(self.patterns))
+
+    def judge_definitions_by_source(self, source: Endpoint) -> Verdict:
+        """Return the verdict on the definitions alone: the target's must be those that the source has now.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
+            wanted = self._read_source(here, there, work)
+            return self._judge_schema(wanted, there, work, stop_early=False).allowing(self.allowed)
+
     def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the source holds now.
 
@@ -117,16 +135,12 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
-            database = read_database(here.session)
-            dump_schema(here, self._tools(here, there), work / "source.dump")
-            relations = list_relations(here.session)
-            selection = select(relations, self.patterns) if self.patterns else None
-            extensions = tuple(read_extensions(here.session))
-            schema = self._judge_schema(
-                _Source(database, extensions, work / "source.dump", selection), there, work, stop_early
-            )
+            wanted = self._read_source(here, there, work)
+            database, selection = wanted.database, wanted.selection
+            schema = self._judge_schema(wanted, there, work, stop_early)
             if stop_early and not schema.allowing(self.allowed).equal:
                 return schema
+            relations = list_relations(here.session)
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 reading = pool.submit(read_content, here, self.jobs, database.search_path, selection=selection)
                 theirs = pool.submit(read_content, there, self.jobs, like=relations, selection=selection).result()
@@ -136,6 +150,15 @@ class Judge:
                 content = content.explained(_explain_rows(content, here, there, relations))
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
             return schema.joined(content).joined(answers).allowing(self.allowed)
+
+    def _read_source(self, here: Snapshot, there: Snapshot, work: pathlib.Path) -> _Source:
+        dump_schema(here, self._tools(here, there), work / "source.dump")
+        return _Source(
+            database=read_database(here.session),
+            extensions=tuple(read_extensions(here.session)),
+            schema=work / "source.dump",
+            selection=select(list_relations(here.session), self.patterns) if self.patterns else None,
+        )
 
     def read_definitions(self, there: Snapshot) -> list[Entry]:
         """Return the target's schema in the words of its own server.

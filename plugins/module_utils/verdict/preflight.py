@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import secrets
 import typing as t
 
+from ..archive.manifest import Manifest
 from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.foreign_keys import Census, take_census
+from ..catalog.relations import list_relations
 from ..catalog.requirements import Requirements, read_requirements
+from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import exported_snapshot
 from ..container.engine import ContainerError
 from ..container.route import open_route
 from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError
 from ..in_place.clearing import find_kept
+from ..in_place.order import LoadOrder
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
 from .checks.in_place import check_in_place
 from .checks.load_mode import LoadMode, check_swap, choose_load_mode
+from .checks.refill import (
+    FkStrategy,
+    check_kept_schema,
+    check_refill,
+    check_strategy,
+    choose_strategy,
+    plan_load,
+)
 from .checks.source import check_foreign_keys, check_reading, check_source
 from .checks.target import check_beside, check_rollback, check_target
 from .findings import Finding, tell_errors
@@ -47,6 +60,12 @@ class Examination:
     target_exists: bool = False
     #: how the live database gets its new content; None where the run gives it none
     load_mode: LoadMode | None = None
+    #: the tables that the run is about; all if None
+    selection: Selection | None = None
+    #: how tables are filled whose foreign keys are there
+    fk_strategy: FkStrategy = "post_data"
+    #: in which order, where the schema is kept
+    order: LoadOrder | None = None
     #: why no copy can be built beside it, as far as getting to the server told
     obstacles: list[Finding] = dataclasses.field(default_factory=list)
     #: whether the live database can be compared
@@ -59,12 +78,14 @@ class Examination:
 def examine(
     source: Endpoint | None,
     target: Endpoint | None,
-    archived: tuple[DatabaseProperties, Requirements] | None,
+    archived: Manifest | None,
     client_bindir: str,
     may_disconnect: bool,
     *,
     goal: str = "migrate",
     load_mode: str = "auto",
+    fk_strategy: str = "auto",
+    patterns: Patterns = EVERYTHING,
     jobs: int = 1,
     allowed: t.Mapping[str, str] | None = None,
 ) -> Examination:
@@ -73,6 +94,8 @@ def examine(
     :param allowed: reasons for differences that are allowed, by object
     :param goal: what the run is for: ``migrate``, ``dump``, ``restore``, ``verify`` or ``rollback``
     :param load_mode: ``auto``, ``swap`` or ``in_place``
+    :param fk_strategy: ``auto`` or one of `FkStrategy`
+    :param patterns: the tables that the run is about
     """
     found = Examination()
     with contextlib.ExitStack() as stack:
@@ -80,22 +103,29 @@ def examine(
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
         target_session = _enter_server(stack, found, target) if target else None
         if archived:
-            found.source, found.requirements = archived
+            found.source, found.requirements = archived.database, archived.requirements
+            _select(found, functools.partial(archived.select, patterns))
         if source_session:
             found.source = read_database(source_session)
             found.requirements = read_requirements(source_session)
             found.findings += _check_oldest(found.source)
-            found.findings += check_source(source_session)
+            if patterns:
+                _select(found, lambda: select(list_relations(source_session), patterns))
+            found.findings += _of_selected(found, check_source(source_session))
+        partial = bool(patterns) or bool(archived and archived.partial)
+        found.fk_strategy = choose_strategy(fk_strategy, partial)
         if found.reached and source_session and not tell_errors(found.findings):
             # Rows that cannot be read, as findings tell by now, cannot be checked.
             with exported_snapshot(found.reached) as snapshot:
-                found.census = take_census(snapshot, jobs)
+                found.census = take_census(snapshot, jobs, only=found.selection)
             found.findings += check_foreign_keys(found.census, allowed or {})
         if target and target_session:
             found.target_version = target_session.info.server_version
             found.target_exists = database_exists(target_session, target.dbname)
             if goal in ("migrate", "restore"):
-                obstacles = found.obstacles + check_swap(target_session, target.dbname)
+                found.findings += check_strategy(found.fk_strategy, partial)
+                obstacles = check_kept_schema(found.fk_strategy, partial) + found.obstacles
+                obstacles += check_swap(target_session, target.dbname)
                 found.load_mode, said = choose_load_mode(load_mode, obstacles, target.dbname, found.target_exists)
                 found.findings += said
         if target and target_session and found.load_mode == "swap" and found.source:
@@ -108,11 +138,15 @@ def examine(
         if target and found.target_exists and not live_session:
             live_session = _enter(stack, found, connect, target)
         present: tuple[str, ...] = ()
-        if live_session and found.load_mode == "in_place" and found.source and found.requirements:
+        keeps_schema = found.load_mode == "in_place" and found.fk_strategy != "post_data"
+        if live_session and keeps_schema and found.source and partial == (found.selection is not None):
+            found.order = plan_load(live_session, found.selection)
+            found.findings += check_refill(live_session, found.source, found.selection, found.order, found.fk_strategy)
+        elif live_session and found.load_mode == "in_place" and found.source and found.requirements:
             kept = find_kept(live_session, found.requirements.extensions, found.source.has_public)
             present = kept.extensions
             found.findings += check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
-        if target_session and found.source and found.requirements:
+        if target_session and found.source and found.requirements and not keeps_schema:
             found.findings += check_target(target_session, found.source, found.requirements, present)
         if target and live_session:
             found.findings += _check_live_reading(found, live_session, target)
@@ -125,6 +159,26 @@ def examine(
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
     return found
+
+
+def _select(found: Examination, choose: t.Callable[[], Selection | None]) -> None:
+    """Settle which tables the run is about; patterns that cannot do so are a finding like any other."""
+    try:
+        found.selection = choose()
+    except MigrationError as error:
+        found.findings.append(Finding("error", "selection", "include_tables and exclude_tables", str(error)))
+
+
+def _of_selected(found: Examination, findings: list[Finding]) -> list[Finding]:
+    """Leave out what hides rows of tables that are not selected; their definitions must be readable all the same."""
+    selection = found.selection
+    if selection is None:
+        return findings
+    return [
+        finding
+        for finding in findings
+        if finding.code != "row-security" or finding.object.partition(" ")[2] in selection.labels
+    ]
 
 
 def can_return(target: Endpoint) -> bool:
@@ -187,7 +241,7 @@ def _check_oldest(source: DatabaseProperties) -> list[Finding]:
 
 def _check_live_reading(found: Examination, live_session: Session, target: Endpoint) -> list[Finding]:
     """Tell that the live database cannot be compared; it can be replaced all the same by who owns the database."""
-    hidden = check_reading(live_session)
+    hidden = _of_selected(found, check_reading(live_session))
     found.target_readable = not hidden
     if not hidden:
         return []

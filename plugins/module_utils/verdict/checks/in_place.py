@@ -29,9 +29,10 @@ def check_in_place(
     return [
         *_check_locale(source, live, allowed),
         *_check_dropping(session, kept),
+        *check_subscriptions(session),
         *_check_creating(session, source, live),
         *_check_locks(session, needs),
-        *_check_clients(session, live.name),
+        *check_clients_in_place(session),
     ]
 
 
@@ -74,7 +75,12 @@ def _check_dropping(session: Session, kept: Kept) -> list[Finding]:
             f"Let {owner} drop it, or use a role as target_user that may.",
         )
         for name, owner in foreign
-    ] + [
+    ]
+
+
+def check_subscriptions(session: Session) -> list[Finding]:
+    """Return the subscriptions that write to the session's database."""
+    return [
         Finding(
             "error",
             "target-subscription",
@@ -161,7 +167,8 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 """
 
 
-def _check_clients(session: Session, live: str) -> list[Finding]:
+def check_clients_in_place(session: Session) -> list[Finding]:
+    """Return that there are clients who will have to wait."""
     row = session.execute(_CLIENTS).fetchone()
     if not row or not row[0]:
         return []
@@ -169,7 +176,7 @@ def _check_clients(session: Session, live: str) -> list[Finding]:
         Finding(
             "warning",
             "target-clients",
-            f'database "{live}"',
+            f'database "{session.info.dbname}"',
             f"clients are connected to it, {row[0]} in number; they wait at its tables until the run ends, and the run "
             "fails if one of them is using a table when it begins.",
             "Stop them if they cannot wait.",

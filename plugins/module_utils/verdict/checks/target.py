@@ -32,7 +32,7 @@ def check_target(
     """
     superuser = _is_superuser(session)
     return [
-        *_check_versions(session, source),
+        *check_versions(session, source),
         *_check_extensions(session, needs, superuser, present),
         *_check_superuser_objects(needs, superuser),
         *_check_roles(session, needs),
@@ -92,7 +92,8 @@ def _is_superuser(session: Session) -> bool:
     return is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
 
 
-def _check_versions(session: Session, source: DatabaseProperties) -> list[Finding]:
+def check_versions(session: Session, source: DatabaseProperties) -> list[Finding]:
+    """Return whether the target's server is too old, or older than the source's."""
     target_major = session.info.server_version // 10000
     if target_major < 15:
         return [
