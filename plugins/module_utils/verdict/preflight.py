@@ -47,7 +47,7 @@ class Examination:
     target_exists: bool = False
     #: how the live database gets its new content; None where the run gives it none
     load_mode: LoadMode | None = None
-    #: why no copy can be built beside it, as far as getting to the server told
+    #: why no copy can be built beside it
     obstacles: list[Finding] = dataclasses.field(default_factory=list)
     #: whether the live database can be compared
     target_readable: bool = False
@@ -95,8 +95,8 @@ def examine(
             found.target_version = target_session.info.server_version
             found.target_exists = database_exists(target_session, target.dbname)
             if goal in ("migrate", "restore"):
-                obstacles = found.obstacles + check_swap(target_session, target.dbname)
-                found.load_mode, said = choose_load_mode(load_mode, obstacles, target.dbname, found.target_exists)
+                found.obstacles += check_swap(target_session, target.dbname)
+                found.load_mode, said = choose_load_mode(load_mode, found.obstacles, target.dbname, found.target_exists)
                 found.findings += said
         if target and target_session and found.load_mode == "swap" and found.source:
             found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
@@ -104,14 +104,18 @@ def examine(
             found.load_mode = "swap"
             found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
         # Not before: this session in the live database would be one of the clients that the switch meets.
-        live_session = target_session if found.obstacles else None
-        if target and found.target_exists and not live_session:
-            live_session = _enter(stack, found, connect, target)
+        live_session = None
+        if target and target_session and found.target_exists:
+            inside = target_session.info.dbname == target.dbname
+            live_session = target_session if inside else _enter(stack, found, connect, target)
         present: tuple[str, ...] = ()
         if live_session and found.load_mode == "in_place" and found.source and found.requirements:
             kept = find_kept(live_session, found.requirements.extensions, found.source.has_public)
             present = kept.extensions
-            found.findings += check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
+            findings = check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
+            # Where neither way is open, what stands in the way of each is told.
+            either = found.obstacles if load_mode == "auto" and tell_errors(findings) else []
+            found.findings += [*either, *findings]
         if target_session and found.source and found.requirements:
             found.findings += check_target(target_session, found.source, found.requirements, present)
         if target and live_session:
