@@ -27,6 +27,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
@@ -107,6 +108,13 @@ class Migration:
     def compare(self, *, stop_early: bool = False) -> Verdict:
         """Compare the live database with the source, as preflight does to see whether there is anything to do."""
         return self._judge(staging=False).judge_by_source(self.source, stop_early)
+
+    def is_equal(self) -> bool:
+        """Return whether there is nothing to do; where that cannot be told, there is something."""
+        try:
+            return self.compare(stop_early=True).equal
+        except NoScratchError:
+            return False
 
     def dump(self) -> Manifest:
         """Write the archive."""
@@ -205,7 +213,7 @@ def run(migration: Migration) -> Outcome:
         if outcome.codes:
             outcome.status = "refused"
             return outcome
-        if found.target_readable and migration.compare(stop_early=True).equal:
+        if found.target_readable and migration.is_equal():
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()

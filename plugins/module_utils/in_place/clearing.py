@@ -118,7 +118,7 @@ WITH schema AS (
     UNION ALL SELECT 4, 'pg_namespace'::regclass, oid, nspowner FROM schema WHERE NOT stays
     UNION ALL SELECT 5, d.classid, d.objid, s.nspowner
     FROM schema s JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = s.oid
-    WHERE s.stays AND d.deptype = 'n'
+    WHERE s.stays AND d.deptype = 'n' AND d.classid <> 'pg_extension'::regclass
     UNION ALL SELECT 6, 'pg_foreign_data_wrapper'::regclass, oid, 0 FROM pg_foreign_data_wrapper
     UNION ALL SELECT 6, 'pg_foreign_server'::regclass, oid, 0 FROM pg_foreign_server
     UNION ALL SELECT 6, 'pg_language'::regclass, oid, 0 FROM pg_language
@@ -139,7 +139,8 @@ CROSS JOIN LATERAL (
 ) owner(oid)
 WHERE (o.objid >= 16384 OR i.identity = 'public') AND NOT EXISTS (
     -- What belongs to something else goes with it; an extension's members stay or go with the extension.
-    SELECT FROM pg_depend d WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype IN ('e', 'i', 'P', 'S'))
+    SELECT FROM pg_depend d
+    WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i', 'P', 'S'))
 ORDER BY o.place, i.type, i.identity
 """
 

@@ -66,7 +66,7 @@ class Examination:
     fk_strategy: FkStrategy = "post_data"
     #: in which order, where the schema is kept
     order: LoadOrder | None = None
-    #: why no copy can be built beside it, as far as getting to the server told
+    #: why no copy can be built beside it
     obstacles: list[Finding] = dataclasses.field(default_factory=list)
     #: whether the live database can be compared
     target_readable: bool = False
@@ -124,9 +124,9 @@ def examine(
             found.target_exists = database_exists(target_session, target.dbname)
             if goal in ("migrate", "restore"):
                 found.findings += check_strategy(found.fk_strategy, partial)
-                obstacles = check_kept_schema(found.fk_strategy, partial) + found.obstacles
-                obstacles += check_swap(target_session, target.dbname)
-                found.load_mode, said = choose_load_mode(load_mode, obstacles, target.dbname, found.target_exists)
+                found.obstacles += check_kept_schema(found.fk_strategy, partial)
+                found.obstacles += check_swap(target_session, target.dbname)
+                found.load_mode, said = choose_load_mode(load_mode, found.obstacles, target.dbname, found.target_exists)
                 found.findings += said
         if target and target_session and found.load_mode == "swap" and found.source:
             found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
@@ -134,18 +134,22 @@ def examine(
             found.load_mode = "swap"
             found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
         # Not before: this session in the live database would be one of the clients that the switch meets.
-        live_session = target_session if found.obstacles else None
-        if target and found.target_exists and not live_session:
-            live_session = _enter(stack, found, connect, target)
+        live_session = None
+        if target and target_session and found.target_exists:
+            inside = target_session.info.dbname == target.dbname
+            live_session = target_session if inside else _enter(stack, found, connect, target)
         present: tuple[str, ...] = ()
         keeps_schema = found.load_mode == "in_place" and found.fk_strategy != "post_data"
-        if live_session and keeps_schema and found.source and partial == (found.selection is not None):
+        if live_session and keeps_schema and found.source and (found.selection or not partial):
             found.order = plan_load(live_session, found.selection)
             found.findings += check_refill(live_session, found.source, found.selection, found.order, found.fk_strategy)
-        elif live_session and found.load_mode == "in_place" and found.source and found.requirements:
+        if live_session and found.load_mode == "in_place" and not keeps_schema and found.source and found.requirements:
             kept = find_kept(live_session, found.requirements.extensions, found.source.has_public)
             present = kept.extensions
-            found.findings += check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
+            findings = check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
+            # Where neither way is open, what stands in the way of each is told.
+            either = found.obstacles if load_mode == "auto" and tell_errors(findings) else []
+            found.findings += [*either, *findings]
         if target_session and found.source and found.requirements and not keeps_schema:
             found.findings += check_target(target_session, found.source, found.requirements, present)
         if target and live_session:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import typing as t
 
 from ...catalog.database import DatabaseProperties, read_database
@@ -56,6 +57,9 @@ SELECT 'large object ' || oid, pg_get_userbyid(lomowner) FROM pg_largeobject_met
 WHERE NOT pg_has_role(lomowner, 'USAGE') ORDER BY oid
 """
 
+#: How many objects are named.
+_NAMED: t.Final = 5
+
 _SUBSCRIPTIONS: t.Final = """
 SELECT 'subscription ' || subname FROM pg_subscription
 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1
@@ -63,18 +67,23 @@ WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 
 
 def _check_dropping(session: Session, kept: Kept) -> list[Finding]:
-    user = session.info.user
-    foreign = [(str(doomed), doomed.owner) for doomed in list_doomed(session, kept) if not doomed.own]
-    foreign += session.execute(_LARGE_OBJECTS).fetchall()
+    foreign: dict[str, list[str]] = collections.defaultdict(list)
+    for doomed in list_doomed(session, kept):
+        if not doomed.own:
+            foreign[doomed.owner].append(str(doomed))
+    for name, owner in session.execute(_LARGE_OBJECTS).fetchall():
+        foreign[owner].append(name)
     return [
         Finding(
             "error",
             "not-owner",
-            name,
-            f"it is in the live database and belongs to {owner}: {user} may not drop it to make room.",
-            f"Let {owner} drop it, or use a role as target_user that may.",
+            f"role {owner}",
+            f"it owns {len(names):,} objects that {session.info.user} may not drop in the live database to make room: "
+            + ", ".join(names[:_NAMED])
+            + (", ..." if len(names) > _NAMED else "."),
+            f"Use a superuser as target_user, or make {session.info.user} a member of {owner}.",
         )
-        for name, owner in foreign
+        for owner, names in sorted(foreign.items())
     ]
 
 
