@@ -159,11 +159,12 @@ from ..module_utils.stage import ALLOWED, FK_STRATEGY, JOBS, QUERIES, SELECTION,
 
 try:
     from ..module_utils.archive.folder import find_backups, read_archive
-    from ..module_utils.endpoint import Endpoint
+    from ..module_utils.endpoint import Endpoint, connect
     from ..module_utils.errors import MigrationError
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
+    from ..module_utils.verdict.checks.refill import check_parents
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
@@ -281,7 +282,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         assert found.tools
         judge = make_judge(stage, target, found.tools)
         if found.order:
-            require_same_schema(stage, judge, archive, found.selection is not None, result)
+            require_tables_to_fill(stage, judge, archive, found, result)
         try:
             verdict = ask_verdict(stage, judge, archive)
         except NoScratchError as error:
@@ -311,10 +312,25 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
     )
 
 
-def require_same_schema(
-    stage: Stage, judge: Judge, archive: pathlib.Path | None, partial: bool, result: Result
+def require_tables_to_fill(
+    stage: Stage, judge: Judge, archive: pathlib.Path | None, found: Examination, result: Result
 ) -> None:
-    """Tables can be filled only if they are those of the source; what ALTER DATABASE says can be said again."""
+    """Tables can be filled only if they are those of the source, and their rows find what they refer to."""
+    assert found.order
+    findings = check_same_schema(stage, judge, archive, found.selection is not None, result)
+    if not findings and not archive:
+        with stage.source() as source, connect(source) as here, connect(judge.live) as live:
+            findings = check_parents(here, live, found.order)
+    if findings:
+        result["findings"] = [*map(dataclasses.asdict, findings), *result["findings"]]
+        result["returned"]["findings"] = result["findings"]
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n{tell_errors(findings)}", result)
+
+
+def check_same_schema(
+    stage: Stage, judge: Judge, archive: pathlib.Path | None, partial: bool, result: Result
+) -> list[Finding]:
+    """Return what differs in the definitions; what ALTER DATABASE says can be said again."""
     try:
         if archive:
             kept = judge.judge_definitions_by_archive(archive)
@@ -325,8 +341,8 @@ def require_same_schema(
         if partial:
             raise MigrationError(f"Nothing was changed. {error}", result) from None
         # Where all is filled, the live database itself can be asked; the run does so before it changes anything.
-        return
-    findings = [
+        return []
+    return [
         Finding(
             "error",
             "schema-differs",
@@ -337,10 +353,6 @@ def require_same_schema(
         for difference in kept.differences
         if not difference.object.startswith(("database setting ", "database comment"))
     ]
-    if findings:
-        result["findings"] = [*map(dataclasses.asdict, findings), *result["findings"]]
-        result["returned"]["findings"] = result["findings"]
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n{tell_errors(findings)}", result)
 
 
 def ask_verdict(stage: Stage, judge: Judge, archive: pathlib.Path | None) -> Verdict:

@@ -10,17 +10,21 @@ import typing as t
 
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, Selection
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
 from psycopg import sql
 
 from tests import corpus, oracle
 from tests.case import Case, execute, make_role, new_case
 from tests.databases import Database, untouched
 from tests.engine.test_corpus import create_roles
-from tests.migration import migrate
+from tests.migration import endpoint, migrate
 from tests.refilling import STRATEGIES, make_target, refill_target
 from tests.servers import PostgresServer, Servers
 
@@ -472,3 +476,63 @@ def test_a_plain_owner(servers: Servers, tables: tuple[str, ...]) -> None:
         with pytest.raises(MigrationError, match="Only a superuser"):
             refill_target(case, "disable_triggers", Patterns(tables))
         execute(case.target, case.name, f"DROP OWNED BY {role}")
+
+
+def test_missing_parents_are_found_before(servers: Servers) -> None:
+    """By the server's own comparison: of values of any type, and as the parent's collation has it."""
+    made = """
+        CREATE TYPE mood AS ENUM ('glad', 'sad');
+        CREATE TABLE parent (day date, mood mood, name text COLLATE "C", PRIMARY KEY (day, mood, name));
+        CREATE TABLE child (m mood, d date, "n'" char(9),
+            CONSTRAINT led FOREIGN KEY (d, m, "n'") REFERENCES parent (day, mood, name));
+        INSERT INTO parent VALUES ('2024-02-29', 'glad', 'it''s'), ('2024-02-29', 'sad', '{1,2}');
+        INSERT INTO child VALUES ('glad', '2024-02-29', 'it''s'), ('sad', NULL, 'nobody''s');
+    """
+    with new_case(servers.source(), servers.target(), made) as case:
+        make_target(case, made)
+        assert missing_parents(case) == []
+        case.run(
+            "INSERT INTO parent VALUES ('2024-03-01', 'sad', 'x\\y'); INSERT INTO child VALUES"
+            " ('sad', '2024-03-01', 'x\\y'), ('sad', '2024-02-29', '{1,2}')"
+        )
+        (finding,) = missing_parents(case)
+        assert (finding.code, finding.object) == ("parent-missing", "fk constraint public.child led")
+        assert "(2024-03-01,sad," in finding.message
+        assert "{1,2}" not in finding.message
+
+
+def missing_parents(case: Case) -> list[Finding]:
+    source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
+    with connect(source) as here, connect(target) as there:
+        return check_parents(here, there, plan_load(there, Selection(frozenset({("public", "child")}))))
+
+
+@pytest.mark.parametrize(
+    ("plain", "asked", "errors"),
+    [
+        (False, {"patterns": Patterns(("order",)), "load_mode": "swap"}, {"selection-swap"}),
+        (False, {"patterns": Patterns(exclude=("order",)), "fk_strategy": "post_data"}, {"selection-post-data"}),
+        (False, {"fk_strategy": "dependency_order", "load_mode": "swap"}, {"strategy-swap"}),
+        (False, {"patterns": Patterns(("ordre",))}, {"selection"}),
+        (False, {"patterns": Patterns(exclude=("*.*",)), "load_mode": "swap"}, {"selection", "selection-swap"}),
+        (False, {"fk_strategy": "disable_triggers"}, set()),
+        (True, {"fk_strategy": "disable_triggers"}, {"triggers-superuser", "not-owner"}),
+        (True, {"fk_strategy": "dependency_order"}, {"not-owner"}),
+        (True, {"patterns": Patterns(("free",))}, set()),
+    ],
+)
+def test_what_preflight_refuses(partial: Case, plain: bool, asked: dict[str, t.Any], errors: set[str]) -> None:
+    """The plain user owns one table, and may read the others."""
+    user = f"{partial.name}_role"
+    make_role(partial.target, user, "LOGIN")
+    execute(
+        partial.target,
+        partial.name,
+        f'ALTER TABLE free OWNER TO {user}; GRANT SELECT ON "order", customer, log, "Über"."Line.s", loose,'
+        f' order_id_seq TO {user}; GRANT USAGE ON SCHEMA "Über" TO {user}',
+    )
+    source = endpoint("source", partial.source, partial.name)
+    target = endpoint("target", partial.target, partial.name, (user, "secret") if plain else None)
+    found = examine(source, target, None, "", may_disconnect=False, **asked)
+    assert {finding.code for finding in found.findings if finding.severity == "error"} == errors, found.findings
+    execute(partial.target, partial.name, f"DROP OWNED BY {user}")

@@ -99,7 +99,7 @@ def read_content(
     content = Content(
         checksum_algorithm=ALGORITHM,
         relations=tuple(Measured(r, rows.get((r.schema, r.name)), fresh.get((r.schema, r.name))) for r in relations),
-        sequences=tuple(read_sequences(session)),
+        sequences=tuple(read_sequences(session, selection)),
         large_objects=tuple(read_large_objects(session)) if selection is None else (),
         foreign_keys=tuple(list_foreign_keys(session)),
     )

@@ -11,6 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..endpoint import Session
+from .selection import Selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +47,14 @@ ORDER BY n.nspname, c.relname
 """
 
 
-def read_sequences(session: Session) -> list[Sequence]:
+def read_sequences(session: Session, selection: Selection | None = None) -> list[Sequence]:
     """Return every sequence of the user's with its position, by name: two statements however many there are.
 
     Sequences do not obey snapshots: a position is that of now, never behind the rows that the snapshot sees.
+
+    :param selection: given, only the sequences that its tables own are read
     """
-    names = session.execute(_LIST).fetchall()
+    names = [row for row in session.execute(_LIST).fetchall() if selection is None or tuple(row[2] or ()) in selection]
     if not names:
         return []
     query = sql.SQL(" UNION ALL ").join(

@@ -122,8 +122,10 @@ def examine(
         if target and target_session:
             found.target_version = target_session.info.server_version
             found.target_exists = database_exists(target_session, target.dbname)
-            if goal in ("migrate", "restore"):
-                found.findings += check_strategy(found.fk_strategy, partial)
+            fills = goal in ("migrate", "restore")
+            contradictions = check_strategy(found.fk_strategy, partial) if fills else []
+            found.findings += contradictions
+            if fills and not contradictions:
                 found.obstacles += check_kept_schema(found.fk_strategy, partial)
                 found.obstacles += check_swap(target_session, target.dbname)
                 found.load_mode, said = choose_load_mode(load_mode, found.obstacles, target.dbname, found.target_exists)
@@ -174,14 +176,18 @@ def _select(found: Examination, choose: t.Callable[[], Selection | None]) -> Non
 
 
 def _of_selected(found: Examination, findings: list[Finding]) -> list[Finding]:
-    """Leave out what hides rows of tables that are not selected; their definitions must be readable all the same."""
+    """Leave out what hides the rows of tables, or sequences, that are not selected.
+
+    pg_dump must lock all tables, which takes the right to read them. A sequence belongs to whom its table belongs to.
+    """
     selection = found.selection
     if selection is None:
         return findings
     return [
         finding
         for finding in findings
-        if finding.code != "row-security" or finding.object.partition(" ")[2] in selection.labels
+        if not finding.object.startswith("sequence ")
+        and (finding.code != "row-security" or finding.object.partition(" ")[2] in selection.labels)
     ]
 
 

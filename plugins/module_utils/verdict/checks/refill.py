@@ -10,12 +10,13 @@ import typing as t
 from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
-from ...catalog.foreign_keys import list_links
+from ...catalog.foreign_keys import list_joined, list_links
 from ...catalog.relations import Relation, list_relations
 from ...catalog.selection import Selection
 from ...endpoint import Session
 from ...in_place.order import LoadOrder, order_tables
 from ..findings import Finding
+from ..parents import find_missing_parents
 from .asking import is_true
 from .in_place import check_clients_in_place, check_subscriptions
 from .target import check_versions
@@ -135,6 +136,33 @@ def _check_owner(session: Session, selection: Selection | None, order: LoadOrder
         for schema, name, kind, owner in session.execute(_FOREIGN).fetchall()
         if selection is None or (schema, name) in selection or (schema, name) in altered
     ]
+
+
+def check_parents(source: Session, live: Session, order: LoadOrder) -> list[Finding]:
+    """Return the keys by which the source's rows refer to rows that the target does not have and will not get.
+
+    Where some partitions of a table are selected and others are not, it is left to the run.
+
+    :param live: a session of the live database, whose schema must be the source's
+    """
+    selected, keys = set(order.tables), {joined.key: joined for joined in list_joined(live)}
+    trees = {_name(relation): relation.partitions for relation in list_relations(live)}
+    findings = []
+    for link in order.leading_out:
+        if link.referring not in selected or selected.intersection(trees.get(link.referenced, ())):
+            continue
+        if missing := find_missing_parents(source, live, keys[link.key]):
+            findings.append(
+                Finding(
+                    "error",
+                    "parent-missing",
+                    str(link.key),
+                    f"rows of the source refer to rows of {link.key.references} that the target does not have, and "
+                    f"that table is not selected: {', '.join(missing)}.",
+                    f"Select {link.key.references}, too, or complete it on the target.",
+                )
+            )
+    return findings
 
 
 def _check_leading_out(order: LoadOrder) -> list[Finding]:
