@@ -157,7 +157,7 @@ try:
     from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
     from ..module_utils.verdict.comparison import Verdict
-    from ..module_utils.verdict.findings import tell_errors
+    from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.plan import diff, steps
     from ..module_utils.verdict.preflight import Examination, can_return, examine
@@ -179,6 +179,9 @@ ARGUMENTS: t.Final = {
     "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place"], "default": "auto"},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
+
+#: Of severities.
+ORDER: t.Final = ("error", "warning", "notice")
 
 
 def main() -> None:
@@ -238,8 +241,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         jobs=params["jobs"],
         allowed=stage.allowed,
     )
-    order = ("error", "warning", "notice")
-    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: order.index(f.severity))]
+    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: ORDER.index(f.severity))]
     result |= {
         "findings": findings,
         "source": describe_source(found),
@@ -269,9 +271,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         try:
             verdict = ask_verdict(stage, make_judge(stage, target, found.tools), archive)
         except NoScratchError as error:
-            stage.module.warn(
-                f"Whether the target equals the source already cannot be told, so it is replaced. {error}"
-            )
+            add_warning(stage, findings, Finding("warning", "wording", str(target), f"{error} It is replaced."))
         except MigrationError as error:
             message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
             raise MigrationError(message, result) from None
@@ -281,6 +281,13 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
     result["returned"]["plan"] = result["plan"]
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
+
+
+def add_warning(stage: Stage, findings: list[Result], warning: Finding) -> None:
+    """Add what turned out last to the findings, worst first, and show it."""
+    findings.append(dataclasses.asdict(warning))
+    findings.sort(key=lambda finding: ORDER.index(finding["severity"]))
+    stage.module.warn(str(warning))
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:

@@ -16,6 +16,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import FILE_NAME, Manifest, encode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up, rehearse
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
 
 from tests import corpus, oracle
 from tests.case import Case, execute, make_role, new_case
@@ -114,6 +115,8 @@ def test_plain_role_without_createdb(servers: Servers, tmp_path: Path) -> None:
         oracle.assert_equal(case.source, case.name, case.target, case.name)
         # Its CHECK over an IN list is worded otherwise by now, and no scratch database can tell that it is
         # the same.
+        with pytest.raises(NoScratchError, match=f'ALTER ROLE "{user[0]}" CREATEDB'):
+            migration.compare()
         again = run(dataclasses.replace(migration, archive=tmp_path / "again"))
         assert again.status == "migrated", again
         # Where words agree, nothing needs to be asked.
@@ -174,9 +177,12 @@ def test_extension_of_somebody_else(servers: Servers, tmp_path: Path) -> None:
 )
 def test_schema_public(servers: Servers, tmp_path: Path, theirs: str, ours: str) -> None:
     """Where it must be made, it is as initdb makes it."""
-    with new_case(
-        servers.source(), servers.target(), f"{ours or 'select'}; create schema s; create table s.t()"
-    ) as case, filled(case.target, case.name, theirs or "select") as live:
+    with (
+        new_case(
+            servers.source(), servers.target(), f"{ours or 'select'}; create schema s; create table s.t()"
+        ) as case,
+        filled(case.target, case.name, theirs or "select") as live,
+    ):
         outcome = run(in_place(case, tmp_path))
         assert outcome.status == "migrated", outcome
         public = "select nspowner::regrole::text, nspacl::text from pg_namespace where nspname = 'public'"
@@ -284,9 +290,13 @@ def test_what_the_role_may_not_replace(servers: Servers, tmp_path: Path, script:
 
 
 def test_locale_that_the_database_does_not_have(servers: Servers, tmp_path: Path) -> None:
-    with new_case(
-        servers.source(), servers.target(), APPLICATION, encoding="SQL_ASCII", lc_collate="C", lc_ctype="C"
-    ) as case, filled(case.target, case.name) as live, untouched(live):
+    with (
+        new_case(
+            servers.source(), servers.target(), APPLICATION, encoding="SQL_ASCII", lc_collate="C", lc_ctype="C"
+        ) as case,
+        filled(case.target, case.name) as live,
+        untouched(live),
+    ):
         assert run(in_place(case, tmp_path)).refusals >= {("locale", "database encoding")}
 
 
