@@ -191,6 +191,9 @@ ARGUMENTS: t.Final = {
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
 
+#: Of severities.
+ORDER: t.Final = ("error", "warning", "notice")
+
 
 def main() -> None:
     stage = Stage("preflight", AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True))
@@ -250,8 +253,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         jobs=params["jobs"],
         allowed=stage.allowed,
     )
-    order = ("error", "warning", "notice")
-    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: order.index(f.severity))]
+    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: ORDER.index(f.severity))]
     result |= {
         "findings": findings,
         "source": describe_source(found),
@@ -286,9 +288,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         try:
             verdict = ask_verdict(stage, judge, archive)
         except NoScratchError as error:
-            stage.module.warn(
-                f"Whether the target equals the source already cannot be told, so it is replaced. {error}"
-            )
+            add_warning(stage, findings, Finding("warning", "wording", str(target), f"{error} It is replaced."))
         except MigrationError as error:
             message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
             raise MigrationError(message, result) from None
@@ -298,6 +298,13 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
     result["returned"]["plan"] = result["plan"]
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
+
+
+def add_warning(stage: Stage, findings: list[Result], warning: Finding) -> None:
+    """Add what turned out last to the findings, worst first, and show it."""
+    findings.append(dataclasses.asdict(warning))
+    findings.sort(key=lambda finding: ORDER.index(finding["severity"]))
+    stage.module.warn(str(warning))
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:

@@ -16,6 +16,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import FILE_NAME, Manifest, encode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up, rehearse
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
 
 from tests import corpus, oracle
 from tests.case import Case, execute, make_role, new_case
@@ -114,6 +115,8 @@ def test_plain_role_without_createdb(servers: Servers, tmp_path: Path) -> None:
         oracle.assert_equal(case.source, case.name, case.target, case.name)
         # Its CHECK over an IN list is worded otherwise by now, and no scratch database can tell that it is
         # the same.
+        with pytest.raises(NoScratchError, match=f'ALTER ROLE "{user[0]}" CREATEDB'):
+            migration.compare()
         again = run(dataclasses.replace(migration, archive=tmp_path / "again"))
         assert again.status == "migrated", again
         # Where words agree, nothing needs to be asked.

@@ -88,13 +88,16 @@ def _was_committed(live: Endpoint, transaction: str) -> bool:
     """
     told = "the server cannot be reached"
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(MigrationError, psycopg.OperationalError), connect(live) as session:
-            row = session.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", (transaction,)).fetchone()
-            told = row[0] if row else ""
-            if told in ("committed", "aborted"):
-                return told == "committed"
-        time.sleep(_PAUSE_SECONDS)
+    try:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(MigrationError, psycopg.OperationalError), connect(live) as session:
+                row = session.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", (transaction,)).fetchone()
+                told = row[0] if row else ""
+                if told in ("committed", "aborted"):
+                    return told == "committed"
+            time.sleep(_PAUSE_SECONDS)
+    except KeyboardInterrupt:
+        told = "nobody waited for the answer"
     raise MigrationError(
         f"The connection broke at the commit, and whether the {live} holds the new content or is as it was is not "
         f"known ({told}). Run playbooks/verify.yml as soon as the server answers.",

@@ -143,13 +143,15 @@ def _check_creating(session: Session, source: DatabaseProperties, live: Database
     return findings
 
 
-# What is dropped is locked, whatever it is; of what is made, relations are (LockRelationOid and LockDatabaseObject in
-# lmgr.c). All sessions share one table of locks (docs: max_locks_per_transaction).
+# What is dropped is locked, whatever it is (AcquireDeletionLock in dependency.c); of what is made, relations are. All
+# sessions share one table of locks, which has room for some of each process (docs: max_locks_per_transaction).
 _LOCKS: t.Final = """
 SELECT (SELECT count(DISTINCT (classid, objid)) FROM pg_depend WHERE objid >= 16384)
        + (SELECT count(*) FROM pg_largeobject_metadata),
        current_setting('max_locks_per_transaction')::int
-       * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)
+       * (SELECT sum(setting::int) FROM pg_settings
+          WHERE name IN ('max_connections', 'max_prepared_transactions', 'max_worker_processes', 'max_wal_senders',
+                         'autovacuum_max_workers'))
 """
 
 
