@@ -15,8 +15,10 @@ import psycopg
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
@@ -25,6 +27,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
@@ -77,6 +80,7 @@ class Migration:
     client_bindir: str = ""
     disconnect_clients: bool = False
     keep_previous: int = 1
+    load_mode: str = "auto"
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -90,15 +94,28 @@ class Migration:
         """The copy being built."""
         return self.target.at(self.generations.staging)
 
+    def open_session(self) -> Session:
+        """Open one more session of that copy."""
+        return connect(self.staging)
+
     def preflight(self) -> Examination:
         """Examine both sides, and settle the tools."""
-        found = examine(self.source, self.target, None, self.client_bindir, self.disconnect_clients)
+        found = examine(
+            self.source, self.target, None, self.client_bindir, self.disconnect_clients, load_mode=self.load_mode
+        )
         self.tools = found.tools
         return found
 
     def compare(self, *, stop_early: bool = False) -> Verdict:
         """Compare the live database with the source, as preflight does to see whether there is anything to do."""
         return self._judge(staging=False).judge_by_source(self.source, stop_early)
+
+    def is_equal(self) -> bool:
+        """Return whether there is nothing to do; where that cannot be told, there is something."""
+        try:
+            return self.compare(stop_early=True).equal
+        except NoScratchError:
+            return False
 
     def dump(self) -> Manifest:
         """Write the archive."""
@@ -110,7 +127,8 @@ class Migration:
         with dropped_on_failure(self.target, self.generations, self.run_id):
             with maintenance_session(self.target) as session:
                 create_staging(session, self.generations, manifest.database.locale, self.run_id)
-            restore_schema(self.staging, self._tools(), self.archive, manifest)
+            with connect(self.staging) as session:
+                restore_schema(session, self._tools(), self.archive, manifest)
 
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
@@ -118,7 +136,7 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            received = restore_data(self.staging, self._tools(), self.archive, manifest, self.jobs)
+            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs)
         return {(table.schema, table.name): rows for table, rows in received}
 
     def verify(self) -> Verdict:
@@ -136,6 +154,15 @@ class Migration:
         source = read_manifest(self.archive).database
         with dropped_on_failure(self.target, self.generations, self.run_id):
             return switch(self.target, source, self.run_id, self.disconnect_clients, self.keep_previous)
+
+    def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
+        """Fill the live database itself; return the rows received and the verdict, which is equal."""
+        read_archive(self.archive)
+        with begin(self.target) as transaction:
+            replaced = replace(transaction, self._judge(staging=False), self.archive)
+            if not replaced.verdict.equal:
+                raise MigrationError("The copy differs:\n" + "\n".join(map(str, replaced.verdict.differences)))
+        return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
 
     def _judge(self, *, staging: bool) -> Judge:
         return Judge(self.target, staging, self._tools(), self.jobs)
@@ -184,10 +211,14 @@ def run(migration: Migration) -> Outcome:
         if outcome.codes:
             outcome.status = "refused"
             return outcome
-        if found.target_readable and migration.compare(stop_early=True).equal:
+        if found.target_readable and migration.is_equal():
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()
+        if found.load_mode == "in_place":
+            outcome.received, outcome.verdict = migration.replace()
+            outcome.status = "migrated"
+            return outcome
         migration.restore_schema()
         outcome.received = migration.restore_data()
         outcome.verdict = migration.verify()

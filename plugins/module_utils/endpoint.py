@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ipaddress
 import os
@@ -16,6 +17,8 @@ from psycopg import sql
 from .errors import MigrationError, describe
 
 Session = psycopg.Connection[tuple[t.Any, ...]]
+#: How those that fill a database come to a session of it: a new one each, or all the same one.
+OpenSession = t.Callable[[], contextlib.AbstractContextManager[Session]]
 
 #: Settings that change how values look, which rows are seen, when a statement is cut off or how long it takes to begin.
 #: They are the same in every session of ours, whatever the role or the database has set (as in pg_dump:

@@ -50,7 +50,7 @@ def explain(report: Report) -> str:
     lines = [f"{_HEADLINES[report['status']]}."]
     lines += [f"{error['stage']}: {error['message'].strip()}" for error in report["errors"]]
     # A comparison that failed has named the differences.
-    if "compare" not in {error["stage"] for error in report["errors"]}:
+    if not {"compare", "replace"} & {error["stage"] for error in report["errors"]}:
         lines += [f"{difference['object']}: {difference['message']}" for difference in report["differences"]]
     lines.append(consequence(report))
     return visible("\n".join(lines).strip(), keep="\n\t")
@@ -62,9 +62,16 @@ def consequence(report: Report) -> str:
         return "Nothing was attempted: source and target are as they were."
     if report["previous"]:
         return f'"{report["live"]}" was replaced; the database that it was before is kept as "{report["previous"]}".'
+    if report["live"] and report["load_mode"] == "in_place":
+        kept = f"what it held before is kept in the backup {report['backup']}" if report["backup"] else "it was empty"
+        return f'"{report["live"]}" was filled in place; {kept}.'
+    if report["uncertain"]:
+        return "Whether the live database was replaced is not known. Run playbooks/verify.yml."
     # Only a verified copy is switched to.
     verified = "compare" in report["timings"] and not report["differences"]
-    if report["status"] == "failed" and report["goal"] in ("migrate", "restore") and not verified:
+    if report["status"] == "failed" and (
+        report["load_mode"] == "in_place" or (report["goal"] in ("migrate", "restore") and not verified)
+    ):
         return "The live database was not touched."
     return ""
 

@@ -19,7 +19,7 @@ GOALS: t.Final = ("migrate", "dump", "restore", "verify", "rollback")
 REACHED: t.Final = ("migrated", "unchanged", "dumped", "equal", "rolled_back")
 
 #: The stages that write anything but their record: once one of them has begun, a run cannot be refused, only fail.
-_ACTING: t.Final = {"dump", "schema_restore", "data_restore", "switch"}
+_ACTING: t.Final = {"dump", "schema_restore", "data_restore", "switch", "backup", "replace"}
 _STAGES: t.Final = _ACTING | {"preflight", "compare"}
 
 
@@ -49,8 +49,8 @@ class Run:
 
 def compose(records: Records, run: Run) -> Report:
     """Return the report; it has the same keys whatever the run came to."""
-    preflight, dump, compare, switch = (records.get(name, {}) for name in ("preflight", "dump", "compare", "switch"))
-    switched = switch if switch.get("changed") else {}
+    preflight, dump, backup = (records.get(name, {}) for name in ("preflight", "dump", "backup"))
+    compare, replaced = _verdict(records), _replacement(records)
     # A run with nothing to do has its verdict from preflight.
     verdict = compare or (preflight.get("verdict", {}) if preflight.get("plan") == [] else {})
     ledger = _ledger(records, run.goal)
@@ -71,6 +71,8 @@ def compose(records: Records, run: Run) -> Report:
         "ended_at": max((_end(record) for record in records.values()), default=None),
         "source": preflight.get("source"),
         "target": preflight.get("target"),
+        "load_mode": preflight.get("load_mode"),
+        "load": records.get("replace", {}).get("load") or preflight.get("load"),
         "tables": verdict.get("tables", []),
         "foreign_keys": _foreign_keys(verdict.get("foreign_keys", []), preflight.get("foreign_keys", [])),
         "sequences": verdict.get("sequences", []),
@@ -83,11 +85,31 @@ def compose(records: Records, run: Run) -> Report:
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
         "archive": dump.get("archive"),
-        "live": switched.get("live"),
-        "previous": switched.get("previous") or None,
-        "kept": list(switched.get("kept", [])),
-        "proof": switched.get("proof"),
+        "backup": backup.get("archive") or None,
+        "uncertain": _is_uncertain(records, run.failure),
+        "live": replaced.get("live"),
+        "previous": replaced.get("previous") or None,
+        "kept": list(replaced.get("kept", [])),
+        "proof": replaced.get("proof"),
     }
+
+
+def _verdict(records: Records) -> Record:
+    """Return the verdict on the copy: a run in place has it from the stage that made it."""
+    verdict: Record = records.get("compare") or records.get("replace", {}).get("verdict", {})
+    return verdict
+
+
+def _replacement(records: Records) -> Record:
+    """Return the record of the stage that replaced the live database, if one has."""
+    stages = (records.get(name, {}) for name in ("switch", "replace"))
+    return next((record for record in stages if record.get("changed")), {})
+
+
+def _is_uncertain(records: Records, failure: Failure | None) -> bool:
+    """Whether a transaction may have been committed without anybody's being told."""
+    killed = bool(failure and failure.stage == "replace" and "replace" not in records)
+    return killed or bool(records.get("replace", {}).get("uncertain"))
 
 
 def _foreign_keys(verdicts: list[Record], census: list[Record]) -> list[Record]:
@@ -99,7 +121,8 @@ def _foreign_keys(verdicts: list[Record], census: list[Record]) -> list[Record]:
 
 def _outcome(records: Records, goal: str, ledger: list[Record]) -> tuple[str, str]:
     """Return the status as far as no error speaks against it and, where it is "failed", what is missing."""
-    preflight, dump, compare, switch = (records.get(name, {}) for name in ("preflight", "dump", "compare", "switch"))
+    preflight, dump, compare = records.get("preflight", {}), records.get("dump", {}), _verdict(records)
+    in_place = preflight.get("load_mode") == "in_place"
     equal = compare.get("equal")
     if goal == "verify" and equal is not None:
         return ("equal" if equal else "different"), ""
@@ -107,10 +130,10 @@ def _outcome(records: Records, goal: str, ledger: list[Record]) -> tuple[str, st
         return "unchanged", ""
     if goal == "dump" and not dump.get("archive"):
         return "failed", "No dump is recorded."
-    if goal in ("migrate", "restore", "verify") and not equal:
+    if (goal in ("migrate", "restore", "verify") or in_place) and not equal:
         return "failed", "No comparison is recorded." if equal is None else "The copy differs from its source."
-    if goal in ("migrate", "restore", "rollback") and not switch.get("changed"):
-        return "failed", "No switch is recorded."
+    if goal in ("migrate", "restore", "rollback") and not _replacement(records):
+        return "failed", "No replacement is recorded." if in_place else "No switch is recorded."
     lost = _lost(ledger)
     return ("failed", lost) if lost else ({"dump": "dumped", "rollback": "rolled_back"}.get(goal, "migrated"), "")
 
@@ -138,9 +161,10 @@ def _errors(records: Records, failure: Failure | None) -> list[dict[str, str]]:
 
 def _ledger(records: Records, goal: str) -> list[Record]:
     """Return what became of each table's rows on their way; None is what the run did not come to."""
+    filled = records.get("data_restore") or records.get("replace", {})
     dumped, restored, verdicts = (
-        {(table["schema"], table["name"]): table for table in records.get(stage, {}).get("tables", [])}
-        for stage in ("dump", "data_restore", "compare")
+        {(table["schema"], table["name"]): table for table in record.get("tables", [])}
+        for record in (records.get("dump", {}), filled, _verdict(records))
     )
     ledger = []
     for schema, name in dumped | restored:

@@ -26,6 +26,7 @@ try:
     import psycopg
 
     from .catalog.queries import Query
+    from .catalog.selection import Patterns
     from .container.route import open_route
     from .endpoint import Endpoint
     from .errors import MigrationError, describe
@@ -81,6 +82,17 @@ QUERIES: t.Final = {
             "sql": {"type": "str", "required": True},
             "expect": {"type": "raw", "required": True},
         },
+    }
+}
+SELECTION: t.Final = {
+    "include_tables": {"type": "list", "elements": "str", "default": []},
+    "exclude_tables": {"type": "list", "elements": "str", "default": []},
+}
+FK_STRATEGY: t.Final = {
+    "fk_strategy": {
+        "type": "str",
+        "choices": ["auto", "post_data", "dependency_order", "disable_triggers"],
+        "default": "auto",
     }
 }
 
@@ -146,6 +158,11 @@ class Stage:
     def queries(self) -> tuple[Query, ...]:
         """The user's queries; an expected truth value is spelt as the server does."""
         return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
+
+    @property
+    def patterns(self) -> Patterns:
+        """Which tables the run is about."""
+        return Patterns(tuple(self.params["include_tables"]), tuple(self.params["exclude_tables"]))
 
     def end_with(self, controller: int) -> None:
         """Have the stage interrupted when its ansible-playbook has ended: nobody would read what it finds out."""

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
 options:
   archive:
     description: Folder of an archive that stands for the source; its manifest says what must be.
@@ -86,17 +87,17 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SOURCE, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SELECTION, SOURCE, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.endpoint import Endpoint
-    from ..module_utils.errors import MigrationError
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import tools_in
     from ..module_utils.verdict.checks.allowances import check_allowances
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.judge import Judge
+    from ..module_utils.verdict.telling import require_equal
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -108,12 +109,10 @@ ARGUMENTS: t.Final = {
     **JOBS,
     **ALLOWED,
     **QUERIES,
+    **SELECTION,
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
 }
-
-#: How many differences a message names; the record holds them all.
-_NAMED: t.Final = 20
 
 
 def main() -> None:
@@ -131,7 +130,15 @@ def compare_databases(stage: Stage) -> Result:
     assert target
     assert folder
     tools = tools_in(params["client_bindir"])
-    judge = Judge(target, params["staging"], tools, params["jobs"], stage.queries, stage.allowed)
+    judge = Judge(
+        target,
+        params["staging"],
+        tools,
+        params["jobs"],
+        queries=stage.queries,
+        allowed=stage.allowed,
+        patterns=stage.patterns,
+    )
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)
     generations = Generations(target.dbname)
@@ -163,14 +170,7 @@ def tell(stage: Stage, verdict: Verdict, target: Endpoint) -> Result:
     }
     returned = {"equal": verdict.equal, "differences": result["differences"], "tables": len(verdict.tables)}
     result |= {"changed": False, "returned": returned}
-    if not verdict.equal:
-        named = "\n".join(f"- {difference}" for difference in verdict.differences[:_NAMED])
-        more = len(verdict.differences) - _NAMED
-        raise MigrationError(
-            f"The {target} differs from the source, {len(verdict.differences)} times:\n{named}"
-            + (f"\n- and {more} more, all in the report" if more > 0 else ""),
-            result,
-        )
+    require_equal(verdict, f"The {target}", result)
     return result
 
 

@@ -53,6 +53,7 @@ rows:
   sample: 39103
 """
 
+import functools
 import pathlib
 import typing as t
 
@@ -62,7 +63,8 @@ from ..module_utils.stage import ALLOWED, JOBS, RUN, TARGET, TOOLS, Result, Stag
 
 try:
     from ..module_utils.archive.folder import read_manifest
-    from ..module_utils.archive.manifest import ArchivedRows, Manifest
+    from ..module_utils.endpoint import connect
+    from ..module_utils.rows.ledger import tell_ledger
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_data
@@ -88,27 +90,15 @@ def data_restore(stage: Stage) -> Result:
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        staging = target.at(generations.staging)
-        received = restore_data(staging, tools, archive, manifest, params["jobs"], stage.allowed)
+        open_session = functools.partial(connect, target.at(generations.staging))
+        received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed)
     return {
         "changed": True,
-        "tables": ledger(manifest, received),
+        "tables": tell_ledger(manifest.content, received),
         "large_objects": len(manifest.content.large_objects),
         "sequences": len(manifest.content.sequences),
         "returned": {"rows": sum(rows for _, rows in received)},
     }
-
-
-def ledger(manifest: Manifest, received: list[tuple[ArchivedRows, int]]) -> list[Result]:
-    """Return every table's rows sent and received; an empty table has none to send."""
-    counts = {(table.schema, table.name): (table.rows, rows) for table, rows in received}
-    tables = []
-    for measured in manifest.content.relations:
-        schema, name = measured.relation.schema, measured.relation.name
-        if measured.relation.kind == "table":
-            sent_rows, received_rows = counts.get((schema, name), (0, 0))
-            tables.append({"schema": schema, "name": name, "sent_rows": sent_rows, "received_rows": received_rows})
-    return tables
 
 
 if __name__ == "__main__":

@@ -25,9 +25,16 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.stage.fk_strategy
 options:
   archive:
     description: Folder of an archive that stands for the source. Its files are checked.
+    type: path
+  archive_root:
+    description:
+      - Folder of all archives, in which a run writes that of the source.
+      - With O(goal=rollback) the host's backups are looked for there, where no previous database can return.
     type: path
   host:
     description: Name of the run's host in the inventory; the run's folder lies below it.
@@ -48,9 +55,6 @@ options:
     description: Folder of all runs.
     type: path
     required: true
-  archive_root:
-    description: Folder in which an archive of the source is to be written, if one is.
-    type: path
   client_bindir:
     description: Directory of pg_dump, pg_restore and psql; found by itself if empty.
     type: path
@@ -58,6 +62,14 @@ options:
     description: How many relations are counted at once.
     type: int
     default: 4
+  load_mode:
+    description:
+      - How the live database gets its new content. V(swap) builds a copy beside it, which then takes its name.
+        V(in_place) clears and fills the live database itself, in one transaction.
+      - V(auto) is V(swap) where the target user may create databases and rename the live one, else V(in_place).
+    type: str
+    choices: [auto, swap, in_place]
+    default: auto
   switch_disconnects_clients:
     description: Whether the switch may end the sessions of clients that use the live database.
     type: bool
@@ -103,6 +115,20 @@ client_bindir:
   returned: success
   type: str
   sample: /usr/lib/postgresql/18/bin
+load_mode:
+  description: How the live database gets its new content, V(swap) or V(in_place); empty where the run gives it none.
+  returned: success
+  type: str
+  sample: swap
+fk_strategy:
+  description: How tables are filled whose foreign keys are there; V(post_data) is to have them added last.
+  returned: success
+  type: str
+  sample: post_data
+archive:
+  description: The archive that stands for the source; of a rollback in place, the backup that is to return.
+  returned: success
+  type: str
 findings:
   description: Everything found, worst first.
   returned: always
@@ -142,25 +168,26 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.run_folder import RunFolder
-from ..module_utils.stage import ALLOWED, JOBS, QUERIES, SOURCE, TARGET, Result, Stage
+from ..module_utils.stage import ALLOWED, FK_STRATEGY, JOBS, QUERIES, SELECTION, SOURCE, TARGET, Result, Stage
 
 try:
-    from ..module_utils.archive.folder import read_archive
-    from ..module_utils.archive.manifest import Manifest
-    from ..module_utils.endpoint import Endpoint
+    from ..module_utils.archive.folder import find_backups, read_archive
+    from ..module_utils.endpoint import Endpoint, connect
     from ..module_utils.errors import MigrationError
+    from ..module_utils.in_place.order import tell_load
     from ..module_utils.staging.claim import TargetClaimedError, claim_target
     from ..module_utils.staging.databases import drop_leftovers, maintenance_session
     from ..module_utils.staging.names import Generations
+    from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
     from ..module_utils.verdict.checks.allowances import check_allowances
     from ..module_utils.verdict.checks.passwords import check_passwords
+    from ..module_utils.verdict.checks.refill import check_parents
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.plan import diff, steps
-    from ..module_utils.verdict.preflight import Archived, Examination, examine
-    from ..module_utils.verdict.switch_checks import check_exchange
+    from ..module_utils.verdict.preflight import Examination, can_return, examine
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -170,17 +197,23 @@ ARGUMENTS: t.Final = {
     **JOBS,
     **ALLOWED,
     **QUERIES,
+    **SELECTION,
+    **FK_STRATEGY,
     "archive": {"type": "path"},
+    "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
     "controller": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
-    "archive_root": {"type": "path"},
     "client_bindir": {"type": "path"},
+    "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place"], "default": "auto"},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
 
-
+#: Of severities.
+ORDER: t.Final = ("error", "warning", "notice")
+#: The goals that write an archive of the source.
+DUMPING: t.Final = ("migrate", "dump")
 #: The goals that replace the live database.
 REPLACING: t.Final = ("migrate", "restore", "rollback")
 
@@ -191,51 +224,93 @@ def main() -> None:
 
 
 def preflight(stage: Stage) -> Result:
-    params = stage.params
-    source, target = stage.endpoint("source"), stage.endpoint("target")
-    unclaimed: Finding | None = None
+    params, target = stage.params, stage.endpoint("target")
     if not stage.module.check_mode:
         stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), params["host"])
         stage.folder.controller = params["controller"]
-        if target and params["goal"] in REPLACING:
-            unclaimed = claim(stage.folder, target, params["controller"])
-    stage.end_with(params["controller"])
     run_dir = str(stage.folder.path) if stage.folder else ""
     result: Result = {"goal": params["goal"], "host": params["host"], "returned": {"run_dir": run_dir}}
+    unclaimed = None
+    if target and stage.folder and params["goal"] in REPLACING:
+        unclaimed = claim(stage.folder, target, params["controller"], result)
+    stage.end_with(params["controller"])
+    for archive in choose_archives(stage):
+        examine_with(stage, archive, unclaimed, result)
+        if result["plan"]:
+            return result
+    if params["goal"] == "rollback":
+        raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.", result)
+    # Whoever has something to do begins by this.
+    if target and stage.folder and params["goal"] in REPLACING:
+        left = clear(target)
+        result["findings"] += left
+        result["changed"] = bool(left)
+    return result
+
+
+def choose_archives(stage: Stage) -> list[pathlib.Path | None]:
+    """Return what may stand for the source, best first.
+
+    A rollback takes an archive only in place: the one that is named, or a backup that is not live already.
+    """
+    params, target = stage.params, stage.endpoint("target")
+    named = pathlib.Path(params["archive"]) if params["archive"] else None
+    if target and params["goal"] == "rollback":
+        if params["load_mode"] != "in_place" and can_return(target):
+            return [None]
+        backups = find_backups(pathlib.Path(params["archive_root"]), params["host"]) if params["archive_root"] else []
+        return [named] if named else [*backups] or [None]
+    return [named]
+
+
+def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding | None, result: Result) -> None:
+    """Examine both sides and make the plan; all that is found out goes into the result.
+
+    :param archive: the archive that stands for the source, if there is one
+    :param unclaimed: why the target could not be claimed
+    """
+    params, goal, load_mode = stage.params, stage.params["goal"], stage.params["load_mode"]
+    source, target = stage.endpoint("source"), stage.endpoint("target")
+    if goal == "rollback" and archive:
+        goal, load_mode = "restore", "in_place"
     try:
-        manifest = read_archive(pathlib.Path(params["archive"])) if params["archive"] else None
+        manifest = read_archive(archive) if archive else None
+        if params["archive"] and not archive:
+            # What is live after the rollback will be compared with it.
+            read_archive(pathlib.Path(params["archive"]))
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
-    archived = describe_archive(manifest) if manifest else None
-    taken = unclaimed is not None and unclaimed.code == "target-claimed"
     found = examine(
         source,
-        # Of a target that another run changes, nothing would be true for long.
-        None if taken else target,
-        archived,
+        target,
+        manifest,
         params["client_bindir"] or "",
         params["switch_disconnects_clients"],
-        rollback=params["goal"] == "rollback",
+        goal=goal,
+        load_mode=load_mode,
+        fk_strategy=params["fk_strategy"],
+        patterns=stage.patterns,
         jobs=params["jobs"],
         allowed=stage.allowed,
-        archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] else None,
-        replaces=params["goal"] in ("migrate", "restore"),
+        archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] and goal in DUMPING else None,
     )
     names = [name for table in found.tables for name in table]
-    paths = [path for path in (run_dir, found.tools.bindir if found.tools else "") if path]
+    paths = [
+        path
+        for path in (str(stage.folder.path) if stage.folder else "", found.tools.bindir if found.tools else "")
+        if path
+    ]
     found.findings += check_passwords([side for side in (source, target) if side], names, paths)
-    if target and found.target_version and params["goal"] in REPLACING:
-        found.findings += check_exchange(target, rollback=params["goal"] == "rollback")
     # Why a server cannot be reached, the examination tells better.
-    if unclaimed and (taken or not tell_errors(found.findings)):
+    if unclaimed and not tell_errors(found.findings):
         found.findings.append(unclaimed)
-    order = ("error", "warning", "notice")
-    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: order.index(f.severity))]
-    result["returned"]["findings"] = findings
+    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: ORDER.index(f.severity))]
     result |= {
         "findings": findings,
         "source": describe_source(found),
         "target": describe_target(target, found),
+        "load_mode": found.load_mode,
+        "load": tell_load(found.fk_strategy, found.order) if found.order else None,
         "foreign_keys": [
             {"name": c.key.name, "table": c.key.table, "orphans": c.orphans, "null_rows": c.null_rows, "cycle": c.cycle}
             for c in found.census
@@ -243,58 +318,72 @@ def preflight(stage: Stage) -> Result:
         "tools": dataclasses.asdict(found.tools) if found.tools else None,
     }
     stage.warn(found.findings)
+    result["returned"] |= {
+        "findings": findings,
+        "load_mode": found.load_mode or "",
+        "fk_strategy": found.fk_strategy,
+        "archive": str(archive or ""),
+        "client_bindir": found.tools.bindir if found.tools else "",
+    }
     if errors := tell_errors(found.findings):
         raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
     verdict = None
-    if found.target_readable and params["goal"] in ("migrate", "restore"):
+    if found.target_readable and goal in ("migrate", "restore"):
         assert target
         assert found.tools
+        judge = make_judge(stage, target, found.tools)
+        if found.order:
+            require_tables_to_fill(stage, judge, archive, found, result)
         try:
-            verdict = ask_verdict(stage, make_judge(stage, target, found.tools))
+            verdict = ask_verdict(stage, judge, archive)
+        except NoScratchError as error:
+            add_warning(stage, findings, Finding("warning", "wording", str(target), f"{error} It is replaced."))
         except MigrationError as error:
             message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
             raise MigrationError(message, result) from None
-    result["plan"] = steps(params["goal"], target, found.target_exists, verdict)
+    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode, found.order)
     if verdict:
         result["verdict"] = dataclasses.asdict(verdict)
     if verdict and verdict.equal:
         # No stage follows that would tell.
         unused = check_allowances(verdict, stage.allowed)
         stage.warn(unused)
-        result["findings"] += [dataclasses.asdict(finding) for finding in unused]
-    result["returned"] |= {"plan": result["plan"], "client_bindir": found.tools.bindir if found.tools else ""}
+        findings += [dataclasses.asdict(finding) for finding in unused]
+    result["returned"]["plan"] = result["plan"]
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
-    # Whoever has something to do begins by this.
-    if target and params["goal"] in REPLACING and not result["plan"] and not stage.module.check_mode:
-        findings += [dataclasses.asdict(finding) for finding in clear(target)]
-        result["changed"] = any(finding["code"] == "leftover" for finding in findings)
-    return result
 
 
-def clear(target: Endpoint) -> list[Finding]:
-    """Drop what runs have left that were killed, and tell of it."""
+def add_warning(stage: Stage, findings: list[Result], warning: Finding) -> None:
+    """Add what turned out last to the findings, worst first, and show it."""
+    findings.append(dataclasses.asdict(warning))
+    findings.sort(key=lambda finding: ORDER.index(finding["severity"]))
+    stage.warn([warning])
+
+
+def clear(target: Endpoint) -> list[Result]:
+    """Drop what runs have left that were killed; return the findings that tell of it."""
     with maintenance_session(target) as session:
         dropped = drop_leftovers(session, Generations(target.dbname))
     message = "a run that was killed had left it; it is dropped."
-    return [Finding("notice", "leftover", f'database "{name}"', message) for name in dropped]
+    return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
 
 
-def claim(folder: RunFolder, target: Endpoint, controller: int) -> Finding | None:
-    """Claim the target for the run; return why it could not be had."""
+def claim(folder: RunFolder, target: Endpoint, controller: int, result: Result) -> Finding | None:
+    """Claim the target for the run; return why it could not be had, which the examination may tell better.
+
+    :raises MigrationError: when another run has claimed it: nothing that is found out now would be true for long
+    """
     try:
         claim_target(target, folder.run_id, folder.claim, controller)
     except TargetClaimedError as error:
         remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
-        return Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
+        taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
+        result["findings"] = result["returned"]["findings"] = [dataclasses.asdict(taken)]
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}", result) from None
     except MigrationError as error:
         return Finding("error", "no-connection", "target", str(error))
     return None
-
-
-def describe_archive(manifest: Manifest) -> Archived:
-    tables = frozenset((m.relation.schema, m.relation.name) for m in manifest.content.relations)
-    return Archived(manifest.database, manifest.requirements, tables)
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
@@ -305,13 +394,57 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
         jobs=stage.params["jobs"],
         queries=stage.queries,
         allowed=stage.allowed,
+        patterns=stage.patterns,
     )
 
 
-def ask_verdict(stage: Stage, judge: Judge) -> Verdict:
+def require_tables_to_fill(
+    stage: Stage, judge: Judge, archive: pathlib.Path | None, found: Examination, result: Result
+) -> None:
+    """Tables can be filled only if they are those of the source, and their rows find what they refer to."""
+    assert found.order
+    findings = check_same_schema(stage, judge, archive, found.selection is not None, result)
+    if not findings and not archive:
+        with stage.source() as source, connect(source) as here, connect(judge.live) as live:
+            findings = check_parents(here, live, found.order)
+    if findings:
+        result["findings"] = [*map(dataclasses.asdict, findings), *result["findings"]]
+        result["returned"]["findings"] = result["findings"]
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n{tell_errors(findings)}", result)
+
+
+def check_same_schema(
+    stage: Stage, judge: Judge, archive: pathlib.Path | None, partial: bool, result: Result
+) -> list[Finding]:
+    """Return what differs in the definitions; what ALTER DATABASE says can be said again."""
+    try:
+        if archive:
+            kept = judge.judge_definitions_by_archive(archive)
+        else:
+            with stage.source() as source:
+                kept = judge.judge_definitions_by_source(source)
+    except NoScratchError as error:
+        if partial:
+            raise MigrationError(f"Nothing was changed. {error}", result) from None
+        # Where all is filled, the live database itself can be asked; the run does so before it changes anything.
+        return []
+    return [
+        Finding(
+            "error",
+            "schema-differs",
+            difference.object,
+            f"{difference.message}; the live database's schema is to be kept.",
+            "Bring it up to date first, or leave out fk_strategy and the selection of tables to have it replaced.",
+        )
+        for difference in kept.differences
+        if not difference.object.startswith(("database setting ", "database comment"))
+    ]
+
+
+def ask_verdict(stage: Stage, judge: Judge, archive: pathlib.Path | None) -> Verdict:
     """Whether there is anything to do is told by the two databases; in check mode, also all that there is to do."""
-    if stage.params["archive"]:
-        return judge.judge_by_archive(pathlib.Path(stage.params["archive"]))
+    if archive:
+        return judge.judge_by_archive(archive)
     with stage.source() as source:
         return judge.judge_by_source(source, stop_early=not stage.module.check_mode)
 

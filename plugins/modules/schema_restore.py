@@ -61,6 +61,7 @@ from ..module_utils.stage import GATE, RUN, TARGET, TOOLS, Result, Stage
 try:
     from ..module_utils.archive.folder import read_archive
     from ..module_utils.confirmation import require_confirmation
+    from ..module_utils.endpoint import connect
     from ..module_utils.staging.databases import create_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_schema
@@ -87,7 +88,8 @@ def schema_restore(stage: Stage) -> Result:
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
             create_staging(session, generations, manifest.database.locale, folder.run_id)
-        objects = restore_schema(target.at(generations.staging), tools, archive, manifest)
+        with connect(target.at(generations.staging)) as session:
+            objects = restore_schema(session, tools, archive, manifest)
     return {
         "changed": True,
         "staging": generations.staging,

@@ -44,7 +44,7 @@ class Allowing(Migration):
     def restore_data(self) -> dict[tuple[str, str], int]:
         assert self.tools
         manifest = read_manifest(self.archive)
-        received = restore_data(self.staging, self.tools, self.archive, manifest, self.jobs, self.allowed)
+        received = restore_data(self.open_session, self.tools, self.archive, manifest, self.jobs, self.allowed)
         return {(table.schema, table.name): rows for table, rows in received}
 
     def _judge(self, *, staging: bool) -> Judge:

@@ -188,7 +188,13 @@ def test_not_the_owner_of_the_live_database(servers: Servers, target: PostgresSe
         target.create_database(case.name)
         case.target_user = (ROLE, "secret")
         before = oracle.databases(target)
-        assert case.migrate().refusals == {("not-owner", f'database "{case.name}"')}
+        refusals = case.migrate().refusals
+        assert refusals == {
+            ("not-owner", f'database "{case.name}"'),
+            # And in place is no way, either.
+            ("no-create", f'database "{case.name}"'),
+            ("no-create", "schema public"),
+        }
         assert oracle.databases(target) == before
 
 

@@ -25,7 +25,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.locks imp
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.proof import read_through
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, roll_back, switch
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.switch_checks import check_exchange
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.exchange import check_exchange
 
 from tests.databases import Database, role
 from tests.migration import endpoint

@@ -131,7 +131,6 @@ def test_role_that_may_not_create_databases(sandbox: Controller, source: Databas
 def test_settings_that_are_not_built_yet(sandbox: Controller, source: Database, target: Database) -> None:
     """They are refused, each by its name; ignoring one would copy something else than was asked for."""
     settings: dict[str, object] = {
-        "load_mode": "in_place",
         "fk_strategy": "dependency_order",
         "transfer": "stream",
         "include_tables": ["owner"],

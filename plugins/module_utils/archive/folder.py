@@ -66,6 +66,17 @@ def _sharing(folder: pathlib.Path) -> t.Iterator[None]:
         os.close(descriptor)
 
 
+def backup_folder(archive_root: pathlib.Path, host: str, run_id: str) -> pathlib.Path:
+    """Return where a run's backup of its target lies."""
+    return archive_root / host / "backup" / run_id
+
+
+def find_backups(archive_root: pathlib.Path, host: str) -> list[pathlib.Path]:
+    """Return the backups of a host's target, the newest first; runs' identifiers sort by time."""
+    folders = backup_folder(archive_root, host, "*")
+    return sorted(folders.parent.glob("[!.]*"), reverse=True)
+
+
 def create_private(path: pathlib.Path) -> t.BinaryIO:
     """Open a new file for writing that only its owner can read."""
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))

@@ -21,6 +21,7 @@ from .checksums import ALGORITHM, add, digest, sum_query
 from .foreign_keys import ForeignKey, list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
+from .selection import Selection
 from .sequences import Sequence, read_sequences
 from .snapshot import Snapshot
 
@@ -60,11 +61,25 @@ class Content:
     large_objects: tuple[LargeObject, ...]
     foreign_keys: tuple[ForeignKey, ...]
 
+    def of(self, selection: Selection) -> Content:
+        """Return the selected tables, the sequences that they own, and the keys by which they refer to others."""
+        return dataclasses.replace(
+            self,
+            relations=tuple(m for m in self.relations if (m.relation.schema, m.relation.name) in selection),
+            sequences=tuple(sequence for sequence in self.sequences if sequence.owner in selection),
+            large_objects=(),
+            foreign_keys=tuple(key for key in self.foreign_keys if key.table in selection.labels),
+        )
+
 
 def read_content(
-    snapshot: Snapshot, jobs: int, refresh_search_path: str | None = None, like: t.Iterable[Relation] = ()
+    snapshot: Snapshot,
+    jobs: int,
+    refresh_search_path: str | None = None,
+    like: t.Iterable[Relation] = (),
+    selection: Selection | None = None,
 ) -> Content:
-    """Count and checksum everything in the snapshot, ``jobs`` pieces at a time.
+    """Count and checksum everything in the snapshot, or what is selected, ``jobs`` pieces at a time.
 
     :param refresh_search_path: given, materialized views are evaluated afresh as well; their functions may rely on it
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
@@ -72,6 +87,8 @@ def read_content(
     """
     session = snapshot.session
     relations = _in_the_same_forms(list_relations(session), like)
+    if selection is not None:
+        relations = _only(relations, selection)
     rows = _measure(snapshot, jobs, [r for r in relations if r.kind != "partitioned table" and r.populated])
     fresh = _evaluate(session, relations, refresh_search_path) if refresh_search_path is not None else {}
     for tree in relations:
@@ -79,13 +96,21 @@ def read_content(
             leaves = [rows[leaf] for leaf in tree.partitions]
             checksum = add(leaf.checksum for leaf in leaves)
             rows[tree.schema, tree.name] = Rows(sum(leaf.count for leaf in leaves), checksum)
-    return Content(
+    content = Content(
         checksum_algorithm=ALGORITHM,
         relations=tuple(Measured(r, rows.get((r.schema, r.name)), fresh.get((r.schema, r.name))) for r in relations),
-        sequences=tuple(read_sequences(session)),
-        large_objects=tuple(read_large_objects(session)),
+        sequences=tuple(read_sequences(session, selection)),
+        large_objects=tuple(read_large_objects(session)) if selection is None else (),
         foreign_keys=tuple(list_foreign_keys(session)),
     )
+    return content if selection is None else content.of(selection)
+
+
+def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relation]:
+    """Return the selected relations, with the partitions that a selected tree has here but not on the other side."""
+    chosen = [relation for relation in relations if (relation.schema, relation.name) in selection]
+    names = {(relation.schema, relation.name) for relation in chosen}.union(*(tree.partitions for tree in chosen))
+    return [relation for relation in relations if (relation.schema, relation.name) in names]
 
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:

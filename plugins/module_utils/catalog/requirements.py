@@ -27,6 +27,7 @@ class Extension:
 
     name: str
     version: str
+    schema: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +53,15 @@ class Requirements:
     libraries: tuple[Need, ...] = ()
     #: columns compressed by lz4
     lz4: tuple[Need, ...] = ()
+    #: how many tables, indexes, sequences and the like there are
+    relations: int = 0
 
 
 # Unqualified names are pg_catalog's: the session's search_path is empty.
-_EXTENSIONS: t.Final = "SELECT extname, extversion FROM pg_extension WHERE oid >= 16384 ORDER BY 1"
+_EXTENSIONS: t.Final = """
+SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.oid >= 16384 ORDER BY 1
+"""
 
 # pg_shdepend marks the roles of policies with 'r' (docs: 53.49 pg_shdepend, SHARED_DEPENDENCY_POLICY).
 _ROLES: t.Final = """
@@ -181,7 +187,13 @@ def read_requirements(session: Session) -> Requirements:
         libraries=needs(_LIBRARIES),
         lz4=needs(_LZ4),
         xml=tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS, ("xml",)).fetchall()),
+        relations=_count_relations(session),
     )
+
+
+def _count_relations(session: Session) -> int:
+    row = session.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone()
+    return row[0] if row else 0
 
 
 def _role_values(session: Session) -> tuple[Need, ...]:

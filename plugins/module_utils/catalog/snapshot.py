@@ -1,10 +1,11 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One instant of a database, shared by several sessions."""
+"""One state of a database, shared by all that read it."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import typing as t
@@ -17,11 +18,25 @@ _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 @dataclasses.dataclass(frozen=True)
-class Snapshot:
-    """What ``session`` sees, every session that imports the snapshot sees (docs: 9.28.5 Snapshot Synchronization)."""
+class Snapshot(abc.ABC):
+    """What ``session`` sees, every other reader sees, too; how that is done is for the two kinds of it to know."""
 
     endpoint: Endpoint
     session: Session
+
+    @abc.abstractmethod
+    def another_session(self) -> contextlib.AbstractContextManager[Session]:
+        """Give a session for one more reader; what it sets ends with the block."""
+
+    @abc.abstractmethod
+    def entrance(self) -> contextlib.AbstractContextManager[tuple[Endpoint, tuple[str, ...]]]:
+        """Give where pg_dump must connect to, and the options by which it sees the same."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedSnapshot(Snapshot):
+    """One committed instant: other sessions import it (docs: 9.28.5 Snapshot Synchronization Functions)."""
+
     name: str
 
     @property
@@ -36,12 +51,17 @@ class Snapshot:
             session.execute(self.import_statements)
             yield session
 
+    @contextlib.contextmanager
+    def entrance(self) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
+        """Give the database itself, and the snapshot's name."""
+        yield self.endpoint, ("--snapshot", self.name)
+
 
 @contextlib.contextmanager
-def exported_snapshot(endpoint: Endpoint) -> t.Iterator[Snapshot]:
+def exported_snapshot(endpoint: Endpoint) -> t.Iterator[ExportedSnapshot]:
     """Hold a read-only transaction whose snapshot others can import, for as long as the block lasts."""
     with connect(endpoint) as session:
         session.execute(_BEGIN)
         row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         assert row is not None
-        yield Snapshot(endpoint, session, row[0])
+        yield ExportedSnapshot(endpoint, session, row[0])

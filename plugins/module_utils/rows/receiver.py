@@ -10,23 +10,17 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Endpoint, Session, connect, use_search_path
+from ..endpoint import Session, use_search_path
 from ..errors import MigrationError, describe
 
 
 class Receiver:
     """A session on the target that loads one stream after the other."""
 
-    def __init__(self, endpoint: Endpoint, search_path: str) -> None:
-        self.session: Session = connect(endpoint)
+    def __init__(self, session: Session, search_path: str) -> None:
+        self.session = session
         # Functions behind generated columns, checks and domains may rely on the search_path that their database has.
         use_search_path(self.session, search_path)
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.session.close()
 
     def cancel(self) -> None:
         """Make a running COPY fail."""

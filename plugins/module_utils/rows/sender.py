@@ -13,7 +13,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.snapshot import Snapshot
+from ..catalog.snapshot import ExportedSnapshot
 from ..endpoint import pin_settings, tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
@@ -28,7 +28,7 @@ class Sender:
     and whatever its exit status, cannot look like an end of data.
     """
 
-    def __init__(self, snapshot: Snapshot, tools: ClientTools) -> None:
+    def __init__(self, snapshot: ExportedSnapshot, tools: ClientTools) -> None:
         self._snapshot = snapshot
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as psql may write to it
         self._psql = subprocess.Popen(

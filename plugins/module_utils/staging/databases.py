@@ -25,6 +25,18 @@ def maintenance_session(target: Endpoint) -> t.Iterator[Session]:
         yield session
 
 
+def may_create_databases(target: Endpoint) -> bool:
+    """Return whether the target's user may; to do so, it must be able to enter another database than the live one."""
+    try:
+        with maintenance_session(target) as session:
+            row = session.execute(
+                "SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
+            ).fetchone()
+    except MigrationError:
+        return False
+    return bool(row and row[0])
+
+
 def database_exists(session: Session, name: str) -> bool:
     """Return whether the server has a database of that name."""
     return session.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", (name,)).fetchone() is not None

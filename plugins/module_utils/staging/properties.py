@@ -47,6 +47,20 @@ def carry_over(session: Session, copy: str, live: str, source: DatabasePropertie
     ]
 
 
+def take_over(live: DatabaseProperties, source: DatabaseProperties) -> list[sql.Composed]:
+    """Return the statements that give the live database itself what the source has: settings and comment, where other.
+
+    All else of its own stays.
+    """
+    database, present = sql.Identifier(live.name), dict(live.settings)
+    statements = [
+        set_statement(database, None, name, value) for name, value in source.settings if present.get(name) != value
+    ]
+    if source.comment not in (None, live.comment):
+        statements.append(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, source.comment))
+    return statements
+
+
 def _read_settings(session: Session, oid: int) -> dict[tuple[str | None, str], str]:
     """Return a database's settings: for all roles (None) and for single ones."""
     rows = session.execute(

@@ -19,7 +19,7 @@ from ..archive.schema import read_section
 from ..catalog.large_objects import CREATE_PIECES, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.sequences import set_sequences
-from ..endpoint import Endpoint, Session, connect
+from ..endpoint import OpenSession, Session, use_search_path
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
 from ..rows.receiver import Receiver
@@ -30,19 +30,19 @@ from .schema import create_entries, create_post_data, create_pre_data, without_v
 _READ_BYTES: t.Final = 1 << 20
 
 
-def restore_schema(staging: Endpoint, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> int:
+def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> int:
     """Create everything that must be there before the rows: types, functions, tables, views. Return how many objects.
 
     :raises MigrationError: naming the object that failed
     """
-    with connect(staging) as session:
-        entries = read_section(tools, folder / manifest.schema.name, "pre-data")
-        create_pre_data(session, entries, manifest.database.has_public)
+    manifest.require_whole()
+    entries = read_section(tools, folder / manifest.schema.name, "pre-data")
+    create_pre_data(session, entries, manifest.database.has_public)
     return len(entries)
 
 
 def restore_data(
-    staging: Endpoint,
+    open_session: OpenSession,
     tools: ClientTools,
     folder: pathlib.Path,
     manifest: Manifest,
@@ -58,42 +58,45 @@ def restore_data(
     :raises MigrationError: naming the table or object that failed
     """
     search_path = manifest.database.search_path
-    received = _load_rows(staging, folder, manifest, jobs)
+    received = _load_rows(open_session, folder, manifest, jobs)
     entries = [
         without_validation(entry) if str(entry) in not_valid else entry
         for entry in read_section(tools, folder / manifest.schema.name, "post-data")
     ]
     event_triggers = next((i for i, entry in enumerate(entries) if entry.kind == "EVENT TRIGGER"), len(entries))
-    with Receiver(staging, search_path) as receiver:
-        session = receiver.session
+    with open_session() as session:
         if manifest.large_objects:
-            _load_large_objects(receiver, folder, manifest, manifest.large_objects)
+            load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
         set_sequences(session, manifest.content.sequences)
-        create_post_data(staging, entries[:event_triggers], jobs, search_path)
-        _refresh(session, manifest.refresh_order)
+    create_post_data(open_session, entries[:event_triggers], jobs, search_path)
+    with open_session() as session:
+        use_search_path(session, search_path)
+        refresh(session, manifest.refresh_order)
         create_entries(session, entries[event_triggers:])
         session.execute("ANALYZE")
     return received
 
 
 def _load_rows(
-    staging: Endpoint, folder: pathlib.Path, manifest: Manifest, jobs: int
+    open_session: OpenSession, folder: pathlib.Path, manifest: Manifest, jobs: int
 ) -> list[tuple[ArchivedRows, int]]:
     relations = {(c.relation.schema, c.relation.name): c.relation for c in manifest.content.relations}
     encoding = manifest.database.locale.encoding
     received: dict[ArchivedRows, int] = {}
 
     @contextlib.contextmanager
-    def open_loader() -> t.Iterator[_Loader]:
-        with Receiver(staging, manifest.database.search_path) as receiver:
-            yield _Loader(receiver, folder, relations, encoding, received)
+    def open_loader() -> t.Iterator[TableLoader]:
+        with open_session() as session:
+            yield TableLoader(Receiver(session, manifest.database.search_path), folder, relations, encoding, received)
 
     run_parallel(sorted(manifest.tables, key=lambda table: -table.file.size), jobs, open_loader)
     return [(table, received[table]) for table in manifest.tables]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Loader:
+class TableLoader:
+    """Loads archived tables, one after the other, and notes in ``received`` how many rows arrived."""
+
     receiver: Receiver
     folder: pathlib.Path
     relations: dict[tuple[str, str], Relation]
@@ -101,12 +104,17 @@ class _Loader:
     received: dict[ArchivedRows, int]
 
     def run(self, table: ArchivedRows) -> None:
+        """Load a table.
+
+        :raises MigrationError: when the server refuses a row, or one is missing
+        """
         relation = self.relations[table.schema, table.name]
         chunks = read_file(self.folder, table.file)
         statement = copy_in(relation, self.encoding)
         self.received[table] = self.receiver.load(f"table {relation}", statement, chunks, table.rows)
 
     def cancel(self) -> None:
+        """Make a running load fail."""
         self.receiver.cancel()
 
 
@@ -124,7 +132,11 @@ def read_file(folder: pathlib.Path, file: ArchivedFile) -> t.Iterator[bytes]:
         raise MigrationError(f"The archive's file {folder / file.name} was altered. Dump again.")
 
 
-def _load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Manifest, file: ArchivedFile) -> None:
+def load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Manifest, file: ArchivedFile) -> None:
+    """Load all large objects; there must be none of their OIDs.
+
+    :raises MigrationError: when the server refuses, or a piece is missing
+    """
     session = receiver.session
     with session.transaction():
         session.execute(CREATE_PIECES)
@@ -132,7 +144,11 @@ def _load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Mani
         make_large_objects(session, manifest.content.large_objects)
 
 
-def _refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -> None:
+def refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -> None:
+    """Fill materialized views, given in such an order that each comes after those that it reads.
+
+    :raises MigrationError: naming the one that failed
+    """
     for schema, name in materialized_views:
         try:
             session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))

@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 
 from ..archive.schema import Entry
-from ..endpoint import Endpoint, Session, connect, use_search_path
+from ..endpoint import OpenSession, Session, use_search_path
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
 
@@ -46,7 +46,8 @@ def create_entries(session: Session, entries: t.Sequence[Entry]) -> None:
     for start in range(0, len(entries), _BATCH_ENTRIES):
         batch = entries[start : start + _BATCH_ENTRIES]
         try:
-            session.execute(b"\n".join(entry.statements for entry in batch))
+            with session.transaction():
+                session.execute(b"\n".join(entry.statements for entry in batch))
         except psycopg.Error:
             # The batch was rolled back. Which object it was, the server does not say: send them singly to learn it.
             for entry in batch:
@@ -55,12 +56,13 @@ def create_entries(session: Session, entries: t.Sequence[Entry]) -> None:
 
 def _create_entry(session: Session, entry: Entry) -> None:
     try:
-        session.execute(entry.statements)
+        with session.transaction():
+            session.execute(entry.statements)
     except psycopg.Error as error:
         raise MigrationError(f"Cannot create {entry}: {describe(error)}") from None
 
 
-def create_post_data(staging: Endpoint, entries: t.Sequence[Entry], jobs: int, search_path: str) -> None:
+def create_post_data(open_session: OpenSession, entries: t.Sequence[Entry], jobs: int, search_path: str) -> None:
     """Create indexes, constraints, triggers and the rest over complete rows, indexes several at a time.
 
     :raises MigrationError: naming the object that failed, with the server's message
@@ -68,7 +70,7 @@ def create_post_data(staging: Endpoint, entries: t.Sequence[Entry], jobs: int, s
 
     @contextlib.contextmanager
     def open_builder() -> t.Iterator[_Builder]:
-        with connect(staging) as session:
+        with open_session() as session:
             use_search_path(session, search_path)
             yield _Builder(session)
 

@@ -16,11 +16,16 @@ from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import DatabaseProperties
 from ..catalog.snapshot import exported_snapshot
 from ..endpoint import Endpoint, connect, use_search_path
+from ..errors import MigrationError
 from ..tools import ClientTools
-from .databases import create_database, drop_database, maintenance_session
+from .databases import create_database, drop_database, maintenance_session, may_create_databases
 from .locks import lock_name
 from .names import Generations
 from .schema import create_entries, create_pre_data
+
+
+class NoScratchError(MigrationError):
+    """The target's server cannot be asked, since no database can be made there."""
 
 
 def reword_schema(
@@ -31,8 +36,15 @@ def reword_schema(
     Of several comparisons at once on one target, each waits for its turn in the scratch database.
 
     :param folder: where a file may be left
-    :raises MigrationError: when an object cannot be created there, or no database can
+    :raises NoScratchError: when no database can be created there
+    :raises MigrationError: when an object cannot
     """
+    if not may_create_databases(target):
+        raise NoScratchError(
+            f"Some definitions on the {target} are worded otherwise than the source's, and whether they mean the same, "
+            f"its server could tell in a scratch database alone, which {target.user} may not create. Let an "
+            f'administrator run ALTER ROLE "{target.user}" CREATEDB.'
+        )
     scratch = target.at(Generations(target.dbname).scratch)
     with maintenance_session(target) as maintenance:
         lock_name(maintenance, scratch.dbname)

@@ -22,7 +22,6 @@ def check_build(session: Session, locale: Locale, needs: Requirements) -> list[F
     Each is told by something made of it in a transaction that is undone.
     """
     return [
-        *_check_locale(session, locale),
         *_check_predefined_collations(session, locale, needs.predefined),
         *_check_needs(
             session,
@@ -87,7 +86,8 @@ def _check_needs(
     ]
 
 
-def _check_locale(session: Session, locale: Locale) -> list[Finding]:
+def check_locale(session: Session, locale: Locale) -> list[Finding]:
+    """Return whether a database of the source's locale can be made."""
     findings = []
     if locale.provider == "builtin" and session.info.server_version < 170000:
         findings.append(

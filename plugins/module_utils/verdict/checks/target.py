@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
@@ -14,17 +16,19 @@ from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ..findings import Finding
 from .asking import is_superuser, is_true
-from .build import check_build
+from .build import check_build, check_locale
 from .live import check_clients, check_live
+from .load_mode import check_swap
 from .settings import check_settings
 
 
 def check_target(
-    session: Session, generations: Generations, source: DatabaseProperties, needs: Requirements, may_disconnect: bool
+    session: Session, source: DatabaseProperties, needs: Requirements, present: t.Container[str] = ()
 ) -> list[Finding]:
-    """Return what stands in the way of a copy beside the live database.
+    """Return what the target's server lacks that the source's database needs, however it gets there.
 
-    :param session: a maintenance session of the target's server, which is left as it was
+    :param session: one of the target's server, which is left as it was
+    :param present: extensions that need not be created
     """
     if is_true(session, "SELECT pg_is_in_recovery()"):
         return [
@@ -38,22 +42,29 @@ def check_target(
         ]
     superuser = is_superuser(session)
     return [
-        *_check_name(generations),
-        *_check_rights(session, generations, superuser),
-        *_check_versions(session, source),
-        *_check_extensions(session, needs, superuser),
+        *check_versions(session, source),
+        *_check_extensions(session, needs, superuser, present),
         *_check_superuser_objects(needs, superuser),
         *_check_roles(session, needs),
         *check_settings(session, source, needs),
         *check_build(session, source.locale, needs),
+    ]
+
+
+def check_beside(
+    session: Session, generations: Generations, source: DatabaseProperties, may_disconnect: bool
+) -> list[Finding]:
+    """Return what stands in the way of a copy beside the live database, and of the switch to it."""
+    return [
+        *check_name(generations),
+        *check_locale(session, source.locale),
         *check_live(session, generations, may_disconnect),
     ]
 
 
 def check_rollback(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
     """Return what stands in the way of the previous database's return."""
-    superuser = is_superuser(session)
-    findings = [*_check_rights(session, generations, superuser), *check_clients(session, generations, may_disconnect)]
+    findings = [*check_swap(session, generations.live), *check_clients(session, generations, may_disconnect)]
     if not database_exists(session, generations.previous):
         findings.append(
             Finding(
@@ -61,13 +72,13 @@ def check_rollback(session: Session, generations: Generations, may_disconnect: b
                 "previous-missing",
                 f'database "{generations.previous}"',
                 f'there is none to go back to: no switch has replaced "{generations.live}" yet, or it was dropped.',
-                "Check target_dbname, or restore an archive with playbooks/restore.yml.",
+                "Check target_dbname; or name the backup of a run in place, or any archive, with -e archive=PATH.",
             )
         )
     return findings
 
 
-def _check_name(generations: Generations) -> list[Finding]:
+def check_name(generations: Generations) -> list[Finding]:
     name = generations.live
     if name in ("", "template0", "template1", "postgres"):
         return [
@@ -86,38 +97,12 @@ def _check_name(generations: Generations) -> list[Finding]:
     return []
 
 
-def _check_rights(session: Session, generations: Generations, superuser: bool) -> list[Finding]:
-    user = session.info.user
-    findings = []
-    if not superuser and not is_true(session, "SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user"):
-        findings.append(
-            Finding(
-                "error",
-                "no-createdb",
-                f"role {user}",
-                "it may not create databases on the target, and the copy is built in one beside the live database.",
-                f"Let an administrator run ALTER ROLE {sql.Identifier(user).as_string(session)} CREATEDB; "
-                "filling a database in place is not supported yet.",
-            )
-        )
-    row = session.execute(
-        "SELECT pg_get_userbyid(datdba), pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s",
-        (generations.live,),
-    ).fetchone()
-    if row and not row[1] and not superuser:
-        findings.append(
-            Finding(
-                "error",
-                "not-owner",
-                f'database "{generations.live}"',
-                f"it belongs to {row[0]}, and {user} may not rename it.",
-                f"Use {row[0]} as target_user, or make {user} a member of that role.",
-            )
-        )
-    return findings
+def _is_superuser(session: Session) -> bool:
+    return is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
 
 
-def _check_versions(session: Session, source: DatabaseProperties) -> list[Finding]:
+def check_versions(session: Session, source: DatabaseProperties) -> list[Finding]:
+    """Return whether the target's server is too old, or older than the source's."""
     target_major = session.info.server_version // 10000
     if target_major < 15:
         return [
@@ -143,7 +128,9 @@ def _check_versions(session: Session, source: DatabaseProperties) -> list[Findin
     return []
 
 
-def _check_extensions(session: Session, needs: Requirements, superuser: bool) -> list[Finding]:
+def _check_extensions(
+    session: Session, needs: Requirements, superuser: bool, present: t.Container[str]
+) -> list[Finding]:
     rows = session.execute(
         "SELECT e.name, e.default_version, coalesce(v.trusted, false) FROM pg_available_extensions e"
         " LEFT JOIN pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version"
@@ -152,6 +139,8 @@ def _check_extensions(session: Session, needs: Requirements, superuser: bool) ->
     findings = []
     for extension in needs.extensions:
         name = f"extension {extension.name}"
+        if extension.name in present:
+            continue
         if extension.name not in available:
             findings.append(
                 Finding(
@@ -171,7 +160,8 @@ def _check_extensions(session: Session, needs: Requirements, superuser: bool) ->
                     "extension-untrusted",
                     name,
                     f"only a superuser may create it, and {session.info.user} is none.",
-                    "Let an administrator create it in template1's stead: use a superuser as target_user.",
+                    "Use a superuser as target_user; or have an administrator create it in the live database, and set "
+                    "load_mode to in_place.",
                 )
             )
         if version != extension.version:

@@ -7,29 +7,27 @@ from __future__ import annotations
 
 import typing as t
 
-from ..endpoint import Endpoint, Session
-from ..errors import MigrationError
-from ..staging.databases import database_exists, maintenance_session
-from ..staging.names import MOST_KEPT, Generations
-from ..staging.proof import read_through
-from .findings import Finding
+from ...endpoint import Endpoint, Session
+from ...errors import MigrationError
+from ...staging.databases import database_exists
+from ...staging.names import MOST_KEPT, Generations
+from ...staging.proof import read_through
+from ..findings import Finding
 
 
-def check_exchange(target: Endpoint, rollback: bool) -> list[Finding]:
+def check_exchange(session: Session, target: Endpoint, rollback: bool) -> list[Finding]:
     """Return what stands in the way of a switch, or of a rollback, on the target's server.
 
-    :raises MigrationError: when the server cannot be reached
+    :param session: one outside the live database
     """
     generations = Generations(target.dbname)
     names = [generations.live, *generations.kept(MOST_KEPT), generations.staging, generations.discarded]
-    with maintenance_session(target) as session:
-        findings = [
-            *_check_slots(session, generations, names),
-            *_check_prepared(session, names),
-            *_check_owners(session, generations),
-        ]
-        has_previous = database_exists(session, generations.previous)
-    if rollback and has_previous:
+    findings = [
+        *_check_slots(session, generations, names),
+        *_check_prepared(session, names),
+        *_check_owners(session, generations),
+    ]
+    if rollback and database_exists(session, generations.previous):
         findings += _check_previous(target.at(generations.previous))
     return findings
 

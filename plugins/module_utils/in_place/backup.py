@@ -1,0 +1,103 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The undo of a run in place: an archive of the live database, tried before anything is replaced."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import shutil
+import typing as t
+
+from ..archive.folder import read_archive
+from ..archive.manifest import Manifest
+from ..archive.writer import write_archive
+from ..catalog.selection import EVERYTHING, Patterns
+from ..endpoint import Endpoint, connect
+from ..staging.databases import (
+    create_staging,
+    drop_database,
+    dropped_on_failure,
+    maintenance_session,
+    may_create_databases,
+)
+from ..staging.names import Generations
+from ..staging.restore import restore_data, restore_schema
+from ..tools import ClientTools, tools_for
+from ..verdict.checks.target import check_target
+from ..verdict.findings import tell_errors
+from ..verdict.judge import Judge
+from ..verdict.telling import require_equal
+from .clearing import is_empty
+
+
+def back_up(
+    target: Endpoint, tools: ClientTools, folder: pathlib.Path, jobs: int, patterns: Patterns = EVERYTHING
+) -> Manifest | None:
+    """Write an archive of the live database; where that holds nothing, there is nothing to write.
+
+    :param patterns: the tables whose rows are written, as no others will be touched
+    :raises MigrationError: when anything at all fails
+    """
+    with connect(target) as session:
+        if is_empty(session):
+            return None
+        tools = tools_for(session.info.server_version // 10000, tools)
+    return write_archive(target, tools, folder, jobs, patterns=patterns)
+
+
+def rehearse(
+    target: Endpoint,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    run_id: str,
+    jobs: int,
+    allowed: t.Mapping[str, str],
+) -> bool:
+    """Restore a backup into the staging database, judge that and drop it, where databases can be created.
+
+    Where they cannot, or the backup is of some tables only, which make no database, the archive is read from end to
+    end. Return whether it was restored. A backup that fails is removed: nobody shall trust it.
+
+    :param allowed: reasons for differences that are allowed, by object
+    :raises MigrationError: when the backup does not give back what the live database holds
+    """
+    try:
+        manifest = read_archive(folder)
+        if manifest.partial or not may_create_databases(target) or _lacks(target, manifest):
+            return False
+        _restore(target, tools, folder, manifest, run_id, jobs, allowed)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return True
+
+
+def _lacks(target: Endpoint, manifest: Manifest) -> str:
+    """Return what the live database has and the target's user could not make in another one."""
+    with maintenance_session(target) as session:
+        return tell_errors(check_target(session, manifest.database, manifest.requirements))
+
+
+def _restore(
+    target: Endpoint,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    manifest: Manifest,
+    run_id: str,
+    jobs: int,
+    allowed: t.Mapping[str, str],
+) -> None:
+    generations = Generations(target.dbname)
+    staging = target.at(generations.staging)
+    with dropped_on_failure(target, generations, run_id):
+        with maintenance_session(target) as session:
+            create_staging(session, generations, manifest.database.locale, run_id)
+        with connect(staging) as session:
+            restore_schema(session, tools, folder, manifest)
+        restore_data(functools.partial(connect, staging), tools, folder, manifest, jobs, allowed)
+        verdict = Judge(target, staging=True, tools=tools, jobs=jobs, allowed=allowed).judge_by_archive(folder)
+        require_equal(verdict, f"The backup of the {target}, restored into a database of its own,", {})
+    with maintenance_session(target) as session:
+        drop_database(session, generations.staging)

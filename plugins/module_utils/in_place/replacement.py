@@ -1,0 +1,88 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Schema and rows of the live database are replaced by an archive's, in one transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import tempfile
+import typing as t
+
+from ..archive.folder import read_manifest
+from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.schema import Entry, dump_schema, read_schema, read_section
+from ..catalog.database import read_database
+from ..errors import MigrationError
+from ..staging.properties import take_over
+from ..staging.restore import restore_data
+from ..staging.schema import create_entries, create_post_data
+from ..tools import ClientTools, tools_for
+from ..verdict.comparison import Verdict
+from ..verdict.judge import Judge
+from .clearing import clear, find_kept
+from .transaction import Transaction
+
+
+@dataclasses.dataclass(frozen=True)
+class Replaced:
+    """What was done: for each table of the archive, how many rows the target received; and the verdict."""
+
+    received: list[tuple[ArchivedRows, int]]
+    verdict: Verdict
+
+
+def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Replaced:
+    """Drop all that the live database holds, and make what the archive holds; foreign keys come over complete rows.
+
+    The caller must roll back unless the verdict says equal.
+
+    :raises MigrationError: naming what failed
+    """
+    manifest = read_manifest(folder)
+    manifest.require_whole()
+    if judge.patterns:
+        raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
+    reworded = _replace_schema(transaction, judge.tools, folder, manifest)
+    received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed)
+    for statement in take_over(read_database(transaction.session), manifest.database):
+        transaction.session.execute(statement)
+    verdict = dataclasses.replace(judge, jobs=1, reworded=reworded).judge_snapshot(transaction, folder)
+    return Replaced(received, verdict)
+
+
+def reword(transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> list[Entry]:
+    """Return the archive's schema as the target's server words it, and leave the live database as it was.
+
+    :raises MigrationError: naming what failed
+    """
+    with transaction.session.transaction(force_rollback=True):
+        return _replace_schema(transaction, tools, folder, manifest)
+
+
+def _replace_schema(
+    transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest
+) -> list[Entry]:
+    """Make what must be there before rows in the place of all that there is; return the whole schema reworded."""
+    session, source, schema = transaction.session, manifest.database, folder / manifest.schema.name
+    kept = find_kept(session, manifest.requirements.extensions, source.has_public)
+    clear(session, kept, source.has_public)
+    create_entries(session, kept.without(read_section(tools, schema, "pre-data")))
+    return _reword(transaction, tools, read_section(tools, schema, "post-data"), source.search_path)
+
+
+def _reword(
+    transaction: Transaction, tools: ClientTools, post_data: t.Sequence[Entry], search_path: str
+) -> list[Entry]:
+    """Return the whole schema as the target's server words it, while its tables are empty; post-data is undone again.
+
+    What staging/scratch.py does in a database of its own is done here in the live one, since none can be made.
+    """
+    tools = tools_for(transaction.session.info.server_version // 10000, tools)
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-") as work:
+        path = pathlib.Path(work) / "reworded.dump"
+        with transaction.session.transaction(force_rollback=True):
+            create_post_data(transaction.open_session, post_data, 1, search_path)
+            dump_schema(transaction, tools, path)
+        return read_schema(tools, path)

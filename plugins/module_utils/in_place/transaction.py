@@ -1,0 +1,105 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One transaction on the live database, in which it is replaced; nobody else sees any of it before the commit."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+import typing as t
+
+import psycopg
+
+from ..catalog.snapshot import Snapshot
+from ..endpoint import Endpoint, Session, connect, pin_settings
+from ..errors import MigrationError, describe
+from .door import open_door
+
+
+@dataclasses.dataclass(frozen=True)
+class Transaction(Snapshot):
+    """What the transaction has made so far, for its readers; and for those that make it, the one session there is.
+
+    It reads what is committed (READ COMMITTED): what somebody else adds meanwhile, the verdict must see.
+    """
+
+    @contextlib.contextmanager
+    def open_session(self) -> t.Iterator[Session]:
+        """Give the session to change the database by; its ``session.transaction()`` is a savepoint."""
+        yield self.session
+        self.session.execute(pin_settings(self.endpoint))
+
+    @contextlib.contextmanager
+    def another_session(self) -> t.Iterator[Session]:
+        """Give the session to read by; it cannot write, and what it sets is undone.
+
+        It is one at a time: read with one job.
+        """
+        with self.session.transaction(force_rollback=True):
+            self.session.execute("SET TRANSACTION READ ONLY")
+            yield self.session
+
+    @contextlib.contextmanager
+    def entrance(self) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
+        """Give a door into the session."""
+        with open_door(self.session, self.endpoint) as door:
+            yield door, ()
+
+
+#: How long a server is asked what became of a commit whose connection broke.
+_PATIENCE_SECONDS: t.Final = 30
+_PAUSE_SECONDS: t.Final = 0.2
+
+
+@contextlib.contextmanager
+def begin(live: Endpoint) -> t.Iterator[Transaction]:
+    """Give a transaction on the live database that is committed if the block ends well, else rolled back.
+
+    :raises MigrationError: when it cannot be begun or committed
+    """
+    with connect(live) as session:
+        # A prepared plan would be one for tables that are no more.
+        session.prepare_threshold = None
+        session.execute("BEGIN")
+        yield Transaction(live, session)
+        _commit(live, session)
+
+
+def _commit(live: Endpoint, session: Session) -> None:
+    """Commit; where the answer is lost, on its way or to Ctrl-C, the server is asked again what became of it."""
+    row = session.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
+    assert row is not None
+    try:
+        session.execute("COMMIT")
+    except BaseException as error:
+        if _was_committed(live, row[0]):
+            return
+        if isinstance(error, psycopg.Error):
+            raise MigrationError(f"The commit failed, and the live database is as it was: {describe(error)}") from None
+        raise
+
+
+def _was_committed(live: Endpoint, transaction: str) -> bool:
+    """Return what became of a transaction.
+
+    :raises MigrationError: when the server does not tell
+    """
+    told = "the server cannot be reached"
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(MigrationError, psycopg.OperationalError), connect(live) as session:
+                row = session.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", (transaction,)).fetchone()
+                told = row[0] if row else ""
+                if told in ("committed", "aborted"):
+                    return told == "committed"
+            time.sleep(_PAUSE_SECONDS)
+    except KeyboardInterrupt:
+        told = "nobody waited for the answer"
+    raise MigrationError(
+        f"The connection broke at the commit, and whether the {live} holds the new content or is as it was is not "
+        f"known ({told}). Run playbooks/verify.yml as soon as the server answers.",
+        {"uncertain": True},
+    )
