@@ -256,7 +256,8 @@ def test_what_keeps_a_database_from_being_renamed(replicating: PostgresServer) -
     for name in (names.live, names.previous):
         with replicating.connect(name) as connection:
             connection.execute(f"BEGIN; CREATE TABLE t (); PREPARE TRANSACTION 'of {name}'".encode())
-    found = [(finding.code, finding.object) for finding in check_exchange(target, rollback=False)]
+    with maintenance_session(target) as session:
+        found = [(finding.code, finding.object) for finding in check_exchange(session, target, rollback=False)]
     assert found == [
         ("replication-slot", "replication slot slot_app"),
         ("prepared-transaction", "prepared transaction 'of app'"),

@@ -130,6 +130,26 @@ def test_collation_version_of_the_database(servers: Servers) -> None:
         assert case.migrate().status == "unchanged"
 
 
+def test_duplicates_that_a_changed_collation_leaves(servers: Servers) -> None:
+    """The copy's index could not be built. NULLs are no duplicates, unless the index says so."""
+    script = """
+        create table t(a text, b int); create unique index i on t(a, b); insert into t values ('x', 1), ('y', null);
+        create table u(a text); create unique index j on u(a) nulls not distinct; insert into u values (null);
+        update pg_database set datcollversion = '1' where datname = current_database()
+    """
+    unknown, known = (
+        f"update pg_index set indisready = {value}, indislive = {value}"
+        " where indexrelid in ('i'::regclass, 'j'::regclass)"
+        for value in ("false", "true")
+    )
+    with new_case(servers.source(), servers.target(), script) as case:
+        assert case.finds("duplicates") == []
+        case.run(unknown)
+        case.run("insert into t values ('x', 1), ('y', null); insert into u values (null)")
+        case.run(known)
+        assert case.finds("duplicates") == [("error", "index public.i"), ("error", "index public.j")]
+
+
 def test_large_object_of_somebody_else(servers: Servers) -> None:
     script = "create table t(id int); select lo_from_bytea(7001, 'x'), lo_from_bytea(7002, 'y')"
     with new_case(servers.source(), servers.target(), script) as case:

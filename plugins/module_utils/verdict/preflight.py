@@ -27,6 +27,7 @@ from ..in_place.order import LoadOrder
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
+from .checks.duplicates import check_duplicates
 from .checks.exchange import check_exchange
 from .checks.expressions import check_expressions
 from .checks.identity import check_identity
@@ -179,6 +180,9 @@ def examine(
         if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
             found.findings += check_expressions(source_session, found.source.search_path, target_major)
+            # They are not looked for without a reason: that reads tables as a whole, and sorts them.
+            if any(finding.code == "collation-version" for finding in found.findings):
+                found.findings += check_duplicates(source_session)
             with exported_snapshot(found.reached) as snapshot:
                 found.census = take_census(snapshot, jobs, only=found.selection)
             found.findings += check_foreign_keys(found.census, allowed or {})
