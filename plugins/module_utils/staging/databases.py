@@ -16,11 +16,16 @@ from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError, describe
 from .names import Generations
 
+#: What holds a database's lock longer than that (an open ALTER DATABASE, a session whose client has vanished) may hold
+#: it for ever.
+_LOCK_TIMEOUT: t.Final = "10s"
+
 
 @contextlib.contextmanager
 def maintenance_session(target: Endpoint) -> t.Iterator[Session]:
     """Open a session outside the live database, as renaming and dropping it require."""
     with connect(target.at("postgres" if target.dbname != "postgres" else "template1")) as session:
+        session.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
         yield session
 
 
@@ -85,11 +90,14 @@ def check_staging(session: Session, generations: Generations, run_id: str) -> No
 
 @contextlib.contextmanager
 def dropped_on_failure(target: Endpoint, generations: Generations, run_id: str) -> t.Iterator[None]:
-    """Drop the run's staging database if the block fails or is interrupted; another run's is left alone."""
+    """Drop the run's staging database if the block fails or is interrupted; another run's is left alone.
+
+    Where the server cannot be reached any more, the next run drops it.
+    """
     try:
         yield
     except BaseException:
-        with maintenance_session(target) as session:
+        with contextlib.suppress(MigrationError, psycopg.Error), maintenance_session(target) as session:
             if _read_mark(session, generations) == _mark(run_id):
                 drop_database(session, generations.staging)
         raise

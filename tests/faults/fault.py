@@ -1,0 +1,52 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a fault is, to the one test that tries them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import pytest
+
+from tests.faults.scene import By, Scene
+
+
+def _nothing(scene: Scene) -> None:
+    """Leave everything as it is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A fault, and what it may lead to."""
+
+    name: str
+    #: prepare it, before the run begins
+    arm: t.Callable[[Scene], None]
+    #: a pattern that the words of a failed run must match; None where the run must succeed all the same
+    reason: str | None
+    _: dataclasses.KW_ONLY
+    #: whether it may come too late to keep the run from its success
+    may_succeed: bool = False
+    by: By = "engine"
+    #: whether the run can tidy up after itself; if not, the next one does
+    tidy: bool = True
+    #: what happens before the next run, apart from the networks' recovery
+    repair: t.Callable[[Scene], None] = _nothing
+    #: whether `make test` tries it
+    quick: bool = False
+    #: what is known to be wrong, until it is repaired
+    weak: str = ""
+
+    @property
+    def parameter(self) -> t.Any:
+        """The fault as a test's parameter, with its marks."""
+        marks = [] if self.quick else [pytest.mark.faults]
+        if self.weak:
+            marks.append(pytest.mark.xfail(reason=self.weak, strict=True))
+        return pytest.param(self, id=self.name, marks=marks)
+
+
+#: The claim's branch has the switch ask the server what has happened. Take this away when it is in.
+UNKNOWN_SWITCH: t.Final = "a switch whose connection breaks says that it has not happened, whether it has or not"
