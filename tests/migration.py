@@ -25,7 +25,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import switch
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
@@ -76,6 +76,7 @@ class Migration:
     jobs: int = 2
     client_bindir: str = ""
     disconnect_clients: bool = False
+    keep_previous: int = 1
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -130,14 +131,11 @@ class Migration:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
         return verdict
 
-    def switch(self) -> None:
+    def switch(self) -> Switched:
         """Make it the live database."""
         source = read_manifest(self.archive).database
-        with (
-            dropped_on_failure(self.target, self.generations, self.run_id),
-            maintenance_session(self.target) as session,
-        ):
-            switch(session, self.generations, source, self.run_id, self.disconnect_clients)
+        with dropped_on_failure(self.target, self.generations, self.run_id):
+            return switch(self.target, source, self.run_id, self.disconnect_clients, self.keep_previous)
 
     def _judge(self, *, staging: bool) -> Judge:
         return Judge(self.target, staging, self._tools(), self.jobs)

@@ -85,6 +85,8 @@ def compose(records: Records, run: Run) -> Report:
         "archive": dump.get("archive"),
         "live": switched.get("live"),
         "previous": switched.get("previous") or None,
+        "kept": list(switched.get("kept", [])),
+        "proof": switched.get("proof"),
     }
 
 

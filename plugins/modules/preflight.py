@@ -12,8 +12,12 @@ short_description: Examine both sides before anything is changed
 version_added: "0.1.0"
 description:
   - Finds what would lose something, fail later or surprise, and reports all of it at once, with remedies.
-  - Fails if a finding is an error. Nothing is changed on either side.
+  - Fails if a finding is an error. Nothing is changed on either side, but that databases are dropped which runs that
+    were killed have left beside the live one, if there is nothing else to do.
   - Makes the run's folder, in which every later stage leaves its record.
+  - Claims the target for the run, unless it only reads. Two runs on one target exclude each other; the finding names
+    the other one. A process of its own keeps the claim until M(pgconvoy.migrate.report) ends it, or until
+    O(controller) has ended.
   - Whether there is anything to do is judged from the two databases. Where the live database equals the source
     already, the plan is empty.
 extends_documentation_fragment:
@@ -28,6 +32,12 @@ options:
   host:
     description: Name of the run's host in the inventory; the run's folder lies below it.
     type: str
+    required: true
+  controller:
+    description:
+      - Process id of C(ansible-playbook), as the lookup P(pgconvoy.migrate.controller#lookup) returns it.
+      - When it has ended, however that came, every stage of the run breaks off.
+    type: int
     required: true
   goal:
     description: What the run is for.
@@ -60,7 +70,9 @@ attributes:
     description: The module M(pgconvoy.migrate.switch) shows what this one has found.
     support: none
   idempotent:
-    description: Changes nothing that is managed.
+    description: >-
+      Changes nothing that is managed. Where there is nothing to do, it drops what a run that was killed has left, and
+      only then reports a change.
     support: full
 author:
   - the pgconvoy contributors (@pgconvoy)
@@ -72,6 +84,7 @@ EXAMPLES = r"""
     source: {host: localhost, dbname: app, user: app, password: "{{ source_password }}"}
     target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
     host: "{{ inventory_hostname }}"
+    controller: "{{ lookup('pgconvoy.migrate.controller') }}"
     runs_root: runs
   register: examined
 """
@@ -132,12 +145,16 @@ try:
     from ..module_utils.archive.folder import read_archive
     from ..module_utils.endpoint import Endpoint
     from ..module_utils.errors import MigrationError
+    from ..module_utils.staging.claim import TargetClaimedError, claim_target
+    from ..module_utils.staging.databases import drop_leftovers, maintenance_session
+    from ..module_utils.staging.names import Generations
     from ..module_utils.tools import ClientTools
     from ..module_utils.verdict.comparison import Verdict
-    from ..module_utils.verdict.findings import tell_errors
+    from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.plan import diff, steps
     from ..module_utils.verdict.preflight import Examination, examine
+    from ..module_utils.verdict.switch_checks import check_exchange
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -149,11 +166,16 @@ ARGUMENTS: t.Final = {
     **QUERIES,
     "archive": {"type": "path"},
     "host": {"type": "str", "required": True},
+    "controller": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
+
+
+#: The goals that replace the live database.
+REPLACING: t.Final = ("migrate", "restore", "rollback")
 
 
 def main() -> None:
@@ -163,19 +185,26 @@ def main() -> None:
 
 def preflight(stage: Stage) -> Result:
     params = stage.params
+    source, target = stage.endpoint("source"), stage.endpoint("target")
+    unclaimed: Finding | None = None
     if not stage.module.check_mode:
         stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), params["host"])
+        stage.folder.controller = params["controller"]
+        if target and params["goal"] in REPLACING:
+            unclaimed = claim(stage.folder, target, params["controller"])
+    stage.end_with(params["controller"])
     run_dir = str(stage.folder.path) if stage.folder else ""
-    source, target = stage.endpoint("source"), stage.endpoint("target")
     result: Result = {"goal": params["goal"], "host": params["host"], "returned": {"run_dir": run_dir}}
     try:
         manifest = read_archive(pathlib.Path(params["archive"])) if params["archive"] else None
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
     archived = (manifest.database, manifest.requirements) if manifest else None
+    taken = unclaimed is not None and unclaimed.code == "target-claimed"
     found = examine(
         source,
-        target,
+        # Of a target that another run changes, nothing would be true for long.
+        None if taken else target,
         archived,
         params["client_bindir"] or "",
         params["switch_disconnects_clients"],
@@ -183,6 +212,11 @@ def preflight(stage: Stage) -> Result:
         jobs=params["jobs"],
         allowed=stage.allowed,
     )
+    if target and found.target_version and params["goal"] in REPLACING:
+        found.findings += check_exchange(target, rollback=params["goal"] == "rollback")
+    # Why a server cannot be reached, the examination tells better.
+    if unclaimed and (taken or not tell_errors(found.findings)):
+        found.findings.append(unclaimed)
     order = ("error", "warning", "notice")
     findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: order.index(f.severity))]
     result["returned"]["findings"] = findings
@@ -216,7 +250,31 @@ def preflight(stage: Stage) -> Result:
     result["returned"] |= {"plan": result["plan"], "client_bindir": found.tools.bindir if found.tools else ""}
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
+    # Whoever has something to do begins by this.
+    if target and params["goal"] in REPLACING and not result["plan"] and not stage.module.check_mode:
+        findings += [dataclasses.asdict(finding) for finding in clear(target)]
+        result["changed"] = any(finding["code"] == "leftover" for finding in findings)
     return result
+
+
+def clear(target: Endpoint) -> list[Finding]:
+    """Drop what runs have left that were killed, and tell of it."""
+    with maintenance_session(target) as session:
+        dropped = drop_leftovers(session, Generations(target.dbname))
+    message = "a run that was killed had left it; it is dropped."
+    return [Finding("notice", "leftover", f'database "{name}"', message) for name in dropped]
+
+
+def claim(folder: RunFolder, target: Endpoint, controller: int) -> Finding | None:
+    """Claim the target for the run; return why it could not be had."""
+    try:
+        claim_target(target, folder.run_id, folder.claim, controller)
+    except TargetClaimedError as error:
+        remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
+        return Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
+    except MigrationError as error:
+        return Finding("error", "no-connection", "target", str(error))
+    return None
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -17,6 +18,7 @@ from ..errors import MigrationError
 from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
 
 _READ_BYTES: t.Final = 1 << 20
+_PARTIAL: t.Final = ".partial"
 
 
 @contextlib.contextmanager
@@ -25,23 +27,43 @@ def new_folder(final: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
     :raises MigrationError: when the disk refuses
     """
-    partial = final.with_name(f".{final.name}.partial")
+    partial = final.with_name(f".{final.name}{_PARTIAL}")
+    with contextlib.ExitStack() as stack:
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(_sharing(final.parent))
+            partial.mkdir(mode=0o700)
+        except OSError as error:
+            raise MigrationError(f"Cannot make the archive {final}: {error.strerror}. Check archive_root.") from None
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+        try:
+            yield partial
+            partial.rename(final)
+        except OSError as error:
+            free = shutil.disk_usage(partial).free
+            raise MigrationError(
+                f"Cannot write the archive {final}: {error.strerror} ({free:,} bytes are free there). "
+                "Free some space or point archive_root elsewhere."
+            ) from None
+
+
+@contextlib.contextmanager
+def _sharing(folder: pathlib.Path) -> t.Iterator[None]:
+    """Take part in a folder in which others may be writing archives, too.
+
+    All who do have it locked, and a lock ends with its process, even if that is killed. So who can lock it alone may
+    remove what is unfinished in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial.mkdir(mode=0o700)
-    except OSError as error:
-        raise MigrationError(f"Cannot make the archive {final}: {error.strerror}. Check archive_root.") from None
-    try:
-        yield partial
-        partial.rename(final)
-    except OSError as error:
-        free = shutil.disk_usage(partial).free
-        raise MigrationError(
-            f"Cannot write the archive {final}: {error.strerror} ({free:,} bytes are free there). "
-            "Free some space or point archive_root elsewhere."
-        ) from None
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for unfinished in folder.glob(f".*{_PARTIAL}"):
+                shutil.rmtree(unfinished)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        os.close(descriptor)
 
 
 def create_private(path: pathlib.Path) -> t.BinaryIO:

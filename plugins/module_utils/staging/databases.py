@@ -14,6 +14,7 @@ from psycopg import sql
 from ..catalog.database import Locale
 from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError, describe
+from .locks import try_lock_name
 from .names import Generations
 
 #: What holds a database's lock longer than that (an open ALTER DATABASE, a session whose client has vanished) may hold
@@ -35,10 +36,11 @@ def database_exists(session: Session, name: str) -> bool:
 
 
 def create_staging(session: Session, generations: Generations, locale: Locale, run_id: str) -> None:
-    """Make an empty staging database that belongs to the run; one that an earlier run left is dropped.
+    """Make an empty staging database that belongs to the run; what earlier runs left is dropped.
 
     :raises MigrationError: when the server refuses, with its message
     """
+    drop_leftovers(session, generations)
     create_database(session, generations.staging, locale)
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(generations.staging), _mark(run_id)))
 
@@ -68,6 +70,20 @@ def create_statement(name: str, locale: Locale, server_version: int) -> sql.Comp
     if locale.icu_rules is not None and server_version >= 160000:
         options.append(sql.SQL("ICU_RULES {}").format(locale.icu_rules))
     return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options))
+
+
+def drop_leftovers(session: Session, generations: Generations) -> list[str]:
+    """Drop what runs have left that were killed, and return its names. The caller's run has claimed the target.
+
+    :raises MigrationError: when the server refuses, with its message
+    """
+    dropped = []
+    for name in (generations.staging, generations.discarded, generations.scratch):
+        # Comparisons claim nothing: one may be at work in the scratch database.
+        if database_exists(session, name) and (name != generations.scratch or try_lock_name(session, name)):
+            drop_database(session, name)
+            dropped.append(name)
+    return dropped
 
 
 def check_staging(session: Session, generations: Generations, run_id: str) -> None:

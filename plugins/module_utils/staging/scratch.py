@@ -18,6 +18,7 @@ from ..catalog.snapshot import exported_snapshot
 from ..endpoint import Endpoint, connect, use_search_path
 from ..tools import ClientTools
 from .databases import create_database, drop_database, maintenance_session
+from .locks import lock_name
 from .names import Generations
 from .schema import create_entries, create_pre_data
 
@@ -27,11 +28,14 @@ def reword_schema(
 ) -> list[Entry]:
     """Return the entries of the source's schema as the target's server words them.
 
+    Of several comparisons at once on one target, each waits for its turn in the scratch database.
+
     :param folder: where a file may be left
     :raises MigrationError: when an object cannot be created there, or no database can
     """
     scratch = target.at(Generations(target.dbname).scratch)
     with maintenance_session(target) as maintenance:
+        lock_name(maintenance, scratch.dbname)
         create_database(maintenance, scratch.dbname, source.locale)
         try:
             with connect(scratch) as session:

@@ -85,7 +85,7 @@ def examine(
         if target and target_session:
             found.target_version = target_session.info.server_version
             found.target_exists = database_exists(target_session, target.dbname)
-        if target and target_session and found.source and found.requirements:
+        if target and target_session and found.source and found.requirements and not rollback:
             found.findings += check_target(
                 target_session, Generations(target.dbname), found.source, found.requirements, may_disconnect
             )
