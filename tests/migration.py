@@ -20,6 +20,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import Mig
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
+    drop_leftovers,
     dropped_on_failure,
     maintenance_session,
 )
@@ -185,6 +186,8 @@ def run(migration: Migration) -> Outcome:
             outcome.status = "refused"
             return outcome
         if found.target_readable and migration.compare(stop_early=True).equal:
+            with maintenance_session(migration.target) as session:
+                drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()

@@ -46,7 +46,3 @@ class Fault:
         if self.weak:
             marks.append(pytest.mark.xfail(reason=self.weak, strict=True))
         return pytest.param(self, id=self.name, marks=marks)
-
-
-#: The claim's branch has the switch ask the server what has happened. Take this away when it is in.
-UNKNOWN_SWITCH: t.Final = "a switch whose connection breaks says that it has not happened, whether it has or not"

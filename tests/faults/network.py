@@ -11,7 +11,7 @@ import signal
 import typing as t
 
 from tests.faults import places
-from tests.faults.fault import UNKNOWN_SWITCH, Fault
+from tests.faults.fault import Fault
 from tests.faults.proxy import Message, Watch
 from tests.faults.scene import Scene
 
@@ -34,8 +34,8 @@ _PLACES: t.Final[tuple[tuple[str, Side, Watch, str], ...]] = (
     ("copy-end", "target", places.copy_end, _LOADING),
     ("copy-answer", "target", places.copy_answered, _LOADING),
     ("index", "target", places.index_built, "Cannot create constraint public.wide wide_pkey"),
-    ("before-switch", "target", places.before_switch, "The switch did not happen"),
-    ("in-switch", "target", places.last_rename, "The switch did not happen"),
+    ("before-switch", "target", places.before_switch, _SWITCHING),
+    ("in-switch", "target", places.last_rename, _SWITCHING),
     ("commit-of-switch", "target", places.commit_of_switch, _SWITCHING),
     ("answer-to-switch", "target", places.commit_of_switch_answered, _SWITCHING),
 )
@@ -79,7 +79,6 @@ def _faults() -> t.Iterator[Fault]:
                 functools.partial(_arm, break_, side, watch),
                 words,
                 may_succeed=place == "answer-to-switch",
-                weak=UNKNOWN_SWITCH if place == "answer-to-switch" and how != "stalled" else "",
                 tidy=how in ("reset", "closed") or (how == "down" and side == "source"),
                 quick=name in quick,
             )

@@ -26,6 +26,7 @@ _PLACES: t.Final[dict[str, tuple[str, Watch]]] = {
     "dump": ("source", places.copy_middle),
     "load": ("target", places.copy_middle),
     "switch": ("target", places.last_rename),
+    "switched": ("target", places.commit_of_switch_answered),
 }
 
 
@@ -117,9 +118,10 @@ def _faults() -> t.Iterator[Fault]:
         yield _killed("main", _is_main, place, "")
         yield _killed("worker", _is_worker, place, "worker|dead|killed")
         yield _killed("module", _is_module, place, "killed|ended|MODULE FAILURE")
-        yield Fault(f"ctrl-c-in-{place}", functools.partial(_arm, place, _interrupt), "interrupted", by="playbook")
-        # Ansible ends without a word.
-        yield Fault(f"sigterm-in-{place}", functools.partial(_arm, place, _terminate), "", by="playbook")
+        # On SIGTERM Ansible ends without a word.
+        for name, act, reason in (("ctrl-c", _interrupt, "interrupted"), ("sigterm", _terminate, "")):
+            tidy = place != "switched"
+            yield Fault(f"{name}-in-{place}", functools.partial(_arm, place, act), reason, by="playbook", tidy=tidy)
     yield _killed(
         "psql",
         functools.partial(_is_program, "psql"),

@@ -191,10 +191,9 @@ class Scene:
         with contextlib.suppress(AssertionError):
             wait_until(look)
         found["databases"] = sorted({*self.target.generations()} - {self.target.name, self.target.previous.name})
-        if self.killed:
-            return {kind: things for kind, things in found.items() if things}
         found["archives"] = [str(path) for path in self.archive_root.glob("*/.*")]
-        found["temporary files"] = [str(path) for path in self.temporary.iterdir() if "ansible" not in path.name]
+        if not self.killed:
+            found["temporary files"] = [str(path) for path in self.temporary.iterdir() if "ansible" not in path.name]
         return {kind: things for kind, things in found.items() if things}
 
 
