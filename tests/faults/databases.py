@@ -126,7 +126,7 @@ _SNAPSHOT: t.Final = places.answer(rb"pg_export_snapshot")
 _CHANGED: t.Final = r"While it was read, somebody truncated or rewrote .* public\.note: .* Run again"
 
 FAULTS: t.Final = (
-    Fault("client-in-live", _client, r'session \d+ of \w+ from (.|\n)* in "app\d+"', quick=True),
+    Fault("client-in-live", _client, r'session \d+ of \w+ from (.|\n)* in "app\d+"'),
     Fault("live-being-altered", _altered, "The switch did not happen(.|\n)*lock timeout"),
     Fault("every-limit-too-low", _limits, None),
     Fault("reading-revoked", _reader, "rows of table public.wide(.|\n)*permission denied", repair=_grant_reading),
@@ -146,7 +146,6 @@ FAULTS: t.Final = (
         "table-truncated-before-its-rows-are-counted",
         functools.partial(_on_source, _third(_SNAPSHOT), "TRUNCATE note"),
         _CHANGED,
-        quick=True,
     ),
     Fault(
         "table-rewritten-before-its-rows-are-counted",

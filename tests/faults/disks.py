@@ -77,7 +77,6 @@ FAULTS: t.Final = (
         "archive-full",
         _full_archive,
         r"Cannot write the archive .*No space left on device \([\d,]+ bytes are free",
-        quick=True,
     ),
     _FULL("target-full", _full_target, "Cannot load the rows of table public.wide: (.|\n)*No space left on device"),
 )

@@ -8,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-import pytest
-
 from tests.faults.scene import By, Scene
 
 
@@ -34,15 +32,5 @@ class Fault:
     tidy: bool = True
     #: what happens before the next run, apart from the networks' recovery
     repair: t.Callable[[Scene], None] = _nothing
-    #: whether `make test` tries it
-    quick: bool = False
     #: what is known to be wrong, until it is repaired
     weak: str = ""
-
-    @property
-    def parameter(self) -> t.Any:
-        """The fault as a test's parameter, with its marks."""
-        marks = [] if self.quick else [pytest.mark.faults]
-        if self.weak:
-            marks.append(pytest.mark.xfail(reason=self.weak, strict=True))
-        return pytest.param(self, id=self.name, marks=marks)

@@ -65,7 +65,6 @@ def _arm(break_: Break, side: Side, place: Watch, scene: Scene) -> None:
 
 
 def _faults() -> t.Iterator[Fault]:
-    quick = ("copy-middle-of-source-reset", "copy-end-of-target-closed", "answer-to-switch-of-target-reset")
     for place, side, watch, doing in _PLACES:
         for how, break_, words in (
             ("reset", _reset, f"({doing})(.|\n)*({_LOST})"),
@@ -80,7 +79,6 @@ def _faults() -> t.Iterator[Fault]:
                 words,
                 may_succeed=place == "answer-to-switch",
                 tidy=how in ("reset", "closed") or (how == "down" and side == "source"),
-                quick=name in quick,
             )
 
 

@@ -17,8 +17,32 @@ from tests.faults.scene import Scene
 
 FAULTS: t.Final = (*network.FAULTS, *processes.FAULTS, *servers.FAULTS, *databases.FAULTS, *disks.FAULTS)
 
+#: The most telling ones, which `make test` tries.
+QUICK: t.Final = {
+    "archive-full",
+    "answer-to-switch-of-target-reset",
+    "backend-killed-at-copy-middle-of-target",
+    "backend-terminated-at-copy-start-of-source",
+    "copy-end-of-target-closed",
+    "copy-middle-of-source-reset",
+    "creating-revoked",
+    "in-switch-of-target-reset",
+    "module-killed-in-load",
+    "pg_restore-killed",
+    "postmaster-killed-at-answer-to-switch-of-target",
+    "psql-killed-in-dump",
+    "table-truncated-before-its-rows-are-counted",
+}
 
-@pytest.mark.parametrize("fault", [fault.parameter for fault in FAULTS])
+
+def _parameter(fault: Fault) -> t.Any:
+    marks = [] if fault.name in QUICK else [pytest.mark.faults]
+    if fault.weak:
+        marks.append(pytest.mark.xfail(reason=fault.weak, strict=True))
+    return pytest.param(fault, id=fault.name, marks=marks)
+
+
+@pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
 def test_fault(scene: Scene, fault: Fault) -> None:
     """One fault, and the run after it."""
     fault.arm(scene)

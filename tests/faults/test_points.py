@@ -103,7 +103,7 @@ def rehearse(fault_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -
     return events
 
 
-@pytest.mark.parametrize("point", _points())
+@pytest.mark.parametrize("point", list(_points()))
 def test_point(scene: Scene, point: Point, rehearse: t.Callable[[By], list[bytes]]) -> None:
     """One point, and the run after it."""
     rehearsed = rehearse(point.by)
