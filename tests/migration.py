@@ -22,6 +22,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transact
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
+    drop_leftovers,
     dropped_on_failure,
     maintenance_session,
 )
@@ -212,6 +213,8 @@ def run(migration: Migration) -> Outcome:
             outcome.status = "refused"
             return outcome
         if found.target_readable and migration.is_equal():
+            with maintenance_session(migration.target) as session:
+                drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()

@@ -56,6 +56,10 @@ _CLIENT_ENCODING: t.Final = sql.SQL(
 # pg_dump pins most settings by itself (setup_connection in pg_dump.c), but words definitions as these say.
 _UNPINNED_BY_PG_DUMP: t.Final = ("bytea_output", "quote_all_identifiers", "standard_conforming_strings")
 
+#: A machine that has vanished without a word is noticed by the other side within two minutes, not two hours. A server
+#: that is busy answers these probes, however long it takes (docs: 32.1.2 Parameter Key Words, keepalives).
+_KEEPALIVES: t.Final[dict[str, t.Any]] = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
+
 _CONNECT_TIMEOUT_SECONDS: t.Final = 10
 _TLS_MODES: t.Final = ("require", "verify-ca", "verify-full")
 
@@ -134,6 +138,7 @@ def connect(endpoint: Endpoint, options: str = "") -> Session:
             client_encoding="UTF8",
             application_name="pgconvoy",
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            **_KEEPALIVES,
             autocommit=True,
         )
     except psycopg.Error as error:
@@ -151,6 +156,7 @@ def pin_settings(endpoint: Endpoint) -> sql.Composed:
     """Return the statement that pins a session: those of the settings that the server's version knows."""
     settings: dict[str, str | sql.SQL] = {
         **PINNED_SETTINGS,
+        **{f"tcp_{name}": str(value) for name, value in _KEEPALIVES.items()},
         "client_encoding": _CLIENT_ENCODING,
         "default_transaction_read_only": "on" if endpoint.side == "source" else "off",
     }

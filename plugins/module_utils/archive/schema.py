@@ -177,5 +177,6 @@ def _pg_restore(tools: ClientTools, arguments: list[str]) -> bytes:
 
 
 def _said(outcome: subprocess.CompletedProcess[bytes]) -> str:
-    said = outcome.stderr.decode(errors="replace").strip()
-    return said or f"it ended with status {outcome.returncode} and said nothing"
+    status = outcome.returncode
+    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return outcome.stderr.decode(errors="replace").strip() or f"it {ended} and said nothing"

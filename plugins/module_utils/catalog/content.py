@@ -83,7 +83,7 @@ def read_content(
 
     :param refresh_search_path: given, materialized views are evaluated afresh as well; their functions may rely on it
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
-    :raises MigrationError: when a relation cannot be read, with the server's message
+    :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
     """
     session = snapshot.session
     relations = _in_the_same_forms(list_relations(session), like)
@@ -96,6 +96,7 @@ def read_content(
             leaves = [rows[leaf] for leaf in tree.partitions]
             checksum = add(leaf.checksum for leaf in leaves)
             rows[tree.schema, tree.name] = Rows(sum(leaf.count for leaf in leaves), checksum)
+    _check_not_rewritten(session)
     content = Content(
         checksum_algorithm=ALGORITHM,
         relations=tuple(Measured(r, rows.get((r.schema, r.name)), fresh.get((r.schema, r.name))) for r in relations),
@@ -111,6 +112,26 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     chosen = [relation for relation in relations if (relation.schema, relation.name) in selection]
     names = {(relation.schema, relation.name) for relation in chosen}.union(*(tree.partitions for tree in chosen))
     return [relation for relation in relations if (relation.schema, relation.name) in names]
+
+
+# A query sees pg_class as it was at the snapshot's instant, the function sees it as it is now.
+_REWRITTEN: t.Final = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= 16384 AND pg_relation_filenode(c.oid) <> c.relfilenode ORDER BY 1
+"""
+
+
+def _check_not_rewritten(session: Session) -> None:
+    """Make sure that the snapshot has shown the tables as they were at its instant.
+
+    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control).
+    """
+    rewritten = [name for (name,) in session.execute(_REWRITTEN).fetchall()]
+    if rewritten:
+        raise MigrationError(
+            f"While it was read, somebody truncated or rewrote (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER) "
+            f"{', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
+        )
 
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:

@@ -17,11 +17,16 @@ from ..errors import MigrationError, describe
 from .locks import try_lock_name
 from .names import Generations
 
+#: What holds a database's lock longer than that (an open ALTER DATABASE, a session whose client has vanished) may hold
+#: it for ever.
+_LOCK_TIMEOUT: t.Final = "10s"
+
 
 @contextlib.contextmanager
 def maintenance_session(target: Endpoint) -> t.Iterator[Session]:
     """Open a session outside the live database, as renaming and dropping it require."""
     with connect(target.at("postgres" if target.dbname != "postgres" else "template1")) as session:
+        session.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
         yield session
 
 

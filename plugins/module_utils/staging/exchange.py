@@ -68,7 +68,9 @@ def exchange(
     """
     places, backend = places_after(databases, renames), session.info.backend_pid
     used = [old for old, _ in renames if old in databases]
-    statements = [*properties, *(_rename(old, new) for old, new in renames)]
+    # Whatever the server is set to: a switch that we tell of is not undone by a crash (docs: 28.4 Asynchronous Commit).
+    durably = sql.Composed([sql.SQL("SET LOCAL synchronous_commit = on")])
+    statements = [durably, *properties, *(_rename(old, new) for old, new in renames)]
     attempt = 0
     while True:
         attempt += 1

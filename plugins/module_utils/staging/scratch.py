@@ -47,7 +47,10 @@ def reword_schema(
         )
     scratch = target.at(Generations(target.dbname).scratch)
     with maintenance_session(target) as maintenance:
-        lock_name(maintenance, scratch.dbname)
+        with maintenance.transaction():
+            # However long the others take.
+            maintenance.execute("SET LOCAL lock_timeout = 0")
+            lock_name(maintenance, scratch.dbname)
         create_database(maintenance, scratch.dbname, source.locale)
         try:
             with connect(scratch) as session:
