@@ -176,7 +176,7 @@ try:
     from ..module_utils.errors import MigrationError
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.staging.claim import TargetClaimedError, claim_target
-    from ..module_utils.staging.databases import drop_leftovers, maintenance_session
+    from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
@@ -363,6 +363,9 @@ def add_warning(stage: Stage, findings: list[Result], warning: Finding) -> None:
 
 def clear(target: Endpoint) -> list[Result]:
     """Drop what runs have left that were killed; return the findings that tell of it."""
+    if not may_create_databases(target):
+        # Nor could those runs.
+        return []
     with maintenance_session(target) as session:
         dropped = drop_leftovers(session, Generations(target.dbname))
     message = "a run that was killed had left it; it is dropped."
