@@ -81,7 +81,7 @@ def found(source: PostgresServer, source_db: str, target: PostgresServer, target
 
 def test_two_servers(case: Case) -> None:
     assert found(case.source, case.name, case.target, case.name) == set()
-    case.arrives()
+    assert case.migrate().status == "migrated"
     assert found(case.source, case.name, case.target, case.name) == set()
 
 
@@ -127,6 +127,14 @@ def test_a_replica_as_target(case: Case, replica: PostgresServer) -> None:
     assert ("error", "target-replica") in {(finding.severity, finding.code) for finding in findings}
     findings = prepare(case.source, case.name, case.target, "other", Path("unused")).preflight().findings
     assert "target-replica" not in {finding.code for finding in findings}
+
+
+def test_a_clone(case: Case, replica: PostgresServer) -> None:
+    """A replica that was promoted has gone its own way, though it has the same identifier."""
+    wait_for_replay(case, replica)
+    with replica.connect() as connection:
+        assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+    assert found(replica, case.name, case.source, case.name) == set()
 
 
 def wait_for_replay(case: Case, replica: PostgresServer) -> None:

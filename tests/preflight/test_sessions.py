@@ -98,6 +98,16 @@ def test_pooler_by_transaction(servers: Servers, side: t.Literal["source", "targ
         assert codes(at) == ["pooler"]
 
 
+def test_pooler_that_takes_turns(servers: Servers) -> None:
+    """With two processes at hand each statement comes to the other one, and every second one to the first."""
+    with pgbouncer(servers.source(), "transaction", more="server_round_robin = 1") as port:
+        at = dataclasses.replace(endpoint("source", servers.source(), "postgres"), port=port)
+        with connect(at) as first, connect(at) as second, first.transaction(), second.transaction():
+            first.execute("SELECT")
+            second.execute("SELECT")
+        assert codes(at) == ["pooler"]
+
+
 def test_pooler_by_session(servers: Servers, tmp_path: Path) -> None:
     """It takes nothing away; the client tools must not need what it refuses."""
     with new_case(servers.source(), servers.target(), "create table t(a int); insert into t values (1)") as case:
@@ -122,7 +132,7 @@ def test_pooler_that_refuses_what_pg_dump_needs(servers: Servers, more: str, rea
     with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
         execute(case.source, "postgres", f"alter database {case.name} set quote_all_identifiers = on")
         assert codes(endpoint("source", case.source, case.name)) == []
-        case.arrives()
+        assert case.migrate().status == "migrated"
         with pgbouncer(case.source, "session", more=more) as port:
             at = dataclasses.replace(endpoint("source", case.source, case.name), port=port)
             with contextlib.closing(connect(at)) as session:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import typing as t
 
 import psycopg
 
@@ -29,21 +30,18 @@ def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
     return findings or _check_options(endpoint, session)
 
 
+#: A pooler mostly hands out the process that came back last, or else each in turn.
+_TIMES_ASKED: t.Final = 3
+
+
 def _check_steadiness(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
-    """Look whether each session has a server process of its own, while the other one keeps its process busy."""
+    """Look whether each session has a server process of its own, in which a setting stays."""
     mark = secrets.token_hex(8)
     row = session.execute("SELECT pg_backend_pid(), set_config('pgconvoy.mark', %s, false)", (mark,)).fetchone()
-    try:
-        with other.transaction():
-            steady = other.execute("SELECT pg_backend_pid(), %s", (mark,)).fetchone() != row
-            # A pool of one process would keep the first session waiting for it.
-            if steady:
-                query = "SELECT pg_backend_pid(), current_setting('pgconvoy.mark', true)"
-                steady = session.execute(query).fetchone() == row
-        session.execute("SELECT set_config('pgconvoy.mark', '', false)")
-    except psycopg.Error:
-        # A pooler that hands out processes for a statement each refuses transactions.
-        steady = False
+    query = "SELECT pg_backend_pid(), current_setting('pgconvoy.mark', true)"
+    steady = all(session.execute(query).fetchone() == row for _ in range(_TIMES_ASKED))
+    steady = steady and other.execute(query).fetchone() != row
+    session.execute("RESET pgconvoy.mark")
     if steady:
         return []
     return [
