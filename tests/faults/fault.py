@@ -32,5 +32,3 @@ class Fault:
     tidy: bool = True
     #: what happens before the next run, apart from the networks' recovery
     repair: t.Callable[[Scene], None] = _nothing
-    #: what is known to be wrong, until it is repaired
-    weak: str = ""

@@ -35,14 +35,9 @@ QUICK: t.Final = {
 }
 
 
-def _parameter(fault: Fault) -> t.Any:
-    marks = [] if fault.name in QUICK else [pytest.mark.faults]
-    if fault.weak:
-        marks.append(pytest.mark.xfail(reason=fault.weak, strict=True))
-    return pytest.param(fault, id=fault.name, marks=marks)
-
-
-@pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
+@pytest.mark.parametrize(
+    "fault", [pytest.param(f, id=f.name, marks=() if f.name in QUICK else pytest.mark.faults) for f in FAULTS]
+)
 def test_fault(scene: Scene, fault: Fault) -> None:
     """One fault, and the run after it."""
     fault.arm(scene)
