@@ -142,9 +142,11 @@ def examine(
             live_session = target_session if inside else _enter(stack, found, connect, target)
         present: tuple[str, ...] = ()
         keeps_schema = found.load_mode == "in_place" and found.fk_strategy != "post_data"
-        if live_session and keeps_schema and found.source and (found.selection or not partial):
+        if live_session and keeps_schema and found.source and found.requirements and (found.selection or not partial):
             found.order = plan_load(live_session, found.selection)
-            found.findings += check_refill(live_session, found.source, found.selection, found.order, found.fk_strategy)
+            found.findings += check_refill(
+                live_session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
+            )
         if live_session and found.load_mode == "in_place" and not keeps_schema and found.source and found.requirements:
             kept = find_kept(live_session, found.requirements.extensions, found.source.has_public)
             present = kept.extensions
