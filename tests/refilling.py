@@ -28,9 +28,11 @@ def refill_target(
     strategy: Strategy = "dependency_order",
     patterns: Patterns = EVERYTHING,
     allowed: t.Mapping[str, str] | None = None,
+    archived: Patterns | None = None,
 ) -> Refilled:
     """Fill the target's tables from the source.
 
+    :param archived: which tables the archive holds; by default those that are filled
     :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
     """
     source = endpoint("source", case.source, case.name, case.source_user)
@@ -39,7 +41,7 @@ def refill_target(
     judge = Judge(target, False, tools, 1, allowed=allowed or {}, patterns=patterns)
     with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
         archive = Path(folder) / "archive"
-        write_archive(source, tools, archive, 2, patterns=patterns)
+        write_archive(source, tools, archive, 2, patterns=patterns if archived is None else archived)
         with begin(target) as transaction:
             done = refill(transaction, judge, archive, strategy)
             if not done.verdict.equal:

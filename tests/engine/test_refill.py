@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
+from pathlib import Path
 
 import psycopg
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, Selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
@@ -24,7 +26,7 @@ from tests import corpus, oracle
 from tests.case import Case, execute, make_role, new_case
 from tests.databases import Database, untouched
 from tests.engine.test_corpus import create_roles
-from tests.migration import endpoint, migrate
+from tests.migration import endpoint, migrate, prepare
 from tests.refilling import STRATEGIES, make_target, refill_target
 from tests.servers import PostgresServer, Servers
 
@@ -389,6 +391,31 @@ def test_a_single_table(partial: Case, strategy: Strategy) -> None:
     assert [link.key.name for link in done.order.leading_out] == ["order_customer_fkey"]
     assert [verdict.name for verdict in done.verdict.tables] == ["order"]
     assert partial.ask("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated") == 2
+
+
+def test_tables_of_an_archive_that_holds_more(partial: Case) -> None:
+    """One of a whole archive's; all of a partial one's, which says by itself that it is partial."""
+    before = rest(partial)
+    done = refill_target(partial, patterns=Patterns(("order",)), archived=Patterns())
+    assert [table.name for table, _ in done.received] == ["order"]
+    assert rest(partial) == before
+    partial.equal_answers('SELECT count(*) FROM "order"')
+    done = refill_target(partial, patterns=Patterns(), archived=Patterns(("order", "free")))
+    assert [verdict.name for verdict in done.verdict.tables] == ["free", "order"]
+    partial.equal_answers("SELECT count(*) FROM free")
+    with pytest.raises(MigrationError, match='"log" of include_tables matches no table'):
+        refill_target(partial, patterns=Patterns(("log",)), archived=Patterns(("free",)))
+
+
+def test_no_database_is_made_of_a_partial_archive(partial: Case, tmp_path: Path) -> None:
+    migration = prepare(partial.source, partial.name, partial.target, partial.name, tmp_path / "archive")
+    migration.preflight()
+    assert migration.tools
+    write_archive(migration.source, migration.tools, migration.archive, 1, patterns=Patterns(("free",)))
+    with untouched(live(partial)):
+        for make in (migration.restore_schema, migration.replace):
+            with pytest.raises(MigrationError, match="holds the rows of some tables only"):
+                make()
 
 
 def rest(case: Case) -> str:

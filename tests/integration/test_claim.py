@@ -21,12 +21,14 @@ _CLAIMS: t.Final = (
 
 
 @contextlib.contextmanager
-def halted(controller: Controller, target: Database, *options: str) -> t.Iterator[tuple[Background, str]]:
-    """Give a run that has claimed its target and waits in preflight for a lock, with its id; it goes on afterwards."""
-    with target.server.connect(target.name) as client, client.transaction():
-        client.execute("LOCK TABLE forgotten IN ACCESS EXCLUSIVE MODE")
-        run = controller.start("migrate.yml", "--limit=sandbox", *options)
-        waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'forgotten'::regclass"
+def halted(controller: Controller, source: Database, target: Database) -> t.Iterator[tuple[Background, str]]:
+    """Give a run that has claimed its target and waits in the dump for a lock, with its id; it goes on afterwards."""
+    query = {"name": "patience", "sql": "SELECT pg_advisory_lock_shared(7)::text", "expect": "same"}
+    controller.vary(verify_queries=[query])
+    with source.server.connect(source.name) as client, client.transaction():
+        client.execute("SELECT pg_advisory_xact_lock(7)")
+        run = controller.start("migrate.yml", "--limit=sandbox")
+        waiting = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
         wait_until(lambda: client.execute(waiting).fetchall())
         ((claim,),) = target.query(_CLAIMS)
         yield run, claim.removeprefix("pgconvoy ")
@@ -34,7 +36,7 @@ def halted(controller: Controller, target: Database, *options: str) -> t.Iterato
 
 def test_second_run_is_refused(sandbox: Controller, source: Database, target: Database) -> None:
     """It names the first one, changes nothing, and does not disturb it."""
-    with halted(sandbox, target) as (first, run_id):
+    with halted(sandbox, source, target) as (first, run_id):
         second = sandbox.run()
         rollback = sandbox.run("playbooks/rollback.yml")
     for refused in (second, rollback):
@@ -55,7 +57,7 @@ def test_second_run_is_refused(sandbox: Controller, source: Database, target: Da
 
 def test_killed_controller_lets_go(sandbox: Controller, source: Database, target: Database) -> None:
     """Kill -9 of ansible-playbook alone: its stage breaks off, the claim ends, and the next run has the target."""
-    with halted(sandbox, target) as (run, _):
+    with halted(sandbox, source, target) as (run, _):
         run.process.kill()
         run.finish()
         wait_until(lambda: not run.processes())
@@ -65,9 +67,9 @@ def test_killed_controller_lets_go(sandbox: Controller, source: Database, target
     assert target.query(_CLAIMS) == []
 
 
-def test_lost_claim_is_told(sandbox: Controller, target: Database) -> None:
+def test_lost_claim_is_told(sandbox: Controller, source: Database, target: Database) -> None:
     """A run whose claim was lost comes to its end, guarded by the mark on its staging database, and says so."""
-    with halted(sandbox, target) as (run, run_id):
+    with halted(sandbox, source, target) as (run, run_id):
         holder = int((sandbox.runs_root / "sandbox-db" / run_id / "claim").read_text(encoding="ascii"))
         os.kill(holder, signal.SIGKILL)
         wait_until(lambda: not target.query(_CLAIMS))

@@ -249,9 +249,11 @@ def _examine_live(
 ) -> tuple[str, ...]:
     """Look at what is to be replaced; return the extensions that stay."""
     if found.keeps_schema:
-        if found.source and (found.selection or not partial):
+        if found.source and found.requirements and (found.selection or not partial):
             found.order = plan_load(session, found.selection)
-            found.findings += check_refill(session, found.source, found.selection, found.order, found.fk_strategy)
+            found.findings += check_refill(
+                session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
+            )
         return ()
     if not found.source or not found.requirements:
         return ()

@@ -32,7 +32,7 @@ def check_in_place(
         *_check_dropping(session, kept),
         *check_subscriptions(session),
         *_check_creating(session, source, live),
-        *_check_locks(session, needs),
+        *check_locks(session, needs),
         *check_clients_in_place(session),
     ]
 
@@ -155,7 +155,8 @@ SELECT (SELECT count(DISTINCT (classid, objid)) FROM pg_depend WHERE objid >= 16
 """
 
 
-def _check_locks(session: Session, needs: Requirements) -> list[Finding]:
+def check_locks(session: Session, needs: Requirements) -> list[Finding]:
+    """Return whether the server has too little room for the locks of dropping all that there is and making the rest."""
     row = session.execute(_LOCKS).fetchone()
     assert row is not None
     wanted, room = row[0] + needs.relations, row[1]

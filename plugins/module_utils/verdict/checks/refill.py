@@ -12,13 +12,14 @@ from psycopg import sql
 from ...catalog.database import DatabaseProperties
 from ...catalog.foreign_keys import list_joined, list_links
 from ...catalog.relations import Relation, list_relations
+from ...catalog.requirements import Requirements
 from ...catalog.selection import Selection
 from ...endpoint import Session
 from ...in_place.order import LoadOrder, order_tables
 from ..findings import Finding
 from ..parents import find_missing_parents
 from .asking import is_true
-from .in_place import check_clients_in_place, check_subscriptions
+from .in_place import check_clients_in_place, check_locks, check_subscriptions
 from .target import check_versions
 
 #: How tables are filled whose foreign keys are there: ``post_data`` is to have the schema replaced, keys last.
@@ -80,6 +81,7 @@ def _name(relation: Relation) -> tuple[str, str]:
 def check_refill(
     session: Session,
     source: DatabaseProperties,
+    needs: Requirements,
     selection: Selection | None,
     order: LoadOrder,
     strategy: FkStrategy,
@@ -91,6 +93,8 @@ def check_refill(
         *_check_owner(session, selection, order),
         *_check_leading_out(order),
         *check_subscriptions(session),
+        # To have its definitions reworded, all of it is made anew and undone.
+        *(check_locks(session, needs) if selection is None else ()),
         *check_clients_in_place(session),
     ]
 
