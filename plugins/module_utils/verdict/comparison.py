@@ -360,6 +360,9 @@ def compare_schemas(
 # pg_backup_archiver.c).
 _ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?P<method>.*);\Z", re.MULTILINE)
 
+#: All that pg_dump says of a schema public that another role owns (dumpNamespace in pg_dump.c); owners do not count.
+_NO_DEFINITION: t.Final = b"-- *not* creating schema, since initdb creates it"
+
 
 def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes]]:
     """Return the definitions by kind and name; several objects may have one name.
@@ -373,7 +376,8 @@ def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes
         statements = entry.statements[: said.start()] if said else entry.statements
         if entry.kind in ("TABLE", "MATERIALIZED VIEW") and method != b"heap":
             statements += b"\nUSING " + method
-        definitions[entry.kind, entry.name].append(statements)
+        if not statements.startswith(_NO_DEFINITION):
+            definitions[entry.kind, entry.name].append(statements)
         method = said["method"] if said else method
     return {key: sorted(statements) for key, statements in definitions.items()}
 
