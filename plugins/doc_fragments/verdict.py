@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed`` or ``.queries``."""
+    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed``, ``.queries`` or ``.selection``."""
 
     ALLOWED = r"""
 options:
@@ -51,4 +51,23 @@ options:
           - Several rows are lines, several columns are parted by tabs, as COPY writes them.
         type: raw
         required: true
+"""
+
+    SELECTION = r"""
+options:
+  include_tables:
+    description:
+      - The tables that the run is about, as shell-style patterns (C(*), C(?), C([...])) over C(schema.table). They are
+        compared with the names as they are stored, letter by letter; one without a dot is about the schema C(public).
+      - A partitioned table stands for its partitions. Sequences that a table owns go with it.
+      - A pattern that matches no table is an error. Without any, all tables are included, and with them large objects
+        and materialized views.
+    type: list
+    elements: str
+    default: []
+  exclude_tables:
+    description: Tables that the run is not about, although O(include_tables) or its absence includes them.
+    type: list
+    elements: str
+    default: []
 """

@@ -72,6 +72,7 @@ def compose(records: Records, run: Run) -> Report:
         "source": preflight.get("source"),
         "target": preflight.get("target"),
         "load_mode": preflight.get("load_mode"),
+        "load": records.get("replace", {}).get("load") or preflight.get("load"),
         "tables": verdict.get("tables", []),
         "foreign_keys": _foreign_keys(verdict.get("foreign_keys", []), preflight.get("foreign_keys", [])),
         "sequences": verdict.get("sequences", []),
@@ -80,7 +81,7 @@ def compose(records: Records, run: Run) -> Report:
         "differences": verdict.get("differences", []),
         "allowed": verdict.get("allowed", []),
         "ledger": ledger,
-        "findings": preflight.get("findings", []),
+        "findings": [*preflight.get("findings", []), *compare.get("findings", [])],
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
         "archive": dump.get("archive"),
@@ -88,6 +89,8 @@ def compose(records: Records, run: Run) -> Report:
         "uncertain": _is_uncertain(records, run.failure),
         "live": replaced.get("live"),
         "previous": replaced.get("previous") or None,
+        "kept": list(replaced.get("kept", [])),
+        "proof": replaced.get("proof"),
     }
 
 

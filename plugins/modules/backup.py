@@ -16,11 +16,13 @@ description:
   - Where the target user may create databases, the archive is restored into the staging database, compared and dropped
     again. Elsewhere its files are read from end to end.
   - A live database that holds nothing is not backed up. The live database is not touched.
+  - Of selected tables, which alone will be filled, only their rows and sequences are written.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.verdict.allowed
+  - pgconvoy.migrate.verdict.selection
 options:
   archive_root:
     description: Folder of all archives; this one is C(<host>/backup/<run-id>) below it.
@@ -64,7 +66,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import ALLOWED, JOBS, RUN, SELECTION, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.folder import backup_folder
@@ -73,7 +75,15 @@ try:
 except ImportError:
     pass  # Stage says which library is missing
 
-ARGUMENTS: t.Final = {**TARGET, **RUN, **TOOLS, **JOBS, **ALLOWED, "archive_root": {"type": "path", "required": True}}
+ARGUMENTS: t.Final = {
+    **TARGET,
+    **RUN,
+    **TOOLS,
+    **JOBS,
+    **ALLOWED,
+    **SELECTION,
+    "archive_root": {"type": "path", "required": True},
+}
 
 
 def main() -> None:
@@ -88,7 +98,7 @@ def backup(stage: Stage) -> Result:
     assert run
     tools = tools_in(params["client_bindir"])
     folder = backup_folder(pathlib.Path(params["archive_root"]), run.path.parent.name, run.run_id)
-    if back_up(target, tools, folder, params["jobs"]) is None:
+    if back_up(target, tools, folder, params["jobs"], stage.patterns) is None:
         return {"changed": False, "archive": "", "returned": {"archive": "", "restored": False}}
     told = {
         "archive": str(folder),

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
 options:
   archive:
     description: Folder of an archive that stands for the source; its manifest says what must be.
@@ -86,13 +87,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SOURCE, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SELECTION, SOURCE, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.endpoint import Endpoint
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import tools_in
+    from ..module_utils.verdict.checks.allowances import check_allowances
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.telling import require_equal
@@ -107,6 +109,7 @@ ARGUMENTS: t.Final = {
     **JOBS,
     **ALLOWED,
     **QUERIES,
+    **SELECTION,
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
 }
@@ -127,14 +130,22 @@ def compare_databases(stage: Stage) -> Result:
     assert target
     assert folder
     tools = tools_in(params["client_bindir"])
-    judge = Judge(target, params["staging"], tools, params["jobs"], stage.queries, stage.allowed)
+    judge = Judge(
+        target,
+        params["staging"],
+        tools,
+        params["jobs"],
+        queries=stage.queries,
+        allowed=stage.allowed,
+        patterns=stage.patterns,
+    )
     if not params["staging"]:
-        return tell(give_verdict(stage, judge), judge.target)
+        return tell(stage, give_verdict(stage, judge), judge.target)
     generations = Generations(target.dbname)
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        return tell(give_verdict(stage, judge), judge.target)
+        return tell(stage, give_verdict(stage, judge), judge.target)
 
 
 def give_verdict(stage: Stage, judge: Judge) -> Verdict:
@@ -145,12 +156,18 @@ def give_verdict(stage: Stage, judge: Judge) -> Verdict:
         return judge.judge_by_source(source)
 
 
-def tell(verdict: Verdict, target: Endpoint) -> Result:
+def tell(stage: Stage, verdict: Verdict, target: Endpoint) -> Result:
     """Return the verdict as the stage's result.
 
     :raises MigrationError: when it is not that both are equal
     """
-    result = {"equal": verdict.equal, **dataclasses.asdict(verdict)}
+    findings = check_allowances(verdict, stage.allowed)
+    stage.warn(findings)
+    result = {
+        "equal": verdict.equal,
+        **dataclasses.asdict(verdict),
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+    }
     returned = {"equal": verdict.equal, "differences": result["differences"], "tables": len(verdict.tables)}
     result |= {"changed": False, "returned": returned}
     require_equal(verdict, f"The {target}", result)

@@ -94,7 +94,7 @@ def data_restore(stage: Stage) -> Result:
         received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed)
     return {
         "changed": True,
-        "tables": tell_ledger(manifest, received),
+        "tables": tell_ledger(manifest.content, received),
         "large_objects": len(manifest.content.large_objects),
         "sequences": len(manifest.content.sequences),
         "returned": {"rows": sum(rows for _, rows in received)},

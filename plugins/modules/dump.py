@@ -13,12 +13,14 @@ version_added: "0.1.0"
 description:
   - Writes schema, rows, large objects and sequences of one instant into a new folder, with a manifest that describes
     all of it.
+  - Of selected tables, only their rows and sequences are written; the schema is always whole.
   - The folder appears only when it is complete. Nothing in it is tied to the machine or to a target.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
 options:
   archive_root:
     description: Folder of all archives; this one is C(<host>/<run-id>) below it.
@@ -69,7 +71,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import JOBS, QUERIES, RUN, SOURCE, TOOLS, Result, Stage
+from ..module_utils.stage import JOBS, QUERIES, RUN, SELECTION, SOURCE, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.writer import write_archive
@@ -77,7 +79,15 @@ try:
 except ImportError:
     pass  # Stage says which library is missing
 
-ARGUMENTS: t.Final = {**SOURCE, **RUN, **TOOLS, **JOBS, **QUERIES, "archive_root": {"type": "path", "required": True}}
+ARGUMENTS: t.Final = {
+    **SOURCE,
+    **RUN,
+    **TOOLS,
+    **JOBS,
+    **QUERIES,
+    **SELECTION,
+    "archive_root": {"type": "path", "required": True},
+}
 
 
 def main() -> None:
@@ -92,7 +102,7 @@ def dump(stage: Stage) -> Result:
     archive = pathlib.Path(stage.params["archive_root"]) / folder.path.parent.name / folder.run_id
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
-        manifest = write_archive(source, tools, archive, stage.params["jobs"], stage.queries)
+        manifest = write_archive(source, tools, archive, stage.params["jobs"], stage.queries, stage.patterns)
     files = {(table.schema, table.name): table for table in manifest.tables}
     tables = []
     for measured in manifest.content.relations:

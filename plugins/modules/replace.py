@@ -13,6 +13,8 @@ version_added: "0.1.0"
 description:
   - Replaces all that the live database holds by what an archive holds, in one transaction. It is committed only if the
     verdict on it is that both are equal; otherwise the live database is as it was.
+  - Where tables are selected, or O(fk_strategy) says so, the schema is kept, and its tables alone are emptied and
+    filled.
   - The database itself stays, with its owner, grants and settings.
   - Tables that clients use cannot be replaced. The module waits a few seconds for each lock, and then fails and names
     the sessions that hold it.
@@ -23,6 +25,8 @@ extends_documentation_fragment:
   - pgconvoy.migrate.stage.gate
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
+  - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.stage.fk_strategy
 options:
   archive:
     description: The archive's folder, as M(pgconvoy.migrate.dump) returns it. It is checked before.
@@ -77,15 +81,18 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, GATE, QUERIES, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import ALLOWED, FK_STRATEGY, GATE, QUERIES, RUN, SELECTION, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
     from ..module_utils.confirmation import require_confirmation
-    from ..module_utils.in_place.replacement import replace
-    from ..module_utils.in_place.transaction import begin
+    from ..module_utils.in_place.order import tell_load
+    from ..module_utils.in_place.refill import Refilled, refill
+    from ..module_utils.in_place.replacement import Replaced, replace
+    from ..module_utils.in_place.transaction import Transaction, begin
     from ..module_utils.rows.ledger import tell_ledger
     from ..module_utils.tools import tools_in
+    from ..module_utils.verdict.checks.refill import FkStrategy, choose_strategy
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.telling import require_equal
 except ImportError:
@@ -98,6 +105,8 @@ ARGUMENTS: t.Final = {
     **GATE,
     **ALLOWED,
     **QUERIES,
+    **SELECTION,
+    **FK_STRATEGY,
     "archive": {"type": "path", "required": True},
     "replaces": {"type": "dict"},
 }
@@ -117,12 +126,24 @@ def replace_in_place(stage: Stage) -> Result:
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     archive, tools = pathlib.Path(params["archive"]), tools_in(params["client_bindir"])
     manifest = read_archive(archive)
-    judge = Judge(target, staging=False, tools=tools, jobs=1, queries=stage.queries, allowed=stage.allowed)
+    selection = manifest.select(stage.patterns)
+    strategy = choose_strategy(params["fk_strategy"], selection is not None)
+    judge = Judge(
+        target,
+        staging=False,
+        tools=tools,
+        jobs=1,
+        queries=stage.queries,
+        allowed=stage.allowed,
+        patterns=stage.patterns,
+    )
     with begin(target) as transaction:
-        replaced = replace(transaction, judge, archive)
+        replaced = fill(transaction, judge, archive, strategy)
+        content = manifest.content if selection is None else manifest.content.of(selection)
         result = {
             "live": target.dbname,
-            "tables": tell_ledger(manifest, replaced.received),
+            "tables": tell_ledger(content, replaced.received),
+            "load": tell_load(strategy, replaced.order, replaced.readded) if isinstance(replaced, Refilled) else None,
             "verdict": {"equal": replaced.verdict.equal, **dataclasses.asdict(replaced.verdict)},
             "returned": {
                 "rows": sum(rows for _, rows in replaced.received),
@@ -132,6 +153,13 @@ def replace_in_place(stage: Stage) -> Result:
         }
         require_equal(replaced.verdict, f"The {target}, filled from the archive and not committed,", result)
     return {"changed": True, **result}
+
+
+def fill(transaction: Transaction, judge: Judge, archive: pathlib.Path, strategy: FkStrategy) -> Replaced | Refilled:
+    """Replace the schema with all that it holds, or keep it and fill its tables."""
+    if strategy == "post_data":
+        return replace(transaction, judge, archive)
+    return refill(transaction, judge, archive, strategy)
 
 
 if __name__ == "__main__":

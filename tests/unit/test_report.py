@@ -335,6 +335,14 @@ def test_summary(goal: str, outcomes: str, failure: Failure | None, summary: str
     assert summarize(_report(outcomes, goal, failure)) == summary
 
 
+def test_summary_of_a_proven_rollback() -> None:
+    """It says what is known of the database that is live now, and what is not."""
+    records = _records("preflight switch")
+    records["switch"]["proof"] = {"oid": 16384, "read": 1200, "unread": 1}
+    told = "rolled back: the previous database is live again, as database 16384 and read from in 1,200 relations, 1 not"
+    assert summarize(compose(records, Run("rollback", "h", "r"))) == told
+
+
 def test_summary_counts_each_row_once() -> None:
     """The rows of a partitioned table are those of its partitions."""
     records = _records("preflight compare")
@@ -468,6 +476,8 @@ def test_page_escapes_what_comes_from_databases(hostile: str) -> None:
     records["dump"]["tables"][0].update(table)
     records["data_restore"]["tables"][0].update(table)
     records["dump"]["archive"] = hostile
+    lists = {"load_order": [hostile], "cycles": [[hostile]], "readded_keys": [hostile]}
+    records["preflight"]["load"] = {"fk_strategy": "dependency_order", **lists}
     report = compose(records, Run("migrate", hostile, hostile, Failure(hostile)))
     page = render(report, _TEMPLATE)
     body = page[page.index("<body>") :]
@@ -476,6 +486,20 @@ def test_page_escapes_what_comes_from_databases(hostile: str) -> None:
     assert "\u202e" not in page
     assert "49" not in body.replace("5432", "")
     assert "&amp;amp;" in page if hostile == "&amp;" else "&amp;" not in body
+
+
+def test_how_tables_were_loaded() -> None:
+    """As the run did it, or as preflight planned it; the page shows it."""
+    planned = {"fk_strategy": "dependency_order", "load_order": ["a.b", "c.d"], "cycles": [], "readded_keys": []}
+    done = {**planned, "cycles": [["x.y", "x.z"]], "readded_keys": ["fk constraint x.y k"]}
+    records = _records("preflight")
+    assert compose(records, Run("migrate", "h", "r"))["load"] is None
+    records["preflight"]["load"] = planned
+    assert compose(records, Run("migrate", "h", "r"))["load"] == planned
+    report = compose({**records, "replace": {**records["preflight"], "load": done}}, Run("migrate", "h", "r"))
+    assert report["load"] == done
+    page = render(report, _TEMPLATE)
+    assert [text for text in ("a.b, c.d", "x.y, x.z", "fk constraint x.y k") if text not in page] == []
 
 
 @pytest.mark.parametrize(

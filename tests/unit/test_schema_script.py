@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry, split_script
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry, parts_of, split_script
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.schema import plan_steps
 from hypothesis import given
@@ -100,3 +100,37 @@ def test_indexes_go_side_by_side() -> None:
         [["INDEX ATTACH", "TRIGGER", "COMMENT", "FK CONSTRAINT"]],
         [["INDEX"]],
     ]
+
+
+def test_parts_of_a_table() -> None:
+    """All that goes with it, by what the archive says of dependencies; nothing that merely uses it."""
+    entries = [
+        Entry(kind, name, b"", number, frozenset(needs))
+        for number, (kind, name, needs) in enumerate(
+            [
+                ("TABLE", "public.a", ()),
+                ("TABLE", "public.b", ()),
+                ("TABLE", "public.a x", ()),
+                ("SEQUENCE", "public.a_id_seq", (0,)),
+                ("SEQUENCE OWNED BY", "public.a_id_seq", (3,)),
+                ("SEQUENCE", "public.loose", ()),
+                ("VIEW", "public.v", (0,)),
+                ("DEFAULT", "public.a id", (0, 3)),
+                ("INDEX", "public.i", (0,)),
+                ("COMMENT", "public.INDEX i", (8,)),
+                ("COMMENT", "public.VIEW v", (6,)),
+                ("FK CONSTRAINT", "public.b b_a_fkey", (1, 0)),
+                ("FK CONSTRAINT", "public.a a_b_fkey", (0, 1)),
+                ("TRIGGER", "public.a x t", (2,)),
+                ("RULE", "public.b r", (1, 0)),
+                ("PUBLICATION TABLE", "public.p a", (0,)),
+            ]
+        )
+    ]
+    assert [entry.number for entry in parts_of(entries, {"public.a"})] == [0, 3, 4, 7, 8, 9, 12]
+    assert [entry.number for entry in parts_of(entries, {"public.a x"})] == [2, 13]
+
+
+def test_dependencies_are_read() -> None:
+    (entry,) = split_script(script((5, b"SELECT 1;")), [5])
+    assert (entry.number, entry.needs) == (5, frozenset({3, 7}))

@@ -13,6 +13,7 @@ import msgspec
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
 from ..catalog.requirements import Requirements
+from ..catalog.selection import Patterns, Selection, select
 from ..errors import MigrationError
 
 FORMAT: t.Final = 1
@@ -59,12 +60,39 @@ class Manifest:
     large_objects: ArchivedFile | None
     #: the rows of that file: each holds a piece of a large object
     large_object_pieces: int
+    #: whether ``content`` is of some tables only; the schema is always whole
+    partial: bool = False
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:
         """All files but the manifest itself."""
         large_objects = (self.large_objects,) if self.large_objects else ()
         return (self.schema, *(table.file for table in self.tables), *large_objects)
+
+    @property
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Schema and name of each table and materialized view."""
+        return frozenset((measured.relation.schema, measured.relation.name) for measured in self.content.relations)
+
+    def select(self, patterns: Patterns) -> Selection | None:
+        """Return the tables to restore: of those in the archive, what the patterns select; None if it is all there was.
+
+        :raises MigrationError: when a pattern matches no table in the archive
+        """
+        if not patterns and not self.partial:
+            return None
+        return select([measured.relation for measured in self.content.relations], patterns)
+
+    def require_whole(self) -> None:
+        """Make sure that a database can be made of the archive.
+
+        :raises MigrationError: when it holds the rows of some tables only
+        """
+        if self.partial:
+            raise MigrationError(
+                "The archive holds the rows of some tables only. They can be filled in place in a database that has "
+                "these tables; nothing else can be made of it. Leave out load_mode and fk_strategy."
+            )
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -85,4 +113,8 @@ def decode(text: bytes, where: str) -> Manifest:
         raise MigrationError(
             f"{where} has format {manifest.format}, this version reads {FORMAT}. Use the version that wrote it."
         )
+    described = {(measured.relation.schema, measured.relation.name) for measured in manifest.content.relations}
+    names = [file.name for file in manifest.files]
+    if len(set(names)) < len(names) or not {(rows.schema, rows.name) for rows in manifest.tables} <= described:
+        raise MigrationError(f"{where} contradicts itself: rows of a table that it does not know, or a file twice.")
     return manifest

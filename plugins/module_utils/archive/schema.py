@@ -16,7 +16,7 @@ import subprocess
 import typing as t
 
 from ..catalog.snapshot import Snapshot
-from ..endpoint import tool_environment
+from ..endpoint import dump_options, tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
 
@@ -33,6 +33,9 @@ class Entry:
     kind: str
     name: str
     statements: bytes
+    #: the entry's number in the archive, and those of the entries that it depends on
+    number: int = dataclasses.field(default=0, compare=False)
+    needs: frozenset[int] = dataclasses.field(default=frozenset(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind.lower()} {self.name}"
@@ -55,17 +58,25 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         str(path),
         *_LEFT_BEHIND,
     ]
+    settings = dump_options(snapshot.session)
     with snapshot.entrance() as (endpoint, options):
+        environment = tool_environment(endpoint) | settings
         outcome = subprocess.run(
             [*command, *options],
-            env=tool_environment(endpoint),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             umask=0o077,
             check=False,
         )
-    if outcome.returncode or outcome.stderr:
+    if outcome.returncode or (outcome.stderr and outcome.stderr != _greeting(tools, environment)):
         raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
+
+
+def _greeting(tools: ClientTools, environment: dict[str, str]) -> bytes:
+    """Return what the server says to every client that enters, of its collations' versions for instance."""
+    command = [tools.program("psql"), "--no-psqlrc", "--no-password", "--quiet", "--command="]
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
 
 
 def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:
@@ -87,7 +98,7 @@ def read_schema(tools: ClientTools, path: pathlib.Path) -> list[Entry]:
 # A verbose script heads each entry with its number in the archive's table of contents (pg_backup_archiver.c:
 # _printTocEntry); line breaks in names are blanks there. A type is in capitals, a name may be anything.
 _HEADER: t.Final = re.compile(
-    rb"^--\n-- TOC entry (?P<id>\d+) \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
+    rb"^--\n-- TOC entry (?P<id>\d+) \(class \d+ OID \d+\)\n(?:-- Dependencies: (?P<needs>[\d ]+)\n)?"
     rb"-- Name: (?P<name>.*); Type: (?P<kind>[A-Z ]+); Schema: (?P<schema>.*); Owner: .*\n(?:-- Data Pos: \d+\n)?--\n",
     re.MULTILINE,
 )
@@ -114,9 +125,42 @@ def split_script(script: bytes, announced: t.Sequence[int]) -> list[Entry]:
             kind=header["kind"].decode(),
             name=_qualified(header).decode(errors="replace"),
             statements=script[header.end() : end].strip(),
+            number=int(header["id"]),
+            needs=frozenset(map(int, (header["needs"] or b"").split())),
         )
         for header, end in zip(headers, [*ends, closing[-1].start()], strict=bool(headers))
     ]
+
+
+#: What is part of a table and bears the table's name before its own.
+_NAMED_AFTER_TABLE: t.Final = frozenset(
+    {"CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"}
+)
+#: What is part of the table that it depends on. A sequence that depends on a table is owned by a column of it.
+_PART: t.Final = frozenset(
+    {
+        *("COMMENT", "INDEX", "INDEX ATTACH", "ROW SECURITY", "SECURITY LABEL", "SEQUENCE", "SEQUENCE OWNED BY"),
+        *("STATISTICS", "TABLE ATTACH"),
+    }
+)
+
+
+def parts_of(entries: t.Iterable[Entry], tables: t.Container[str]) -> list[Entry]:
+    """Return the entries of the named tables and of all that is part of them: indexes, constraints, triggers and so on.
+
+    :param entries: in the order of the archive, in which what an entry depends on comes before it
+    :param tables: as ``schema.table``
+    """
+    parts: dict[int, Entry] = {}
+    for entry in entries:
+        needed = [parts[number] for number in entry.needs & parts.keys()]
+        if (
+            (entry.kind == "TABLE" and entry.name in tables)
+            or (entry.kind in _PART and needed)
+            or (entry.kind in _NAMED_AFTER_TABLE and any(entry.name.startswith(f"{part.name} ") for part in needed))
+        ):
+            parts[entry.number] = entry
+    return list(parts.values())
 
 
 def _qualified(header: re.Match[bytes]) -> bytes:
@@ -133,5 +177,6 @@ def _pg_restore(tools: ClientTools, arguments: list[str]) -> bytes:
 
 
 def _said(outcome: subprocess.CompletedProcess[bytes]) -> str:
-    said = outcome.stderr.decode(errors="replace").strip()
-    return said or f"it ended with status {outcome.returncode} and said nothing"
+    status = outcome.returncode
+    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return outcome.stderr.decode(errors="replace").strip() or f"it {ended} and said nothing"

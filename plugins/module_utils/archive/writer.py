@@ -17,8 +17,9 @@ from psycopg import sql
 from ..catalog.content import Measured, read_content
 from ..catalog.database import read_database
 from ..catalog.queries import Query, ask
-from ..catalog.relations import Relation, read_refresh_order
+from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import read_requirements
+from ..catalog.selection import EVERYTHING, Patterns, select
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
@@ -35,16 +36,23 @@ _LARGE_OBJECTS_FILE: t.Final = "large_objects.copy"
 
 
 def write_archive(
-    source: Endpoint, tools: ClientTools, folder: pathlib.Path, jobs: int, queries: t.Sequence[Query] = ()
+    source: Endpoint,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    jobs: int,
+    queries: t.Sequence[Query] = (),
+    patterns: Patterns = EVERYTHING,
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
 
+    :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source) as snapshot, new_folder(folder) as partial:
         taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         database = read_database(snapshot.session)
-        content = read_content(snapshot, jobs, database.search_path)
+        selection = select(list_relations(snapshot.session), patterns) if patterns else None
+        content = read_content(snapshot, jobs, database.search_path, selection=selection)
         dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
         large_objects, pieces = None, 0
@@ -58,11 +66,12 @@ def write_archive(
             requirements=read_requirements(snapshot.session),
             content=content,
             answers=ask(snapshot, queries, database.search_path),
-            refresh_order=tuple(read_refresh_order(snapshot.session)),
+            refresh_order=tuple(read_refresh_order(snapshot.session)) if selection is None else (),
             schema=describe_file(partial / _SCHEMA_FILE),
             tables=tables,
             large_objects=large_objects,
             large_object_pieces=pieces,
+            partial=selection is not None,
         )
         with create_private(partial / FILE_NAME) as stream:
             stream.write(encode(manifest))

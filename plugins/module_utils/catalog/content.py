@@ -17,10 +17,11 @@ from psycopg import sql
 from ..endpoint import Session
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
-from .checksums import ALGORITHM, add, digest, sums_query
+from .checksums import ALGORITHM, add, digest, sum_query
 from .foreign_keys import ForeignKey, list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
+from .selection import Selection
 from .sequences import Sequence, read_sequences
 from .snapshot import Snapshot
 
@@ -60,18 +61,34 @@ class Content:
     large_objects: tuple[LargeObject, ...]
     foreign_keys: tuple[ForeignKey, ...]
 
+    def of(self, selection: Selection) -> Content:
+        """Return the selected tables, the sequences that they own, and the keys by which they refer to others."""
+        return dataclasses.replace(
+            self,
+            relations=tuple(m for m in self.relations if (m.relation.schema, m.relation.name) in selection),
+            sequences=tuple(sequence for sequence in self.sequences if sequence.owner in selection),
+            large_objects=(),
+            foreign_keys=tuple(key for key in self.foreign_keys if key.table in selection.labels),
+        )
+
 
 def read_content(
-    snapshot: Snapshot, jobs: int, refresh_search_path: str | None = None, like: t.Iterable[Relation] = ()
+    snapshot: Snapshot,
+    jobs: int,
+    refresh_search_path: str | None = None,
+    like: t.Iterable[Relation] = (),
+    selection: Selection | None = None,
 ) -> Content:
-    """Count and checksum everything in the snapshot, ``jobs`` pieces at a time.
+    """Count and checksum everything in the snapshot, or what is selected, ``jobs`` pieces at a time.
 
     :param refresh_search_path: given, materialized views are evaluated afresh as well; their functions may rely on it
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
-    :raises MigrationError: when a relation cannot be read, with the server's message
+    :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
     """
     session = snapshot.session
     relations = _in_the_same_forms(list_relations(session), like)
+    if selection is not None:
+        relations = _only(relations, selection)
     rows = _measure(snapshot, jobs, [r for r in relations if r.kind != "partitioned table" and r.populated])
     fresh = _evaluate(session, relations, refresh_search_path) if refresh_search_path is not None else {}
     for tree in relations:
@@ -79,13 +96,42 @@ def read_content(
             leaves = [rows[leaf] for leaf in tree.partitions]
             checksum = add(leaf.checksum for leaf in leaves)
             rows[tree.schema, tree.name] = Rows(sum(leaf.count for leaf in leaves), checksum)
-    return Content(
+    _check_not_rewritten(session)
+    content = Content(
         checksum_algorithm=ALGORITHM,
         relations=tuple(Measured(r, rows.get((r.schema, r.name)), fresh.get((r.schema, r.name))) for r in relations),
-        sequences=tuple(read_sequences(session)),
-        large_objects=tuple(read_large_objects(session)),
+        sequences=tuple(read_sequences(session, selection)),
+        large_objects=tuple(read_large_objects(session)) if selection is None else (),
         foreign_keys=tuple(list_foreign_keys(session)),
     )
+    return content if selection is None else content.of(selection)
+
+
+def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relation]:
+    """Return the selected relations, with the partitions that a selected tree has here but not on the other side."""
+    chosen = [relation for relation in relations if (relation.schema, relation.name) in selection]
+    names = {(relation.schema, relation.name) for relation in chosen}.union(*(tree.partitions for tree in chosen))
+    return [relation for relation in relations if (relation.schema, relation.name) in names]
+
+
+# A query sees pg_class as it was at the snapshot's instant, the function sees it as it is now.
+_REWRITTEN: t.Final = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= 16384 AND pg_relation_filenode(c.oid) <> c.relfilenode ORDER BY 1
+"""
+
+
+def _check_not_rewritten(session: Session) -> None:
+    """Make sure that the snapshot has shown the tables as they were at its instant.
+
+    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control).
+    """
+    rewritten = [name for (name,) in session.execute(_REWRITTEN).fetchall()]
+    if rewritten:
+        raise MigrationError(
+            f"While it was read, somebody truncated or rewrote (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER) "
+            f"{', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
+        )
 
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
@@ -132,7 +178,7 @@ def _pieces(relation: Relation) -> list[_Piece]:
 
 def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> dict[tuple[str, str], Rows]:
     """Return each relation's rows by (schema, name); the largest relations are read first."""
-    sums: dict[tuple[str, str], list[tuple[int, int, int]]] = collections.defaultdict(list)
+    sums: dict[tuple[str, str], list[tuple[int, int]]] = collections.defaultdict(list)
     pieces = [piece for r in sorted(relations, key=lambda r: -r.size) for piece in _pieces(r)]
 
     @contextlib.contextmanager
@@ -142,7 +188,7 @@ def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> 
 
     run_parallel(pieces, jobs, open_reader)
     return {
-        name: Rows(sum(count for count, _, _ in parts), digest((plain, mixed) for _, plain, mixed in parts))
+        name: Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
         for name, parts in sums.items()
     }
 
@@ -150,25 +196,25 @@ def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
     session: Session
-    sums: dict[tuple[str, str], list[tuple[int, int, int]]]
+    sums: dict[tuple[str, str], list[tuple[int, int]]]
 
     def run(self, piece: _Piece) -> None:
         relation = piece.relation
-        sums = _sum(self.session, relation, sums_query(relation.hashed, piece.rows))
-        self.sums[relation.schema, relation.name].append(sums)
+        sum_ = _sum(self.session, relation, sum_query(relation.hashed, piece.rows))
+        self.sums[relation.schema, relation.name].append(sum_)
 
     def cancel(self) -> None:
         self.session.cancel_safe()
 
 
-def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int, int]:
+def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int]:
     try:
         row = session.execute(query).fetchone()
     except psycopg.Error as error:
         raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
     assert row is not None
-    count, plain, mixed = row
-    return int(count), int(plain), int(mixed)
+    count, hashes = row
+    return int(count), int(hashes)
 
 
 def _evaluate(session: Session, relations: t.Iterable[Relation], search_path: str) -> dict[tuple[str, str], Rows]:
@@ -178,11 +224,11 @@ def _evaluate(session: Session, relations: t.Iterable[Relation], search_path: st
         if view.kind == "materialized view" and view.populated:
             definition = _definition(session, view)
             session.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (search_path,))
-            count, plain, mixed = _sum(
-                session, view, sums_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
+            count, hashes = _sum(
+                session, view, sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
             )
             session.execute("SELECT pg_catalog.set_config('search_path', '', true)")
-            fresh[view.schema, view.name] = Rows(count, digest([(plain, mixed)]))
+            fresh[view.schema, view.name] = Rows(count, digest([hashes]))
     return fresh
 
 

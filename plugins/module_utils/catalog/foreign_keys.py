@@ -37,6 +37,15 @@ class ForeignKey:
 
 
 @dataclasses.dataclass(frozen=True)
+class Link:
+    """A foreign key and the tables that it links, by schema and name."""
+
+    key: ForeignKey
+    referring: tuple[str, str]
+    referenced: tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
 class Census:
     """What an anti-join tells of a foreign key.
 
@@ -52,19 +61,22 @@ class Census:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Side:
+class Side:
+    """A table at one end of a key, and the key's columns there."""
+
     schema: str
     name: str
     has_children: bool
     columns: tuple[str, ...]
 
     def as_source(self, alias: t.LiteralString) -> sql.Composed:
+        """Return the FROM item that yields the rows to which the key applies."""
         only = sql.SQL("") if self.has_children else sql.SQL("ONLY ")
         return sql.SQL("{}{} {}").format(only, sql.Identifier(self.schema, self.name), sql.SQL(alias))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Joined:
+class Joined:
     """A key with all that its anti-join is made of.
 
     A collation is that of the referenced column, as in the server's own check (ri_GenerateQualCollation in
@@ -72,11 +84,29 @@ class _Joined:
     """
 
     key: ForeignKey
-    referring: _Side
-    referenced: _Side
+    referring: Side
+    referenced: Side
     operators: tuple[tuple[str, str], ...]
     collations: tuple[tuple[str, str] | None, ...]
     match_full: bool
+
+    def matches(self, values: t.Iterable[sql.Composable]) -> sql.Composed:
+        """Return the condition under which a row ``p`` is the one that values refer to."""
+        conditions = []
+        for value, referenced, operator, collation in zip(
+            values, self.referenced.columns, self.operators, self.collations, strict=True
+        ):
+            if collation:
+                value += sql.SQL(" COLLATE ") + sql.Identifier(*collation)
+            operation = sql.SQL("OPERATOR({}.{})").format(sql.Identifier(operator[0]), sql.SQL(operator[1]))
+            conditions.append(sql.SQL("{} {} {}").format(sql.Identifier("p", referenced), operation, value))
+        return sql.SQL(" AND ").join(conditions)
+
+    @property
+    def link(self) -> Link:
+        """The key and what it links."""
+        referring, referenced = self.referring, self.referenced
+        return Link(self.key, (referring.schema, referring.name), (referenced.schema, referenced.name))
 
 
 # A partition's copy of its parent's key is part of the parent's. Names are plain, not quoted: people read them.
@@ -114,19 +144,28 @@ ORDER BY 2, 1
 
 def list_foreign_keys(session: Session) -> list[ForeignKey]:
     """Return the foreign keys, by table and name. The session's search_path must be empty."""
-    return [joined.key for joined in _list_joined(session)]
+    return [joined.key for joined in list_joined(session)]
 
 
-def _list_joined(session: Session) -> list[_Joined]:
+def list_links(session: Session) -> list[Link]:
+    """Return the foreign keys with what they link, by table and name. The session's search_path must be empty."""
+    return [joined.link for joined in list_joined(session)]
+
+
+def list_joined(session: Session) -> list[Joined]:
+    """Return the foreign keys with all that their checks are made of, by table and name.
+
+    The session's search_path must be empty.
+    """
     found = []
     for name, table, references, definition, validated, enforced, *rest in session.execute(_LIST).fetchall():
         match_full, schema, relation, partitioned, referenced_schema, referenced_relation, *rest = rest
         referenced_partitioned, columns, referenced_columns, operators, collations = rest
         found.append(
-            _Joined(
+            Joined(
                 key=ForeignKey(name, table, references, definition, validated, enforced),
-                referring=_Side(schema, relation, partitioned, tuple(columns)),
-                referenced=_Side(
+                referring=Side(schema, relation, partitioned, tuple(columns)),
+                referenced=Side(
                     referenced_schema, referenced_relation, referenced_partitioned, tuple(referenced_columns)
                 ),
                 operators=tuple((schema, operator) for schema, operator in operators),
@@ -141,15 +180,17 @@ def _list_joined(session: Session) -> list[_Joined]:
 _EXAMPLES: t.Final = 5
 
 
-def take_census(snapshot: Snapshot, jobs: int) -> list[Census]:
+def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]] | None = None) -> list[Census]:
     """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
 
+    :param only: the tables, by schema and name, whose keys are looked at; all if None
     :raises MigrationError: when a table cannot be read, with the server's message
     """
-    keys = _list_joined(snapshot.session)
+    keys = list_joined(snapshot.session)
     edges: dict[str, set[str]] = {}
     for joined in keys:
         edges.setdefault(joined.key.table, set()).add(joined.key.references)
+    asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
 
     @contextlib.contextmanager
@@ -157,8 +198,8 @@ def take_census(snapshot: Snapshot, jobs: int) -> list[Census]:
         with snapshot.another_session() as session:
             yield _Counter(session, edges, counted)
 
-    run_parallel(keys, jobs, open_counter)
-    return [counted[joined.key] for joined in keys]
+    run_parallel(asked, jobs, open_counter)
+    return [counted[joined.key] for joined in asked]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +208,7 @@ class _Counter:
     edges: dict[str, set[str]]
     counted: dict[ForeignKey, Census]
 
-    def run(self, joined: _Joined) -> None:
+    def run(self, joined: Joined) -> None:
         key = joined.key
         try:
             orphans, null_rows = self._numbers(joined)
@@ -180,7 +221,7 @@ class _Counter:
     def cancel(self) -> None:
         self.session.cancel_safe()
 
-    def _numbers(self, joined: _Joined) -> tuple[int, int]:
+    def _numbers(self, joined: Joined) -> tuple[int, int]:
         # Two queries: FILTER would keep the anti-join from being planned as one.
         query = sql.SQL("SELECT (SELECT count(*) FROM {0} WHERE {1}), (SELECT count(*) FROM {0} WHERE {2})").format(
             joined.referring.as_source("c"), _is_orphan(joined), _is_null(joined)
@@ -190,19 +231,11 @@ class _Counter:
         return row[0], row[1]
 
 
-def _is_orphan(joined: _Joined) -> sql.Composed:
+def _is_orphan(joined: Joined) -> sql.Composed:
     """A row that refers to something that is not there; under MATCH FULL also one that is half NULL."""
-    conditions = []
-    for column, referenced, operator, collation in zip(
-        joined.referring.columns, joined.referenced.columns, joined.operators, joined.collations, strict=True
-    ):
-        value: sql.Composable = sql.Identifier("c", column)
-        if collation:
-            value += sql.SQL(" COLLATE ") + sql.Identifier(*collation)
-        operation = sql.SQL("OPERATOR({}.{})").format(sql.Identifier(operator[0]), sql.SQL(operator[1]))
-        conditions.append(sql.SQL("{} {} {}").format(sql.Identifier("p", referenced), operation, value))
+    values = [sql.Identifier("c", column) for column in joined.referring.columns]
     whole = sql.SQL("{} AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
-        _all_null(joined, "IS NOT NULL"), joined.referenced.as_source("p"), sql.SQL(" AND ").join(conditions)
+        _all_null(joined, "IS NOT NULL"), joined.referenced.as_source("p"), joined.matches(values)
     )
     if not joined.match_full or len(joined.operators) == 1:
         return whole
@@ -211,20 +244,20 @@ def _is_orphan(joined: _Joined) -> sql.Composed:
     )
 
 
-def _is_null(joined: _Joined) -> sql.Composed:
+def _is_null(joined: Joined) -> sql.Composed:
     """A row that refers to nothing."""
     if joined.match_full:
         return _all_null(joined, "IS NULL")
     return sql.SQL("NOT ({})").format(_all_null(joined, "IS NOT NULL"))
 
 
-def _all_null(joined: _Joined, test: t.Literal["IS NULL", "IS NOT NULL"]) -> sql.Composed:
+def _all_null(joined: Joined, test: t.Literal["IS NULL", "IS NOT NULL"]) -> sql.Composed:
     return sql.SQL(" AND ").join(
         sql.SQL("{} {}").format(sql.Identifier("c", column), sql.SQL(test)) for column in joined.referring.columns
     )
 
 
-def _examples(joined: _Joined) -> sql.Composed:
+def _examples(joined: Joined) -> sql.Composed:
     columns = sql.SQL(", ").join(sql.Identifier("c", column) for column in joined.referring.columns)
     return sql.SQL("SELECT DISTINCT ROW({})::text FROM {} WHERE {} ORDER BY 1 LIMIT {}").format(
         columns, joined.referring.as_source("c"), _is_orphan(joined), _EXAMPLES

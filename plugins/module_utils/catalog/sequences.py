@@ -11,6 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..endpoint import Session
+from .selection import Selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +22,21 @@ class Sequence:
     name: str
     last_value: int
     is_called: bool
+    #: the table whose column owns the sequence, by schema and name
+    owner: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
 
 
+# A column owns its sequence as serial columns do (a) or as identity columns do (i).
 _LIST: t.Final = """
-SELECT n.nspname, c.relname
+SELECT n.nspname, c.relname,
+       (SELECT ARRAY[ownn.nspname::text, own.relname::text]
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class own ON own.oid = d.refobjid
+        JOIN pg_catalog.pg_namespace ownn ON ownn.oid = own.relnamespace
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+          AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND c.relpersistence <> 't'
   AND (c.oid IN (SELECT pg_catalog.unnest(extconfig) FROM pg_catalog.pg_extension) OR (
@@ -38,22 +47,24 @@ ORDER BY n.nspname, c.relname
 """
 
 
-def read_sequences(session: Session) -> list[Sequence]:
+def read_sequences(session: Session, selection: Selection | None = None) -> list[Sequence]:
     """Return every sequence of the user's with its position, by name: two statements however many there are.
 
     Sequences do not obey snapshots: a position is that of now, never behind the rows that the snapshot sees.
+
+    :param selection: given, only the sequences that its tables own are read
     """
-    names = session.execute(_LIST).fetchall()
+    names = [row for row in session.execute(_LIST).fetchall() if selection is None or tuple(row[2] or ()) in selection]
     if not names:
         return []
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}::int, last_value, is_called FROM {}").format(position, sql.Identifier(schema, name))
-        for position, (schema, name) in enumerate(names)
+        for position, (schema, name, _) in enumerate(names)
     )
     positions = sorted(session.execute(query).fetchall())
     return [
-        Sequence(schema, name, last_value, is_called)
-        for (schema, name), (_, last_value, is_called) in zip(names, positions, strict=True)
+        Sequence(schema, name, last_value, is_called, tuple(owner) if owner else None)
+        for (schema, name, owner), (_, last_value, is_called) in zip(names, positions, strict=True)
     ]
 
 

@@ -13,6 +13,7 @@ import typing as t
 from ..archive.folder import read_archive
 from ..archive.manifest import Manifest
 from ..archive.writer import write_archive
+from ..catalog.selection import EVERYTHING, Patterns
 from ..endpoint import Endpoint, connect
 from ..staging.databases import (
     create_staging,
@@ -31,16 +32,19 @@ from ..verdict.telling import require_equal
 from .clearing import is_empty
 
 
-def back_up(target: Endpoint, tools: ClientTools, folder: pathlib.Path, jobs: int) -> Manifest | None:
+def back_up(
+    target: Endpoint, tools: ClientTools, folder: pathlib.Path, jobs: int, patterns: Patterns = EVERYTHING
+) -> Manifest | None:
     """Write an archive of the live database; where that holds nothing, there is nothing to write.
 
+    :param patterns: the tables whose rows are written, as no others will be touched
     :raises MigrationError: when anything at all fails
     """
     with connect(target) as session:
         if is_empty(session):
             return None
         tools = tools_for(session.info.server_version // 10000, tools)
-    return write_archive(target, tools, folder, jobs)
+    return write_archive(target, tools, folder, jobs, patterns=patterns)
 
 
 def rehearse(
@@ -53,15 +57,15 @@ def rehearse(
 ) -> bool:
     """Restore a backup into the staging database, judge that and drop it, where databases can be created.
 
-    Where they cannot, the archive is read from end to end. Return whether it was restored. A backup that fails is
-    removed: nobody shall trust it.
+    Where they cannot, or the backup is of some tables only, which make no database, the archive is read from end to
+    end. Return whether it was restored. A backup that fails is removed: nobody shall trust it.
 
     :param allowed: reasons for differences that are allowed, by object
     :raises MigrationError: when the backup does not give back what the live database holds
     """
     try:
         manifest = read_archive(folder)
-        if not may_create_databases(target) or _lacks(target, manifest):
+        if manifest.partial or not may_create_databases(target) or _lacks(target, manifest):
             return False
         _restore(target, tools, folder, manifest, run_id, jobs, allowed)
     except BaseException:

@@ -15,9 +15,7 @@ from ..archive.schema import Entry
 from ..catalog.requirements import Extension, read_default_versions
 from ..endpoint import Session
 from ..errors import MigrationError, describe
-
-#: How long each of the locks is waited for; meanwhile other clients wait, too.
-_LOCK_TIMEOUT: t.Final = "5s"
+from .locks import impatient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,20 +182,13 @@ def clear(session: Session, kept: Kept, has_public: bool) -> None:
     :raises MigrationError: when a lock cannot be had, naming those who hold it, or the server refuses
     """
     try:
-        with session.transaction():
-            session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_LOCK_TIMEOUT))
+        with impatient(session):
             _lock(session)
             for schema, name, is_sequence, condition in session.execute(_CONFIGURATION, (list(kept.extensions),)):
                 _empty(session, sql.Identifier(schema, name), is_sequence, condition)
             session.execute(b"\n".join(doomed.statement for doomed in list_doomed(session, kept)))
             session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
             _settle_public(session, has_public)
-            session.execute("SET LOCAL lock_timeout = 0")
-    except psycopg.errors.LockNotAvailable:
-        raise MigrationError(
-            "The live database is as it was: a table that it would lose is in use, and its lock could not be had in "
-            f"{_LOCK_TIMEOUT}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
-        ) from None
     except psycopg.Error as error:
         raise MigrationError(f"Cannot clear the live database, which is as it was: {describe(error)}") from None
 
@@ -227,20 +218,6 @@ def _settle_public(session: Session, has_public: bool) -> None:
         session.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
     if has_public and comment != ("standard public schema",):
         session.execute("COMMENT ON SCHEMA public IS 'standard public schema'")
-
-
-def _holders(session: Session) -> str:
-    """Return who has locked the user's tables, a line each."""
-    rows = session.execute(
-        "SELECT DISTINCT a.pid, a.usename, a.application_name FROM pg_catalog.pg_locks l"
-        " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
-        " WHERE l.locktype = 'relation' AND l.granted AND l.relation >= 16384 AND l.pid <> pg_catalog.pg_backend_pid()"
-        " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
-        " ORDER BY 1"
-    ).fetchall()
-    return "\n".join(
-        f"  session {pid} of {user} ({application or 'no application name'})" for pid, user, application in rows
-    )
 
 
 def _as_in_archive(name: str) -> str:

@@ -11,9 +11,10 @@ import tempfile
 import typing as t
 
 from ..archive.folder import read_manifest
-from ..archive.manifest import ArchivedRows
+from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
+from ..errors import MigrationError
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
 from ..staging.schema import create_entries, create_post_data
@@ -39,17 +40,36 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
 
     :raises MigrationError: naming what failed
     """
-    manifest, tools, session = read_manifest(folder), judge.tools, transaction.session
-    source, schema = manifest.database, folder / manifest.schema.name
+    manifest = read_manifest(folder)
+    manifest.require_whole()
+    if judge.patterns:
+        raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
+    reworded = _replace_schema(transaction, judge.tools, folder, manifest)
+    received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed)
+    for statement in take_over(read_database(transaction.session), manifest.database):
+        transaction.session.execute(statement)
+    verdict = dataclasses.replace(judge, jobs=1, reworded=reworded).judge_snapshot(transaction, folder)
+    return Replaced(received, verdict)
+
+
+def reword(transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> list[Entry]:
+    """Return the archive's schema as the target's server words it, and leave the live database as it was.
+
+    :raises MigrationError: naming what failed
+    """
+    with transaction.session.transaction(force_rollback=True):
+        return _replace_schema(transaction, tools, folder, manifest)
+
+
+def _replace_schema(
+    transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest
+) -> list[Entry]:
+    """Make what must be there before rows in the place of all that there is; return the whole schema reworded."""
+    session, source, schema = transaction.session, manifest.database, folder / manifest.schema.name
     kept = find_kept(session, manifest.requirements.extensions, source.has_public)
     clear(session, kept, source.has_public)
     create_entries(session, kept.without(read_section(tools, schema, "pre-data")))
-    reworded = _reword(transaction, tools, read_section(tools, schema, "post-data"), source.search_path)
-    received = restore_data(transaction.open_session, tools, folder, manifest, jobs=1, not_valid=judge.allowed)
-    for statement in take_over(read_database(session), source):
-        session.execute(statement)
-    verdict = dataclasses.replace(judge, jobs=1, reworded=reworded).judge_snapshot(transaction, folder)
-    return Replaced(received, verdict)
+    return _reword(transaction, tools, read_section(tools, schema, "post-data"), source.search_path)
 
 
 def _reword(

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.manifest import ArchivedRows
+from ..catalog.content import Content
 
 
-def tell_ledger(manifest: Manifest, received: t.Iterable[tuple[ArchivedRows, int]]) -> list[dict[str, t.Any]]:
+def tell_ledger(content: Content, received: t.Iterable[tuple[ArchivedRows, int]]) -> list[dict[str, t.Any]]:
     """Return every table's rows sent and received; an empty table has none to send."""
     counts = {(table.schema, table.name): (table.rows, rows) for table, rows in received}
     tables = []
-    for measured in manifest.content.relations:
+    for measured in content.relations:
         schema, name = measured.relation.schema, measured.relation.name
         if measured.relation.kind == "table":
             sent_rows, received_rows = counts.get((schema, name), (0, 0))

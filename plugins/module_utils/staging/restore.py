@@ -35,6 +35,7 @@ def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, m
 
     :raises MigrationError: naming the object that failed
     """
+    manifest.require_whole()
     entries = read_section(tools, folder / manifest.schema.name, "pre-data")
     create_pre_data(session, entries, manifest.database.has_public)
     return len(entries)
@@ -65,12 +66,12 @@ def restore_data(
     event_triggers = next((i for i, entry in enumerate(entries) if entry.kind == "EVENT TRIGGER"), len(entries))
     with open_session() as session:
         if manifest.large_objects:
-            _load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
+            load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
         set_sequences(session, manifest.content.sequences)
     create_post_data(open_session, entries[:event_triggers], jobs, search_path)
     with open_session() as session:
         use_search_path(session, search_path)
-        _refresh(session, manifest.refresh_order)
+        refresh(session, manifest.refresh_order)
         create_entries(session, entries[event_triggers:])
         session.execute("ANALYZE")
     return received
@@ -84,16 +85,18 @@ def _load_rows(
     received: dict[ArchivedRows, int] = {}
 
     @contextlib.contextmanager
-    def open_loader() -> t.Iterator[_Loader]:
+    def open_loader() -> t.Iterator[TableLoader]:
         with open_session() as session:
-            yield _Loader(Receiver(session, manifest.database.search_path), folder, relations, encoding, received)
+            yield TableLoader(Receiver(session, manifest.database.search_path), folder, relations, encoding, received)
 
     run_parallel(sorted(manifest.tables, key=lambda table: -table.file.size), jobs, open_loader)
     return [(table, received[table]) for table in manifest.tables]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Loader:
+class TableLoader:
+    """Loads archived tables, one after the other, and notes in ``received`` how many rows arrived."""
+
     receiver: Receiver
     folder: pathlib.Path
     relations: dict[tuple[str, str], Relation]
@@ -101,12 +104,17 @@ class _Loader:
     received: dict[ArchivedRows, int]
 
     def run(self, table: ArchivedRows) -> None:
+        """Load a table.
+
+        :raises MigrationError: when the server refuses a row, or one is missing
+        """
         relation = self.relations[table.schema, table.name]
         chunks = read_file(self.folder, table.file)
         statement = copy_in(relation, self.encoding)
         self.received[table] = self.receiver.load(f"table {relation}", statement, chunks, table.rows)
 
     def cancel(self) -> None:
+        """Make a running load fail."""
         self.receiver.cancel()
 
 
@@ -124,7 +132,11 @@ def read_file(folder: pathlib.Path, file: ArchivedFile) -> t.Iterator[bytes]:
         raise MigrationError(f"The archive's file {folder / file.name} was altered. Dump again.")
 
 
-def _load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Manifest, file: ArchivedFile) -> None:
+def load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Manifest, file: ArchivedFile) -> None:
+    """Load all large objects; there must be none of their OIDs.
+
+    :raises MigrationError: when the server refuses, or a piece is missing
+    """
     session = receiver.session
     with session.transaction():
         session.execute(CREATE_PIECES)
@@ -132,7 +144,11 @@ def _load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Mani
         make_large_objects(session, manifest.content.large_objects)
 
 
-def _refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -> None:
+def refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -> None:
+    """Fill materialized views, given in such an order that each comes after those that it reads.
+
+    :raises MigrationError: naming the one that failed
+    """
     for schema, name in materialized_views:
         try:
             session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))

@@ -11,13 +11,14 @@ import difflib
 import re
 import typing as t
 
-from ..archive.schema import Entry
+from ..archive.schema import Entry, parts_of
 from ..catalog.content import Content, Measured, Rows
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import ForeignKey
 from ..catalog.large_objects import LargeObject
 from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
+from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence
 
 
@@ -130,19 +131,16 @@ def compare(source: Content, target: Content) -> Verdict:
     tables, differences = _compare_relations(source.relations, target.relations)
     sequences = _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
     large_objects = _pair(_describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects))
-    foreign_keys = _compare_foreign_keys(source.foreign_keys, target.foreign_keys)
     return Verdict(
         tables=tuple(tables),
         sequences=tuple(sequences),
         large_objects=tuple(large_objects),
-        foreign_keys=tuple(foreign_keys),
         differences=(
             *differences,
             *(Difference(f"sequence {pair.name}", _say(pair)) for pair in sequences if not pair.equal),
             *(Difference(f"large object {pair.name}", _say(pair)) for pair in large_objects if not pair.equal),
-            *_foreign_key_differences(foreign_keys, _unchecked(source.foreign_keys, target.foreign_keys)),
         ),
-    )
+    ).joined(compare_foreign_keys(source.foreign_keys, target.foreign_keys))
 
 
 def _compare_relations(
@@ -243,6 +241,15 @@ def _say(pair: Pair) -> str:
     return f"{pair.source} on the source, {pair.target} on the target"
 
 
+def compare_foreign_keys(source: t.Collection[ForeignKey], target: t.Collection[ForeignKey]) -> Verdict:
+    """Compare the foreign keys, also in what no definition tells: whether their triggers are enabled."""
+    verdicts = _compare_foreign_keys(source, target)
+    return Verdict(
+        foreign_keys=tuple(verdicts),
+        differences=tuple(_foreign_key_differences(verdicts, _unchecked(source, target))),
+    )
+
+
 def _compare_foreign_keys(source: t.Iterable[ForeignKey], target: t.Iterable[ForeignKey]) -> list[ForeignKeyVerdict]:
     ours = {(key.table, key.name): key for key in source}
     theirs = {(key.table, key.name): key for key in target}
@@ -336,10 +343,13 @@ def compare_extensions(
 
 
 def compare_schemas(
-    source: t.Iterable[Entry], target: t.Iterable[Entry]
+    source: t.Iterable[Entry], target: t.Iterable[Entry], selection: Selection | None = None
 ) -> tuple[tuple[TypeVerdict, ...], tuple[Difference, ...]]:
-    """Compare the definitions of all objects, as pg_dump words them; ``source`` is what must be."""
-    ours, theirs = _definitions(source), _definitions(target)
+    """Compare the definitions of all objects, as pg_dump words them; ``source`` is what must be.
+
+    :param selection: tables which, with all that is part of them, are compared alone
+    """
+    ours, theirs = _definitions(source, selection), _definitions(target, selection)
     our_kinds = collections.Counter(kind for kind, _ in ours)
     their_kinds = collections.Counter(kind for kind, _ in theirs)
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
@@ -356,6 +366,11 @@ def compare_schemas(
     )
 
 
+def same_objects(source: t.Iterable[Entry], target: t.Iterable[Entry], selection: Selection | None = None) -> bool:
+    """Whether the same objects are on both sides, however they are defined."""
+    return _definitions(source, selection).keys() == _definitions(target, selection).keys()
+
+
 # pg_restore says it where it changes, behind the object before, whatever that is (_selectTableAccessMethod in
 # pg_backup_archiver.c).
 _ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?P<method>.*);\Z", re.MULTILINE)
@@ -364,11 +379,13 @@ _ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?
 _NO_DEFINITION: t.Final = b"-- *not* creating schema, since initdb creates it"
 
 
-def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes]]:
+def _definitions(entries: t.Iterable[Entry], selection: Selection | None) -> dict[tuple[str, str], list[bytes]]:
     """Return the definitions by kind and name; several objects may have one name.
 
     :param entries: in the order of the archive
     """
+    entries = list(entries)
+    wanted = {entry.number for entry in (entries if selection is None else parts_of(entries, selection.labels))}
     definitions = collections.defaultdict(list)
     method = b"heap"
     for entry in entries:
@@ -376,7 +393,7 @@ def _definitions(entries: t.Iterable[Entry]) -> dict[tuple[str, str], list[bytes
         statements = entry.statements[: said.start()] if said else entry.statements
         if entry.kind in ("TABLE", "MATERIALIZED VIEW") and method != b"heap":
             statements += b"\nUSING " + method
-        if not statements.startswith(_NO_DEFINITION):
+        if entry.number in wanted and not statements.startswith(_NO_DEFINITION):
             definitions[entry.kind, entry.name].append(statements)
         method = said["method"] if said else method
     return {key: sorted(statements) for key, statements in definitions.items()}

@@ -13,12 +13,14 @@ import tempfile
 import typing as t
 
 from ..archive.folder import read_manifest
+from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.content import read_content
 from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
+from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..staging.names import Generations
@@ -32,8 +34,19 @@ from .comparison import (
     compare_databases,
     compare_extensions,
     compare_schemas,
+    same_objects,
 )
 from .rows import find_row_differences
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """What the target's definitions must be like: those of a source, live or archived; ``schema`` is pg_dump's file."""
+
+    database: DatabaseProperties
+    extensions: tuple[Extension, ...]
+    schema: pathlib.Path
+    selection: Selection | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +62,8 @@ class Judge:
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: the source's schema in the words of the target's server, where they are known; else a scratch database tells them
     reworded: t.Sequence[Entry] = ()
+    #: which tables are judged, with all that is part of them; of the others, nothing is said
+    patterns: Patterns = EVERYTHING
 
     @property
     def target(self) -> Endpoint:
@@ -69,13 +84,49 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         manifest = read_manifest(folder)
+        selection = manifest.select(self.patterns)
+        schema = self.judge_definitions(there, folder, manifest, selection)
+        return schema.joined(self.judge_content(there, manifest, selection))
+
+    def judge_definitions(
+        self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, selection: Selection | None
+    ) -> Verdict:
+        """Return the verdict on all that is not content.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        source = _Source(manifest.database, manifest.requirements.extensions, folder / manifest.schema.name, selection)
         with _work_folder() as work:
-            schema = self._judge_schema(manifest.database, folder / manifest.schema.name, there, work, stop_early=False)
-            extensions = self._judge_extensions(manifest.requirements.extensions, there)
-            relations = [measured.relation for measured in manifest.content.relations]
-            content = compare(manifest.content, read_content(there, self.jobs, like=relations))
-            answers = self._judge_answers(manifest.answers, there, manifest.database)
-            return schema.joined(extensions).joined(content).joined(answers).allowing(self.allowed)
+            return self._judge_schema(source, there, work, stop_early=False).allowing(self.allowed)
+
+    def judge_content(self, there: Snapshot, manifest: Manifest, selection: Selection | None) -> Verdict:
+        """Return the verdict on rows, sequences, large objects, foreign keys and answers.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        ours = manifest.content if selection is None else manifest.content.of(selection)
+        relations = [measured.relation for measured in ours.relations]
+        content = compare(ours, read_content(there, self.jobs, like=relations, selection=selection))
+        answers = self._judge_answers(manifest.answers, there, manifest.database)
+        return content.joined(answers).allowing(self.allowed)
+
+    def judge_definitions_by_archive(self, folder: pathlib.Path) -> Verdict:
+        """Return the verdict on the definitions alone: the target's must be the archive's.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        manifest = read_manifest(folder)
+        with exported_snapshot(self.target) as there:
+            return self.judge_definitions(there, folder, manifest, manifest.select(self.patterns))
+
+    def judge_definitions_by_source(self, source: Endpoint) -> Verdict:
+        """Return the verdict on the definitions alone: the target's must be those that the source has now.
+
+        :raises MigrationError: when anything cannot be read
+        """
+        with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
+            wanted = self._read_source(here, there, work)
+            return self._judge_schema(wanted, there, work, stop_early=False).allowing(self.allowed)
 
     def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the source holds now.
@@ -84,16 +135,15 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
-            database = read_database(here.session)
-            dump_schema(here, self._tools(here, there), work / "source.dump")
-            schema = self._judge_schema(database, work / "source.dump", there, work, stop_early)
-            schema = schema.joined(self._judge_extensions(read_extensions(here.session), there))
+            wanted = self._read_source(here, there, work)
+            database, selection = wanted.database, wanted.selection
+            schema = self._judge_schema(wanted, there, work, stop_early)
             if stop_early and not schema.allowing(self.allowed).equal:
                 return schema
             relations = list_relations(here.session)
             with concurrent.futures.ThreadPoolExecutor() as pool:
-                reading = pool.submit(read_content, here, self.jobs, database.search_path)
-                theirs = pool.submit(read_content, there, self.jobs, like=relations).result()
+                reading = pool.submit(read_content, here, self.jobs, database.search_path, selection=selection)
+                theirs = pool.submit(read_content, there, self.jobs, like=relations, selection=selection).result()
                 ours = reading.result()
             content = compare(ours, theirs)
             if not stop_early:
@@ -101,32 +151,45 @@ class Judge:
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
             return schema.joined(content).joined(answers).allowing(self.allowed)
 
-    def _judge_schema(
-        self,
-        source: DatabaseProperties,
-        source_schema: pathlib.Path,
-        there: Snapshot,
-        work: pathlib.Path,
-        stop_early: bool,
-    ) -> Verdict:
-        """Return the verdict on all that is not content.
+    def _read_source(self, here: Snapshot, there: Snapshot, work: pathlib.Path) -> _Source:
+        dump_schema(here, self._tools(here, there), work / "source.dump")
+        return _Source(
+            database=read_database(here.session),
+            extensions=tuple(read_extensions(here.session)),
+            schema=work / "source.dump",
+            selection=select(list_relations(here.session), self.patterns) if self.patterns else None,
+        )
+
+    def read_definitions(self, there: Snapshot) -> list[Entry]:
+        """Return the target's schema in the words of its own server.
+
+        :raises MigrationError: when pg_dump fails
+        """
+        tools = self._tools(there)
+        with _work_folder() as work:
+            dump_schema(there, tools, work / "target.dump")
+            return read_schema(tools, work / "target.dump")
+
+    def _judge_schema(self, source: _Source, there: Snapshot, work: pathlib.Path, stop_early: bool) -> Verdict:
+        """Return the verdict on all that is not content; of the database and its extensions, for a whole one only.
 
         Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
         """
         tools = self._tools(there)
-        dump_schema(there, tools, work / "target.dump")
-        theirs = read_schema(tools, work / "target.dump")
-        ours = read_schema(tools, source_schema)
-        objects, differences = compare_schemas(ours, theirs)
-        if differences and not (stop_early and {str(entry) for entry in ours} != {str(entry) for entry in theirs}):
-            reworded = self.reworded or reword_schema(self.live, tools, source, source_schema, work)
-            objects, differences = compare_schemas(reworded, theirs)
-        properties = compare_databases(source, read_database(there.session), with_settings=not self.staging)
-        return Verdict(objects=objects, differences=(*properties, *differences))
-
-    def _judge_extensions(self, source: t.Iterable[Extension], there: Snapshot) -> Verdict:
+        theirs = self.read_definitions(there)
+        ours = read_schema(tools, source.schema)
+        objects, differences = compare_schemas(ours, theirs, source.selection)
+        if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
+            reworded = self.reworded or reword_schema(self.live, tools, source.database, source.schema, work)
+            objects, differences = compare_schemas(reworded, theirs, source.selection)
+        schema = Verdict(objects=objects, differences=differences)
+        if source.selection is not None:
+            return schema
+        database = read_database(there.session)
+        properties = compare_databases(source.database, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
-        return Verdict(differences=compare_extensions(source, found, defaults))
+        extensions = compare_extensions(source.extensions, found, defaults)
+        return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))

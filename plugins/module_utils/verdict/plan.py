@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..endpoint import Endpoint
+from ..in_place.order import LoadOrder
 from ..staging.names import Generations
 from .checks.load_mode import LoadMode
 from .comparison import TableVerdict, Verdict
+
+#: How many tables a step names.
+_NAMED: t.Final = 10
 
 
 def steps(
@@ -17,15 +23,19 @@ def steps(
     target_exists: bool,
     verdict: Verdict | None,
     load_mode: LoadMode | None = "swap",
+    order: LoadOrder | None = None,
 ) -> list[str]:
-    """Return the steps of a run in words; none where the target equals its source already."""
+    """Return the steps of a run in words; none where the target equals its source already.
+
+    :param order: in which order tables are filled that are kept
+    """
     if verdict and verdict.equal:
         return []
     planned = ["dump the source, as it is at one instant, into an archive"] if goal in ("migrate", "dump") else []
     if target and goal in ("migrate", "restore") and load_mode == "in_place":
         planned += [
             f'back up "{target.dbname}" into an archive, the undo',
-            f'clear "{target.dbname}" and fill it, in a transaction that is committed if it equals the source',
+            f"{_filling(target, order)}, in a transaction that is committed if it equals the source",
         ]
     elif target and goal in ("migrate", "restore"):
         names = Generations(target.dbname)
@@ -39,6 +49,14 @@ def steps(
     if target and goal == "rollback":
         planned.append(f'exchange "{target.dbname}" and "{Generations(target.dbname).previous}"')
     return planned
+
+
+def _filling(target: Endpoint, order: LoadOrder | None) -> str:
+    if order is None:
+        return f'clear "{target.dbname}" and fill it'
+    tables = [".".join(table) for table in order.tables]
+    named = f"{len(tables)} tables" if len(tables) > _NAMED else f"the tables {', '.join(tables)}"
+    return f'empty and fill {named} of "{target.dbname}", whose schema is kept'
 
 
 def diff(target: Endpoint, verdict: Verdict | None) -> dict[str, str]:

@@ -30,9 +30,10 @@ def check_in_place(
     return [
         *_check_locale(source, live, allowed),
         *_check_dropping(session, kept),
+        *check_subscriptions(session),
         *_check_creating(session, source, live),
-        *_check_locks(session, needs),
-        *_check_clients(session, live.name),
+        *check_locks(session, needs),
+        *check_clients_in_place(session),
     ]
 
 
@@ -83,7 +84,12 @@ def _check_dropping(session: Session, kept: Kept) -> list[Finding]:
             f"Use a superuser as target_user, or make {session.info.user} a member of {owner}.",
         )
         for owner, names in sorted(foreign.items())
-    ] + [
+    ]
+
+
+def check_subscriptions(session: Session) -> list[Finding]:
+    """Return the subscriptions that write to the session's database."""
+    return [
         Finding(
             "error",
             "target-subscription",
@@ -149,7 +155,8 @@ SELECT (SELECT count(DISTINCT (classid, objid)) FROM pg_depend WHERE objid >= 16
 """
 
 
-def _check_locks(session: Session, needs: Requirements) -> list[Finding]:
+def check_locks(session: Session, needs: Requirements) -> list[Finding]:
+    """Return whether the server has too little room for the locks of dropping all that there is and making the rest."""
     row = session.execute(_LOCKS).fetchone()
     assert row is not None
     wanted, room = row[0] + needs.relations, row[1]
@@ -172,7 +179,8 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 """
 
 
-def _check_clients(session: Session, live: str) -> list[Finding]:
+def check_clients_in_place(session: Session) -> list[Finding]:
+    """Return that there are clients who will have to wait."""
     row = session.execute(_CLIENTS).fetchone()
     if not row or not row[0]:
         return []
@@ -180,7 +188,7 @@ def _check_clients(session: Session, live: str) -> list[Finding]:
         Finding(
             "warning",
             "target-clients",
-            f'database "{live}"',
+            f'database "{session.info.dbname}"',
             f"clients are connected to it, {row[0]} in number; they wait at its tables until the run ends, and the run "
             "fails if one of them is using a table when it begins.",
             "Stop them if they cannot wait.",

@@ -1,0 +1,50 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks on the live database's tables: soon or not at all, since clients wait behind whoever waits for one."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..endpoint import Session
+from ..errors import MigrationError
+
+#: How long each lock is waited for.
+_TIMEOUT: t.Final = "5s"
+
+
+@contextlib.contextmanager
+def impatient(session: Session) -> t.Iterator[None]:
+    """Wait for each lock a few seconds at most; the session must be in a transaction.
+
+    :raises MigrationError: when a lock cannot be had, naming those who hold some
+    """
+    try:
+        with session.transaction():
+            session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_TIMEOUT))
+            yield
+            session.execute("SET LOCAL lock_timeout = 0")
+    except psycopg.errors.LockNotAvailable:
+        raise MigrationError(
+            "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
+            f"{_TIMEOUT}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
+        ) from None
+
+
+def _holders(session: Session) -> str:
+    """Return who has locked the user's tables, a line each."""
+    rows = session.execute(
+        "SELECT DISTINCT a.pid, a.usename, a.application_name FROM pg_catalog.pg_locks l"
+        " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+        " WHERE l.locktype = 'relation' AND l.granted AND l.relation >= 16384 AND l.pid <> pg_catalog.pg_backend_pid()"
+        " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
+        " ORDER BY 1"
+    ).fetchall()
+    return "\n".join(
+        f"  session {pid} of {user} ({application or 'no application name'})" for pid, user, application in rows
+    )

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Triggers that must not fire while rows are loaded: they would alter rows, refuse them or write elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import typing as t
+
+from psycopg import sql
+
+from ..catalog.selection import Name
+from ..endpoint import Session
+from ..errors import MigrationError
+
+#: How ALTER TABLE spells each state of pg_trigger.tgenabled.
+ENABLE: t.Final[dict[str, sql.SQL]] = {
+    "O": sql.SQL("ENABLE TRIGGER {}"),
+    "D": sql.SQL("DISABLE TRIGGER {}"),
+    "R": sql.SQL("ENABLE REPLICA TRIGGER {}"),
+    "A": sql.SQL("ENABLE ALWAYS TRIGGER {}"),
+}
+
+# Of the internal triggers only those of foreign keys: those of deferrable UNIQUE and EXCLUDE constraints are all that
+# keeps duplicates out.
+_ENABLED: t.Final = """
+SELECT n.nspname, c.relname, g.tgname, g.tgenabled::text
+FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+JOIN pg_namespace n ON n.nspname = wanted.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+JOIN pg_trigger g ON g.tgrelid = c.oid AND g.tgenabled <> 'D'
+LEFT JOIN pg_constraint k ON k.oid = g.tgconstraint
+WHERE NOT g.tgisinternal OR %s AND k.contype = 'f'
+ORDER BY 1, 2, 3
+"""
+
+
+@contextlib.contextmanager
+def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.Iterator[None]:
+    """Disable the tables' triggers for as long as the block lasts; afterwards each is in the state it was in.
+
+    :param tables: partitioned ones and their partitions, too: each has triggers of its own
+    :param of_keys: whether also those by which foreign keys are checked
+    :raises MigrationError: when these are to be disabled by anybody but a superuser
+    """
+    if of_keys and session.info.parameter_status("is_superuser") != "on":
+        raise MigrationError(
+            "Only a superuser may disable the triggers that check foreign keys, and target_user is none. "
+            "Set fk_strategy to dependency_order."
+        )
+    names = [schema for schema, _ in tables], [name for _, name in tables]
+    states = session.execute(_ENABLED, (*names, of_keys)).fetchall()
+    for table, triggers in itertools.groupby(states, key=lambda row: row[:2]):
+        _alter(session, table, [(trigger, "D") for *_, trigger, _ in triggers])
+    yield
+    for table, triggers in itertools.groupby(states, key=lambda row: row[:2]):
+        _alter(session, table, [(trigger, state) for *_, trigger, state in triggers])
+
+
+# Of a plain user, none: event triggers belong to superusers. What they do then, the verdict sees.
+_EVENT_TRIGGERS: t.Final = """
+SELECT evtname, evtenabled::text FROM pg_event_trigger
+WHERE evtenabled <> 'D' AND pg_has_role(evtowner, 'USAGE') ORDER BY 1
+"""
+
+
+@contextlib.contextmanager
+def event_triggers_silenced(session: Session) -> t.Iterator[None]:
+    """Disable the event triggers, which would see all that is altered, for as long as the block lasts."""
+    states = session.execute(_EVENT_TRIGGERS).fetchall()
+    for name, _ in states:
+        session.execute(sql.SQL("ALTER EVENT TRIGGER {} DISABLE").format(sql.Identifier(name)))
+    yield
+    for name, state in states:
+        word = {"O": sql.SQL("ENABLE"), "R": sql.SQL("ENABLE REPLICA"), "A": sql.SQL("ENABLE ALWAYS")}[state]
+        session.execute(sql.SQL("ALTER EVENT TRIGGER {} {}").format(sql.Identifier(name), word))
+
+
+def _alter(session: Session, table: Name, states: t.Iterable[tuple[str, str]]) -> None:
+    # ONLY, as partitions have their own states.
+    session.execute(
+        sql.SQL("ALTER TABLE ONLY {} {}").format(
+            sql.Identifier(*table),
+            sql.SQL(", ").join(ENABLE[state].format(sql.Identifier(trigger)) for trigger, state in states),
+        )
+    )
