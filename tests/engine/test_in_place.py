@@ -190,6 +190,17 @@ def test_schema_public(servers: Servers, tmp_path: Path, theirs: str, ours: str)
         oracle.assert_equal(case.source, case.name, case.target, case.name)
 
 
+def test_schema_public_of_somebody_else(servers: Servers, tmp_path: Path) -> None:
+    """Who owns it is the place's affair, and no difference."""
+    with (
+        new_case(servers.source(), servers.target(), APPLICATION) as case,
+        filled(case.target, case.name, f"{BEFORE}; alter schema public owner to pg_monitor"),
+    ):
+        assert run(in_place(case, tmp_path)).status == "migrated"
+        assert case.ask("select nspowner::regrole::text from pg_namespace where nspname = 'public'") == "pg_monitor"
+        assert run(dataclasses.replace(in_place(case, tmp_path), archive=tmp_path / "second")).status == "unchanged"
+
+
 def alter_row(archive: Path, manifest: Manifest) -> Manifest:
     """Alter a value on its way, with all sums put right: only the verdict can tell."""
     table = next(table for table in manifest.tables if table.name == "item")

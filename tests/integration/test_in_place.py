@@ -127,6 +127,9 @@ def test_failure_leaves_all_as_it_was(place: Controller, source: Database, targe
     report = run.report("sandbox-db")
     assert (report["status"], report["live"]) == ("failed", None)
     assert [error["stage"] for error in report["errors"]] == ["replace"]
+    # It has left a backup of what is live: that is nothing to go back to.
+    with untouched(target):
+        assert "There is nothing to go back to" in place.run("playbooks/rollback.yml").message
 
 
 def test_module_is_a_gate_by_itself(controller: Controller, source: Database, target: Database) -> None:

@@ -375,6 +375,9 @@ def same_objects(source: t.Iterable[Entry], target: t.Iterable[Entry], selection
 # pg_backup_archiver.c).
 _ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?P<method>.*);\Z", re.MULTILINE)
 
+#: All that pg_dump says of a schema public that another role owns (dumpNamespace in pg_dump.c); owners do not count.
+_NO_DEFINITION: t.Final = b"-- *not* creating schema, since initdb creates it"
+
 
 def _definitions(entries: t.Iterable[Entry], selection: Selection | None) -> dict[tuple[str, str], list[bytes]]:
     """Return the definitions by kind and name; several objects may have one name.
@@ -390,7 +393,7 @@ def _definitions(entries: t.Iterable[Entry], selection: Selection | None) -> dic
         statements = entry.statements[: said.start()] if said else entry.statements
         if entry.kind in ("TABLE", "MATERIALIZED VIEW") and method != b"heap":
             statements += b"\nUSING " + method
-        if entry.number in wanted:
+        if entry.number in wanted and not statements.startswith(_NO_DEFINITION):
             definitions[entry.kind, entry.name].append(statements)
         method = said["method"] if said else method
     return {key: sorted(statements) for key, statements in definitions.items()}
