@@ -9,11 +9,13 @@ import contextlib
 import dataclasses
 import secrets
 import typing as t
+from pathlib import Path
 
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from psycopg import sql
 
 from tests import oracle
-from tests.migration import Credentials, Outcome, migrate
+from tests.migration import Credentials, Outcome, migrate, prepare
 from tests.servers import PostgresServer
 
 
@@ -32,6 +34,23 @@ class Case:
     def run(self, script: str) -> None:
         """Run SQL in the source's database, as superuser."""
         execute(self.source, self.name, script)
+
+    def examine(self) -> list[Finding]:
+        """Return what preflight finds."""
+        migration = prepare(
+            self.source,
+            self.name,
+            self.target,
+            self.name,
+            Path("unused"),
+            source_user=self.source_user,
+            target_user=self.target_user,
+        )
+        return migration.preflight().findings
+
+    def finds(self, code: str) -> list[tuple[str, str]]:
+        """Return severity and object of the findings of a code."""
+        return [(finding.severity, finding.object) for finding in self.examine() if finding.code == code]
 
     def migrate(self) -> Outcome:
         """Migrate, and make sure that no other database than the live one and its predecessor has come into being."""

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all tests share: PostgreSQL servers, databases on them, and a machine that playbooks run on."""
 
+import signal
+
 import hypothesis
 
 pytest_plugins = ["tests.servers", "tests.databases", "tests.playbooks", "tests.containers"]
@@ -10,3 +12,6 @@ pytest_plugins = ["tests.servers", "tests.databases", "tests.playbooks", "tests.
 # How long an example takes tells how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("pgconvoy", deadline=None)
 hypothesis.settings.load_profile("pgconvoy")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and the runs that the tests start would ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)

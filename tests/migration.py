@@ -22,13 +22,14 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transact
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
+    drop_leftovers,
     dropped_on_failure,
     maintenance_session,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import switch
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
@@ -79,6 +80,7 @@ class Migration:
     jobs: int = 2
     client_bindir: str = ""
     disconnect_clients: bool = False
+    keep_previous: int = 1
     load_mode: str = "auto"
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
@@ -148,14 +150,11 @@ class Migration:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
         return verdict
 
-    def switch(self) -> None:
+    def switch(self) -> Switched:
         """Make it the live database."""
         source = read_manifest(self.archive).database
-        with (
-            dropped_on_failure(self.target, self.generations, self.run_id),
-            maintenance_session(self.target) as session,
-        ):
-            switch(session, self.generations, source, self.run_id, self.disconnect_clients)
+        with dropped_on_failure(self.target, self.generations, self.run_id):
+            return switch(self.target, source, self.run_id, self.disconnect_clients, self.keep_previous)
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
         """Fill the live database itself; return the rows received and the verdict, which is equal."""
@@ -214,6 +213,8 @@ def run(migration: Migration) -> Outcome:
             outcome.status = "refused"
             return outcome
         if found.target_readable and migration.is_equal():
+            with maintenance_session(migration.target) as session:
+                drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"
             return outcome
         outcome.manifest = migration.dump()

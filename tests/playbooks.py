@@ -26,7 +26,7 @@ from tests.databases import Database
 ROOT: t.Final = Path(__file__).resolve().parents[1]
 #: In the environment of every process of a run, by which those that it leaves behind can be found. A name that begins
 #: with PG would not reach the client tools.
-_MARK: t.Final = "TEST_RUN"
+MARK: t.Final = "TEST_RUN"
 #: Playbooks that end without a trace of their own would wait for an answer until then.
 _IDLE_SECONDS: t.Final = 60
 
@@ -160,7 +160,9 @@ class Controller:
         assert self.archives() == [], run.output
         return run.message
 
-    def start(self, playbook: str = "migrate.yml", *options: str) -> Background:
+    def start(
+        self, playbook: str = "migrate.yml", *options: str, environment: t.Mapping[str, str] | None = None
+    ) -> Background:
         """Start a playbook without a terminal."""
         mark = secrets.token_hex(16)
         command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self._write_inventory()}"]
@@ -168,7 +170,7 @@ class Controller:
         process = subprocess.Popen(
             [*command, *options, playbook],
             cwd=ROOT,
-            env={**clean_environment(), _MARK: mark},
+            env={**clean_environment(), **(environment or {}), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -212,7 +214,7 @@ class Background:
 
     def processes(self) -> dict[int, str]:
         """Return all its processes that are alive, wherever they have gone: process ids and command lines."""
-        return {pid: line for pid, line in command_lines().items() if f"{_MARK}={self.mark}" in _environment(pid)}
+        return {pid: line for pid, line in command_lines().items() if f"{MARK}={self.mark}" in _environment(pid)}
 
 
 @pytest.fixture

@@ -53,8 +53,12 @@ _CLIENT_ENCODING: t.Final = sql.SQL(
     "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'LATIN1' ELSE 'UTF8' END"
 )
 
-#: pg_dump pins most settings by itself, but words definitions as these say, in the role's or the database's way.
-_UNPINNED_BY_PG_DUMP: t.Final = ("TimeZone", "bytea_output", "quote_all_identifiers", "standard_conforming_strings")
+# pg_dump pins most settings by itself (setup_connection in pg_dump.c), but words definitions as these say.
+_UNPINNED_BY_PG_DUMP: t.Final = ("bytea_output", "quote_all_identifiers", "standard_conforming_strings")
+
+#: A machine that has vanished without a word is noticed by the other side within two minutes, not two hours. A server
+#: that is busy answers these probes, however long it takes (docs: 32.1.2 Parameter Key Words, keepalives).
+_KEEPALIVES: t.Final[dict[str, t.Any]] = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 
 _CONNECT_TIMEOUT_SECONDS: t.Final = 10
 _TLS_MODES: t.Final = ("require", "verify-ca", "verify-full")
@@ -115,9 +119,10 @@ class Endpoint:
         return mode
 
 
-def connect(endpoint: Endpoint) -> Session:
+def connect(endpoint: Endpoint, options: str = "") -> Session:
     """Open a session in autocommit mode with the pinned settings.
 
+    :param options: what the server is to be given at the start, as in ``PGOPTIONS``
     :raises MigrationError: when the server refuses, with its message
     """
     try:
@@ -129,16 +134,19 @@ def connect(endpoint: Endpoint) -> Session:
             password=endpoint.password or None,
             sslmode=endpoint.tls,
             sslrootcert=endpoint.sslrootcert or None,
+            options=options or None,
             client_encoding="UTF8",
             application_name="pgconvoy",
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            **_KEEPALIVES,
             autocommit=True,
         )
     except psycopg.Error as error:
         raise MigrationError(
             f"Cannot connect to the {endpoint} as {endpoint.user}: {describe(error)}\n"
             f"Check {endpoint.side}_{'container' if endpoint.container else 'host'}, {endpoint.side}_port, "
-            f"{endpoint.side}_dbname, {endpoint.side}_user and {endpoint.side}_password."
+            f"{endpoint.side}_dbname, {endpoint.side}_user and {endpoint.side}_password"
+            + (f", {endpoint.side}_sslmode and {endpoint.side}_sslrootcert." if endpoint.tls in _TLS_MODES else ".")
         ) from None
     session.execute(pin_settings(endpoint))
     return session
@@ -148,6 +156,7 @@ def pin_settings(endpoint: Endpoint) -> sql.Composed:
     """Return the statement that pins a session: those of the settings that the server's version knows."""
     settings: dict[str, str | sql.SQL] = {
         **PINNED_SETTINGS,
+        **{f"tcp_{name}": str(value) for name, value in _KEEPALIVES.items()},
         "client_encoding": _CLIENT_ENCODING,
         "default_transaction_read_only": "on" if endpoint.side == "source" else "off",
     }
@@ -178,7 +187,7 @@ def tool_environment(endpoint: Endpoint) -> dict[str, str]:
         "PGSSLMODE": endpoint.tls,
         "PGCONNECT_TIMEOUT": str(_CONNECT_TIMEOUT_SECONDS),
         "PGAPPNAME": "pgconvoy",
-        "PGOPTIONS": " ".join(f"-c {name}={PINNED_SETTINGS[name]}" for name in _UNPINNED_BY_PG_DUMP),
+        "PGTZ": PINNED_SETTINGS["TimeZone"],
         "LC_MESSAGES": "C",
     }
     if endpoint.password:
@@ -186,3 +195,16 @@ def tool_environment(endpoint: Endpoint) -> dict[str, str]:
     if endpoint.sslrootcert:
         environment["PGSSLROOTCERT"] = endpoint.sslrootcert
     return environment
+
+
+def dump_options(session: Session) -> dict[str, str]:
+    """Return what a dump's environment needs besides, where the role or the database has set what pg_dump does not pin.
+
+    Only there: poolers refuse the start of a session with such options. The session must be one that ``connect`` has
+    opened: ``reset_val`` then still tells how another one would start.
+    """
+    odd = session.execute(
+        "SELECT name FROM pg_catalog.pg_settings WHERE name = ANY(%s) AND reset_val <> setting ORDER BY name",
+        (list(_UNPINNED_BY_PG_DUMP),),
+    ).fetchall()
+    return {"PGOPTIONS": " ".join(f"-c {name}={PINNED_SETTINGS[name]}" for (name,) in odd)} if odd else {}

@@ -12,6 +12,9 @@ import typing as t
 
 Item = t.TypeVar("Item", contravariant=True)
 
+#: How long a cancelled worker may take to stop. One whose network says nothing never would: it ends with the process.
+_CANCEL_SECONDS: t.Final = 10
+
 
 class Worker(t.Protocol[Item]):
     """What one thread works with: its own session or program."""
@@ -28,7 +31,7 @@ def run_parallel(
 ) -> None:
     """Let up to ``jobs`` threads, each with a worker of its own, take the items in order.
 
-    :raises Exception: the first failure of any worker, after all have stopped
+    :raises Exception: the first failure of any worker, after all have stopped that can be stopped
     :raises KeyboardInterrupt: on Ctrl-C, likewise
     """
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
@@ -65,8 +68,10 @@ def run_parallel(
         unfinished = [thread for thread in threads if thread.is_alive()]
         if failures or unfinished:
             for worker in list(running):
-                worker.cancel()
+                # One that cannot be cancelled, its server being gone, hides no failure and spares no other worker.
+                with contextlib.suppress(Exception):
+                    worker.cancel()
         for thread in unfinished:
-            thread.join()
+            thread.join(_CANCEL_SECONDS)
     if failures:
         raise failures[0]

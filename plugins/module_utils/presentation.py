@@ -38,6 +38,8 @@ def summarize(report: Report) -> str:
         case "refused" | "failed":
             error = report["errors"][0]
             told = f"{error['stage']}: {error['message'].strip().partition(chr(10))[0]}"
+        case "rolled_back" if report["proof"]:
+            told = f"{_HEADLINES['rolled_back'].lower()}, {_proven(report['proof'])}"
         case status:
             told = _HEADLINES[status].lower()
     return visible(f"{_spoken(report['status'])}: {told}")
@@ -129,6 +131,12 @@ def _amount(tables: list[Record], count: str) -> str:
     holders = [table for table in tables if table.get("kind", "table") == "table"]
     rows = sum(table[count] or 0 for table in holders)
     return f"{_counted(len(holders), 'table')}, {_counted(rows, 'row')}"
+
+
+def _proven(proof: Record) -> str:
+    """Return what is known of the database that is live after a rollback."""
+    told = f"as database {proof['oid']} and read from in {_counted(proof['read'], 'relation')}"
+    return told + (f", {proof['unread']:,} not" if proof["unread"] else "")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -81,7 +81,7 @@ def compose(records: Records, run: Run) -> Report:
         "differences": verdict.get("differences", []),
         "allowed": verdict.get("allowed", []),
         "ledger": ledger,
-        "findings": preflight.get("findings", []),
+        "findings": [*preflight.get("findings", []), *compare.get("findings", [])],
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
         "archive": dump.get("archive"),
@@ -89,6 +89,8 @@ def compose(records: Records, run: Run) -> Report:
         "uncertain": _is_uncertain(records, run.failure),
         "live": replaced.get("live"),
         "previous": replaced.get("previous") or None,
+        "kept": list(replaced.get("kept", [])),
+        "proof": replaced.get("proof"),
     }
 
 

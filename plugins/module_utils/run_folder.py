@@ -37,6 +37,23 @@ class RunFolder:
         (folder / "stages").mkdir(mode=0o700)
         return cls(folder)
 
+    @property
+    def claim(self) -> pathlib.Path:
+        """The file that the process locks which holds the run's claim on its target; there is none without a claim."""
+        return self.path / "claim"
+
+    @property
+    def controller(self) -> int | None:
+        """The process id of the ansible-playbook that the run belongs to, if that was told."""
+        try:
+            return int((self.path / "controller").read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return None
+
+    @controller.setter
+    def controller(self, pid: int) -> None:
+        write_private(self.path / "controller", str(pid))
+
     def write_record(self, stage: str, record: Record) -> None:
         """Leave what a stage has to tell."""
         write_private(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")

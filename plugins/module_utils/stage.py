@@ -12,11 +12,13 @@ import pathlib
 import signal
 import time
 import traceback
+import types
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.parameters import remove_values
 
+from .controller import Controller, interrupt_when_ended
 from .run_folder import RunFolder
 
 try:
@@ -28,6 +30,7 @@ try:
     from .container.route import open_route
     from .endpoint import Endpoint
     from .errors import MigrationError, describe
+    from .verdict.findings import Finding
 except ImportError:
     _MISSING: str | None = traceback.format_exc()
 else:
@@ -99,6 +102,13 @@ def _spell(value: t.Any) -> str:
     return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)
 
 
+def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
+    """Unwind, once: a second signal, such as Ansible may send at its end, must not cut the cleaning short."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 class Stage:
     """A module's run: its parameters as the engine wants them, its result as Ansible and the run's folder want it."""
 
@@ -113,8 +123,8 @@ class Stage:
         for variable in [variable for variable in os.environ if variable.startswith("PG")]:
             del os.environ[variable]
         # Ansible ends a module by SIGTERM; like Ctrl-C it must unwind, so that nothing is left behind.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
 
     def endpoint(self, side: t.Literal["source", "target"]) -> Endpoint | None:
         """Return the side's database, or None when it takes no part."""
@@ -154,6 +164,16 @@ class Stage:
         """Which tables the run is about."""
         return Patterns(tuple(self.params["include_tables"]), tuple(self.params["exclude_tables"]))
 
+    def end_with(self, controller: int) -> None:
+        """Have the stage interrupted when its ansible-playbook has ended: nobody would read what it finds out."""
+        interrupt_when_ended(Controller(controller))
+
+    def warn(self, findings: t.Iterable[Finding]) -> None:
+        """Show the warnings among the findings at the terminal."""
+        for finding in findings:
+            if finding.severity == "warning":
+                self.module.warn(str(finding))
+
     def only_predict(self, **returned: t.Any) -> None:
         """End the module in check mode: it would change something, and has not."""
         if self.module.check_mode:
@@ -165,6 +185,8 @@ class Stage:
         ``work`` returns what goes into the record, with ``changed``; its key ``returned`` is for Ansible alone. A
         failure ends the module with one message: no exception reaches Ansible, which would print it unscrubbed.
         """
+        if self.folder and self.folder.controller is not None:
+            self.end_with(self.folder.controller)
         began_at, began = datetime.datetime.now(datetime.UTC), time.monotonic()
         result: Result = {"changed": False}
         error: str | None = None

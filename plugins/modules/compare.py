@@ -94,6 +94,7 @@ try:
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import tools_in
+    from ..module_utils.verdict.checks.allowances import check_allowances
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.judge import Judge
     from ..module_utils.verdict.telling import require_equal
@@ -139,12 +140,12 @@ def compare_databases(stage: Stage) -> Result:
         patterns=stage.patterns,
     )
     if not params["staging"]:
-        return tell(give_verdict(stage, judge), judge.target)
+        return tell(stage, give_verdict(stage, judge), judge.target)
     generations = Generations(target.dbname)
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        return tell(give_verdict(stage, judge), judge.target)
+        return tell(stage, give_verdict(stage, judge), judge.target)
 
 
 def give_verdict(stage: Stage, judge: Judge) -> Verdict:
@@ -155,12 +156,18 @@ def give_verdict(stage: Stage, judge: Judge) -> Verdict:
         return judge.judge_by_source(source)
 
 
-def tell(verdict: Verdict, target: Endpoint) -> Result:
+def tell(stage: Stage, verdict: Verdict, target: Endpoint) -> Result:
     """Return the verdict as the stage's result.
 
     :raises MigrationError: when it is not that both are equal
     """
-    result = {"equal": verdict.equal, **dataclasses.asdict(verdict)}
+    findings = check_allowances(verdict, stage.allowed)
+    stage.warn(findings)
+    result = {
+        "equal": verdict.equal,
+        **dataclasses.asdict(verdict),
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+    }
     returned = {"equal": verdict.equal, "differences": result["differences"], "tables": len(verdict.tables)}
     result |= {"changed": False, "returned": returned}
     require_equal(verdict, f"The {target}", result)

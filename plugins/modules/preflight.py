@@ -12,8 +12,12 @@ short_description: Examine both sides before anything is changed
 version_added: "0.1.0"
 description:
   - Finds what would lose something, fail later or surprise, and reports all of it at once, with remedies.
-  - Fails if a finding is an error. Nothing is changed on either side.
+  - Fails if a finding is an error. Nothing is changed on either side, but that databases are dropped which runs that
+    were killed have left beside the live one, if there is nothing else to do.
   - Makes the run's folder, in which every later stage leaves its record.
+  - Claims the target for the run, unless it only reads. Two runs on one target exclude each other; the finding names
+    the other one. A process of its own keeps the claim until M(pgconvoy.migrate.report) ends it, or until
+    O(controller) has ended.
   - Whether there is anything to do is judged from the two databases. Where the live database equals the source
     already, the plan is empty.
 extends_documentation_fragment:
@@ -29,12 +33,18 @@ options:
     type: path
   archive_root:
     description:
-      - Folder of all archives. With O(goal=rollback) the host's backups are looked for there, where no previous
-        database can return.
+      - Folder of all archives, in which a run writes that of the source.
+      - With O(goal=rollback) the host's backups are looked for there, where no previous database can return.
     type: path
   host:
     description: Name of the run's host in the inventory; the run's folder lies below it.
     type: str
+    required: true
+  controller:
+    description:
+      - Process id of C(ansible-playbook), as the lookup P(pgconvoy.migrate.controller#lookup) returns it.
+      - When it has ended, however that came, every stage of the run breaks off.
+    type: int
     required: true
   goal:
     description: What the run is for.
@@ -75,7 +85,9 @@ attributes:
     description: The module M(pgconvoy.migrate.switch) shows what this one has found.
     support: none
   idempotent:
-    description: Changes nothing that is managed.
+    description: >-
+      Changes nothing that is managed. Where there is nothing to do, it drops what a run that was killed has left, and
+      only then reports a change.
     support: full
 author:
   - the pgconvoy contributors (@pgconvoy)
@@ -87,6 +99,7 @@ EXAMPLES = r"""
     source: {host: localhost, dbname: app, user: app, password: "{{ source_password }}"}
     target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
     host: "{{ inventory_hostname }}"
+    controller: "{{ lookup('pgconvoy.migrate.controller') }}"
     runs_root: runs
   register: examined
 """
@@ -162,8 +175,13 @@ try:
     from ..module_utils.endpoint import Endpoint, connect
     from ..module_utils.errors import MigrationError
     from ..module_utils.in_place.order import tell_load
+    from ..module_utils.staging.claim import TargetClaimedError, claim_target
+    from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
+    from ..module_utils.staging.names import Generations
     from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
+    from ..module_utils.verdict.checks.allowances import check_allowances
+    from ..module_utils.verdict.checks.passwords import check_passwords
     from ..module_utils.verdict.checks.refill import check_parents
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.findings import Finding, tell_errors
@@ -184,6 +202,7 @@ ARGUMENTS: t.Final = {
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
+    "controller": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
@@ -193,6 +212,10 @@ ARGUMENTS: t.Final = {
 
 #: Of severities.
 ORDER: t.Final = ("error", "warning", "notice")
+#: The goals that write an archive of the source.
+DUMPING: t.Final = ("migrate", "dump")
+#: The goals that replace the live database.
+REPLACING: t.Final = ("migrate", "restore", "rollback")
 
 
 def main() -> None:
@@ -201,36 +224,50 @@ def main() -> None:
 
 
 def preflight(stage: Stage) -> Result:
-    params = stage.params
+    params, target = stage.params, stage.endpoint("target")
     if not stage.module.check_mode:
         stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), params["host"])
+        stage.folder.controller = params["controller"]
     run_dir = str(stage.folder.path) if stage.folder else ""
     result: Result = {"goal": params["goal"], "host": params["host"], "returned": {"run_dir": run_dir}}
+    unclaimed = None
+    if target and stage.folder and params["goal"] in REPLACING:
+        unclaimed = claim(stage.folder, target, params["controller"], result)
+    stage.end_with(params["controller"])
     for archive in choose_archives(stage):
-        examine_with(stage, archive, result)
+        examine_with(stage, archive, unclaimed, result)
         if result["plan"]:
             return result
     if params["goal"] == "rollback":
         raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.", result)
+    # Whoever has something to do begins by this.
+    if target and stage.folder and params["goal"] in REPLACING:
+        left = clear(target)
+        result["findings"] += left
+        result["changed"] = bool(left)
     return result
 
 
 def choose_archives(stage: Stage) -> list[pathlib.Path | None]:
-    """Return what may stand for the source, best first: a rollback in place takes a backup that is not live already."""
+    """Return what may stand for the source, best first.
+
+    A rollback takes an archive only in place: the one that is named, or a backup that is not live already.
+    """
     params, target = stage.params, stage.endpoint("target")
-    if params["archive"]:
-        return [pathlib.Path(params["archive"])]
-    if target and params["goal"] == "rollback" and params["archive_root"]:
-        backups = find_backups(pathlib.Path(params["archive_root"]), params["host"])
-        if backups and (params["load_mode"] == "in_place" or not can_return(target)):
-            return [*backups]
-    return [None]
+    named = pathlib.Path(params["archive"]) if params["archive"] else None
+    if target and params["goal"] == "rollback":
+        if params["load_mode"] != "in_place" and can_return(target):
+            return [None]
+        backups = find_backups(pathlib.Path(params["archive_root"]), params["host"]) if params["archive_root"] else []
+        return [named] if named else [*backups] or [None]
+    return [named]
 
 
-def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> None:
+def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding | None, result: Result) -> None:
     """Examine both sides and make the plan; all that is found out goes into the result.
 
     :param archive: the archive that stands for the source, if there is one
+    :param unclaimed: why the target could not be claimed
     """
     params, goal, load_mode = stage.params, stage.params["goal"], stage.params["load_mode"]
     source, target = stage.endpoint("source"), stage.endpoint("target")
@@ -238,6 +275,9 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         goal, load_mode = "restore", "in_place"
     try:
         manifest = read_archive(archive) if archive else None
+        if params["archive"] and not archive:
+            # What is live after the rollback will be compared with it.
+            read_archive(pathlib.Path(params["archive"]))
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
     found = examine(
@@ -252,7 +292,18 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         patterns=stage.patterns,
         jobs=params["jobs"],
         allowed=stage.allowed,
+        archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] and goal in DUMPING else None,
     )
+    names = [name for table in found.tables for name in table]
+    paths = [
+        path
+        for path in (str(stage.folder.path) if stage.folder else "", found.tools.bindir if found.tools else "")
+        if path
+    ]
+    found.findings += check_passwords([side for side in (source, target) if side], names, paths)
+    # Why a server cannot be reached, the examination tells better.
+    if unclaimed and not tell_errors(found.findings):
+        found.findings.append(unclaimed)
     findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: ORDER.index(f.severity))]
     result |= {
         "findings": findings,
@@ -266,6 +317,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         ],
         "tools": dataclasses.asdict(found.tools) if found.tools else None,
     }
+    stage.warn(found.findings)
     result["returned"] |= {
         "findings": findings,
         "load_mode": found.load_mode or "",
@@ -273,9 +325,6 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
         "archive": str(archive or ""),
         "client_bindir": found.tools.bindir if found.tools else "",
     }
-    for finding in found.findings:
-        if finding.severity == "warning":
-            stage.module.warn(str(finding))
     if errors := tell_errors(found.findings):
         raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
     verdict = None
@@ -295,6 +344,11 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, result: Result) -> 
     result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode, found.order)
     if verdict:
         result["verdict"] = dataclasses.asdict(verdict)
+    if verdict and verdict.equal:
+        # No stage follows that would tell.
+        unused = check_allowances(verdict, stage.allowed)
+        stage.warn(unused)
+        findings += [dataclasses.asdict(finding) for finding in unused]
     result["returned"]["plan"] = result["plan"]
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
@@ -304,7 +358,35 @@ def add_warning(stage: Stage, findings: list[Result], warning: Finding) -> None:
     """Add what turned out last to the findings, worst first, and show it."""
     findings.append(dataclasses.asdict(warning))
     findings.sort(key=lambda finding: ORDER.index(finding["severity"]))
-    stage.module.warn(str(warning))
+    stage.warn([warning])
+
+
+def clear(target: Endpoint) -> list[Result]:
+    """Drop what runs have left that were killed; return the findings that tell of it."""
+    if not may_create_databases(target):
+        # Nor could those runs.
+        return []
+    with maintenance_session(target) as session:
+        dropped = drop_leftovers(session, Generations(target.dbname))
+    message = "a run that was killed had left it; it is dropped."
+    return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
+
+
+def claim(folder: RunFolder, target: Endpoint, controller: int, result: Result) -> Finding | None:
+    """Claim the target for the run; return why it could not be had, which the examination may tell better.
+
+    :raises MigrationError: when another run has claimed it: nothing that is found out now would be true for long
+    """
+    try:
+        claim_target(target, folder.run_id, folder.claim, controller)
+    except TargetClaimedError as error:
+        remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
+        taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
+        result["findings"] = result["returned"]["findings"] = [dataclasses.asdict(taken)]
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}", result) from None
+    except MigrationError as error:
+        return Finding("error", "no-connection", "target", str(error))
+    return None
 
 
 def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:

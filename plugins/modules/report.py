@@ -14,6 +14,7 @@ description:
   - Reads what the stages of a run recorded in its folder, and writes C(report.json) and C(report.html) there, for their
     owner only. The link C(latest) beside the folder then leads to it.
   - Judges what the run came to. It is successful only if every stage that its goal needs has recorded its success.
+  - Ends the run's claim on its target, and waits until it has ended.
   - Does not fail because the run failed; see RV(status).
 author:
   - the pgconvoy contributors (@pgconvoy)
@@ -129,6 +130,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.holder import end_holder
 from ..module_utils.presentation import explain, render, summarize
 from ..module_utils.report import GOALS, Failure, Report, Run, compose
 from ..module_utils.run_folder import RunFolder, write_private
@@ -152,6 +154,7 @@ def main() -> None:
         report = compose(folder.read_records(), run)
         if not module.check_mode:
             write(report, folder, Path(module.params["template"]))
+            let_go(module, folder)
     except (OSError, ValueError) as error:
         reason = f"\nThe run itself was stopped by this: {run.failure.message}" if run.failure else ""
         module.fail_json(msg=f"The report in {folder.path} cannot be made: {error}{reason}")
@@ -164,6 +167,15 @@ def main() -> None:
         tables=report["tables"],
         run_dir=str(folder.path),
     )
+
+
+def let_go(module: AnsibleModule, folder: RunFolder) -> None:
+    """End the run's claim on its target."""
+    if folder.claim.exists() and not end_holder(folder.claim):
+        module.warn(
+            "The run's claim on its target was lost before its end: the connection that held it broke, or its process "
+            "was killed. Another run could have begun, and would have made this one fail."
+        )
 
 
 def read_failure(failure: dict[str, str] | str | None) -> Failure | None:

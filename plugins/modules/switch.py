@@ -13,7 +13,11 @@ version_added: "0.1.0"
 description:
   - Renames the live database to the previous one and the staging database to the live one, in one transaction. The
     live one's owner, grants and settings go with the name.
-  - Or, to undo it, exchanges the live database and the previous one.
+  - Databases that were live before that move on to the next name; the oldest are dropped when the copy is known to be
+    live.
+  - Or, to undo it, exchanges the live database and the previous one, and proves what is live then. It is the very
+    database that was the previous one, the target user enters it under the live name, and reads from all of its tables
+    that could be read before.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
@@ -34,10 +38,15 @@ options:
     type: dict
   switch_disconnects_clients:
     description:
-      - Whether the sessions of clients that use the live database may be ended.
+      - Whether the sessions of clients that use the live database may be ended if they do not end within 5 seconds.
       - If not, the switch fails while there are any.
     type: bool
     default: false
+  keep_previous:
+    description: How many databases that were live before are kept. Each takes its room on the server.
+    type: int
+    choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    default: 1
 attributes:
   diff_mode:
     description: Shows O(replaces) in check mode.
@@ -78,6 +87,7 @@ previous:
   sample: app__pgconvoy_previous
 """
 
+import dataclasses
 import pathlib
 import typing as t
 
@@ -89,9 +99,11 @@ try:
     from ..module_utils.archive.folder import read_manifest
     from ..module_utils.confirmation import require_confirmation
     from ..module_utils.endpoint import Endpoint
-    from ..module_utils.staging.databases import database_exists, dropped_on_failure, maintenance_session
+    from ..module_utils.errors import MigrationError
+    from ..module_utils.staging.databases import dropped_on_failure
     from ..module_utils.staging.names import Generations
-    from ..module_utils.staging.switch import roll_back, switch
+    from ..module_utils.staging.proof import Proof, read_through
+    from ..module_utils.staging.switch import Switched, roll_back, switch
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -102,6 +114,7 @@ ARGUMENTS: t.Final = {
     "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
     "archive": {"type": "path"},
     "replaces": {"type": "dict"},
+    "keep_previous": {"type": "int", "choices": list(range(1, 10)), "default": 1},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
 
@@ -123,20 +136,40 @@ def exchange(stage: Stage, generations: Generations) -> Result:
     assert folder
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     if params["to"] == "previous":
-        with maintenance_session(target) as session:
-            roll_back(session, generations, params["switch_disconnects_clients"])
+        proof = switch_back(target, generations, params["switch_disconnects_clients"])
+        result: Result = {"kept": (generations.previous,), "proof": dataclasses.asdict(proof)}
     else:
-        switch_to_staging(stage, target, generations, folder.run_id)
-    with maintenance_session(target) as session:
-        previous = generations.previous if database_exists(session, generations.previous) else ""
-    names = {"live": generations.live, "previous": previous}
-    return {"changed": True, **names, "staging": generations.staging, "returned": names}
+        switched = switch_to_staging(stage, target, generations, folder.run_id)
+        for refusal in switched.left:
+            stage.module.warn(f"A database that is kept no longer is still there: {refusal}")
+        result = dataclasses.asdict(switched)
+    names = {"live": generations.live, "previous": next(iter(result["kept"]), "")}
+    return {"changed": True, **names, **result, "staging": generations.staging, "returned": names}
 
 
-def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str) -> None:
-    source = read_manifest(pathlib.Path(stage.params["archive"])).database
-    with dropped_on_failure(target, generations, run_id), maintenance_session(target) as session:
-        switch(session, generations, source, run_id, stage.params["switch_disconnects_clients"])
+def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str) -> Switched:
+    params = stage.params
+    source = read_manifest(pathlib.Path(params["archive"])).database
+    with dropped_on_failure(target, generations, run_id):
+        return switch(target, source, run_id, params["switch_disconnects_clients"], params["keep_previous"])
+
+
+def switch_back(target: Endpoint, generations: Generations, disconnect_clients: bool) -> Proof:
+    """Make the previous database live again, and prove that it is."""
+    before = read_through(target.at(generations.previous))
+    roll_back(target, disconnect_clients)
+    try:
+        after = read_through(target)
+        fault = "" if after == before else f"it was {before} before, and is {after} now"
+    except MigrationError as error:
+        fault = str(error)
+    if fault:
+        raise MigrationError(
+            f'"{generations.previous}" has become "{generations.live}", but it is not as it was: {fault}. '
+            f'The database that was live until now is "{generations.previous}": roll back again to return to it.',
+            {"changed": True, "live": generations.live, "previous": generations.previous},
+        )
+    return after
 
 
 if __name__ == "__main__":

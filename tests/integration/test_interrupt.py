@@ -40,6 +40,11 @@ def _terminate(run: Background) -> None:
     run.process.terminate()
 
 
+def _kill_controller(run: Background) -> None:
+    """Do what a closed laptop's session or an impatient user does: only ansible-playbook itself is gone at once."""
+    run.process.kill()
+
+
 def _kill_psql(run: Background) -> None:
     """Do what a kernel without memory does."""
     senders = [pid for pid, line in run.processes().items() if "/psql " in line]
@@ -54,7 +59,11 @@ def _kill(run: Background) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("break_off", [_interrupt, _terminate, _kill_psql], ids=["ctrl-c", "sigterm", "psql-killed"])
+@pytest.mark.parametrize(
+    "break_off",
+    [_interrupt, _terminate, _kill_controller, _kill_psql],
+    ids=["ctrl-c", "sigterm", "controller-killed", "psql-killed"],
+)
 def test_dump_broken_off(
     sandbox: Controller, source: Database, target: Database, break_off: t.Callable[[Background], None]
 ) -> None:
@@ -73,7 +82,27 @@ def test_dump_broken_off(
         assert "was killed by signal 9 in the middle" in output
 
 
-@pytest.mark.parametrize("break_off", [_interrupt, _terminate, _kill], ids=["ctrl-c", "sigterm", "sigkill"])
+def test_dump_killed(sandbox: Controller, source: Database, target: Database) -> None:
+    """Nobody could remove the part of an archive that it leaves, but the next dump of that host."""
+    source.execute(_LONG)
+    run = sandbox.start("migrate.yml", "--limit=sandbox")
+    wait_until(lambda: _largest(sandbox.archive_root) > 1 << 20)
+    _kill(run)
+    run.finish()
+    _assert_gone(run, source)
+    (left,) = sandbox.archives()
+    assert left.name.endswith(".partial")
+    source.execute("DROP TABLE long")
+    archive = Path(sandbox.migrate().result("dump")["archive"])
+    assert sandbox.archives() == [archive]
+    assert target.contents() == source.contents()
+
+
+@pytest.mark.parametrize(
+    "break_off",
+    [_interrupt, _terminate, _kill_controller, _kill],
+    ids=["ctrl-c", "sigterm", "controller-killed", "sigkill"],
+)
 def test_load_broken_off(
     sandbox: Controller, source: Database, target: Database, break_off: t.Callable[[Background], None]
 ) -> None:

@@ -26,10 +26,24 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest 
     decode,
     encode,
 )
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import Content
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import Content, Measured
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, Locale
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import Requirements
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+
+
+def test_unfinished_ones_of_the_dead_alone_are_removed(tmp_path: Path) -> None:
+    """Whoever is still writing keeps what it has written; the next to write alone removes the rest."""
+    (tmp_path / ".killed.partial").mkdir()
+    with new_folder(tmp_path / "first") as first:
+        assert [path.name for path in tmp_path.iterdir()] == [".first.partial"]
+        (tmp_path / ".killed.partial").mkdir()
+        with new_folder(tmp_path / "second"):
+            assert first.is_dir()
+    with new_folder(tmp_path / "third"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "second", "third"}
 
 
 def write(path: Path, content: bytes) -> None:
@@ -51,7 +65,7 @@ def archive(tmp_path: Path) -> Path:
                 "app", 180006, Locale("UTF8", "libc", "C", "C", None, None), (), None, 1, "", True
             ),
             requirements=Requirements((), (), (), (), ()),
-            content=Content("none", (), (), (), ()),
+            content=Content("none", (Measured(Relation("public", "t", "table"), None),), (), (), ()),
             answers={},
             refresh_order=(),
             schema=describe_file(partial / "schema.dump"),
@@ -114,6 +128,31 @@ def add(path: Path) -> None:
     (path / "notes.txt").write_text("")
 
 
+def link(path: Path) -> None:
+    (path / "rows-000001.copy").rename(path.parent / "elsewhere")
+    (path / "rows-000001.copy").symlink_to(path.parent / "elsewhere")
+
+
+def link_manifest(path: Path) -> None:
+    (path / FILE_NAME).rename(path.parent / "elsewhere")
+    (path / FILE_NAME).symlink_to(path.parent / "elsewhere")
+
+
+def make_pipe(path: Path) -> None:
+    (path / "schema.dump").unlink()
+    os.mkfifo(path / "schema.dump")
+
+
+def make_folder(path: Path) -> None:
+    (path / "rows").mkdir()
+
+
+def rename_table(path: Path) -> None:
+    manifest = json.loads((path / FILE_NAME).read_bytes())
+    manifest["tables"][0]["name"] = "unknown"
+    (path / FILE_NAME).write_text(json.dumps(manifest))
+
+
 def lose_manifest(path: Path) -> None:
     (path / FILE_NAME).unlink()
 
@@ -139,6 +178,12 @@ def replace_in_manifest(old: str, new: str) -> t.Callable[[Path], None]:
         (alter, "rows-000001.copy was altered"),
         (lose, "schema.dump is missing"),
         (add, "notes.txt does not belong to it"),
+        (link, "rows-000001.copy is not a regular file"),
+        (link_manifest, "Cannot read the archive's manifest .*Too many levels of symbolic links"),
+        (make_pipe, "schema.dump is not a regular file"),
+        (make_folder, "rows does not belong to it"),
+        (replace_in_manifest('"name": "rows-000001.copy"', '"name": "schema.dump"'), "contradicts itself"),
+        (rename_table, "contradicts itself"),
         (lose_manifest, "Cannot read the archive's manifest .*No such file"),
         (cut_manifest, "is not a manifest that this version can read"),
         (replace_in_manifest('"format": 1', '"format": 2'), "has format 2, this version reads 1"),

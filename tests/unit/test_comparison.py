@@ -58,7 +58,7 @@ def keys(*found: ForeignKey) -> Content:
 
 
 def columns(*names: str) -> tuple[HashedColumn, ...]:
-    return tuple(HashedColumn(name, "pg_catalog.int4", "plain") for name in names)
+    return tuple(HashedColumn(name, "pg_catalog.int4", "hash", ("pg_catalog", "hashint4extended")) for name in names)
 
 
 KEY = ForeignKey("fk", "c", "p", "FOREIGN KEY (a) REFERENCES p(a)", True)

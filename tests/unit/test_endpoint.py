@@ -61,7 +61,5 @@ def test_environment_of_tools(monkeypatch: pytest.MonkeyPatch) -> None:
         "PGSSLROOTCERT": "/ca.pem",
         "PGCONNECT_TIMEOUT": "10",
         "PGAPPNAME": "pgconvoy",
-        "PGOPTIONS": (
-            "-c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c standard_conforming_strings=on"
-        ),
+        "PGTZ": "UTC",
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -17,6 +18,7 @@ from ..errors import MigrationError
 from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
 
 _READ_BYTES: t.Final = 1 << 20
+_PARTIAL: t.Final = ".partial"
 
 
 @contextlib.contextmanager
@@ -25,23 +27,43 @@ def new_folder(final: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
     :raises MigrationError: when the disk refuses
     """
-    partial = final.with_name(f".{final.name}.partial")
+    partial = final.with_name(f".{final.name}{_PARTIAL}")
+    with contextlib.ExitStack() as stack:
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(_sharing(final.parent))
+            partial.mkdir(mode=0o700)
+        except OSError as error:
+            raise MigrationError(f"Cannot make the archive {final}: {error.strerror}. Check archive_root.") from None
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+        try:
+            yield partial
+            partial.rename(final)
+        except OSError as error:
+            free = shutil.disk_usage(partial).free
+            raise MigrationError(
+                f"Cannot write the archive {final}: {error.strerror} ({free:,} bytes are free there). "
+                "Free some space or point archive_root elsewhere."
+            ) from None
+
+
+@contextlib.contextmanager
+def _sharing(folder: pathlib.Path) -> t.Iterator[None]:
+    """Take part in a folder in which others may be writing archives, too.
+
+    All who do have it locked, and a lock ends with its process, even if that is killed. So who can lock it alone may
+    remove what is unfinished in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial.mkdir(mode=0o700)
-    except OSError as error:
-        raise MigrationError(f"Cannot make the archive {final}: {error.strerror}. Check archive_root.") from None
-    try:
-        yield partial
-        partial.rename(final)
-    except OSError as error:
-        free = shutil.disk_usage(partial).free
-        raise MigrationError(
-            f"Cannot write the archive {final}: {error.strerror} ({free:,} bytes are free there). "
-            "Free some space or point archive_root elsewhere."
-        ) from None
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for unfinished in folder.glob(f".*{_PARTIAL}"):
+                shutil.rmtree(unfinished)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        os.close(descriptor)
 
 
 def backup_folder(archive_root: pathlib.Path, host: str, run_id: str) -> pathlib.Path:
@@ -76,7 +98,8 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
     """
     path = folder / FILE_NAME
     try:
-        text = path.read_bytes()
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as stream:
+            text = stream.read()
     except OSError as error:
         raise MigrationError(
             f"Cannot read the archive's manifest {path}: {error.strerror}. "
@@ -91,11 +114,14 @@ def read_archive(folder: pathlib.Path) -> Manifest:
     :raises MigrationError: naming every file that is missing, altered or foreign
     """
     manifest = read_manifest(folder)
-    present = {entry.name for entry in os.scandir(folder)} - {FILE_NAME}
+    # A link might lead anywhere, and reading from a pipe would never end.
+    entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(folder)}
+    present = entries.keys() - {FILE_NAME}
     expected = {file.name: file for file in manifest.files}
     faults = [f"{name} does not belong to it" for name in sorted(present - expected.keys())]
+    faults += [f"{name} is not a regular file" for name in sorted(entries) if name in expected and not entries[name]]
     faults += [f"{name} is missing" for name in sorted(expected.keys() - present)]
-    there = [file for name, file in sorted(expected.items()) if name in present]
+    there = [file for name, file in sorted(expected.items()) if entries.get(name)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         found = pool.map(lambda file: describe_file(folder / file.name), there)
         faults += [f"{file.name} was altered" for file, now in zip(there, found, strict=True) if now != file]

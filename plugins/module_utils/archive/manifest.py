@@ -69,6 +69,11 @@ class Manifest:
         large_objects = (self.large_objects,) if self.large_objects else ()
         return (self.schema, *(table.file for table in self.tables), *large_objects)
 
+    @property
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Schema and name of each table and materialized view."""
+        return frozenset((measured.relation.schema, measured.relation.name) for measured in self.content.relations)
+
     def select(self, patterns: Patterns) -> Selection | None:
         """Return the tables to restore: of those in the archive, what the patterns select; None if it is all there was.
 
@@ -108,4 +113,8 @@ def decode(text: bytes, where: str) -> Manifest:
         raise MigrationError(
             f"{where} has format {manifest.format}, this version reads {FORMAT}. Use the version that wrote it."
         )
+    described = {(measured.relation.schema, measured.relation.name) for measured in manifest.content.relations}
+    names = [file.name for file in manifest.files]
+    if len(set(names)) < len(names) or not {(rows.schema, rows.name) for rows in manifest.tables} <= described:
+        raise MigrationError(f"{where} contradicts itself: rows of a table that it does not know, or a file twice.")
     return manifest

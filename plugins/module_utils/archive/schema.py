@@ -16,7 +16,7 @@ import subprocess
 import typing as t
 
 from ..catalog.snapshot import Snapshot
-from ..endpoint import tool_environment
+from ..endpoint import dump_options, tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
 
@@ -58,17 +58,25 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         str(path),
         *_LEFT_BEHIND,
     ]
+    settings = dump_options(snapshot.session)
     with snapshot.entrance() as (endpoint, options):
+        environment = tool_environment(endpoint) | settings
         outcome = subprocess.run(
             [*command, *options],
-            env=tool_environment(endpoint),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             umask=0o077,
             check=False,
         )
-    if outcome.returncode or outcome.stderr:
+    if outcome.returncode or (outcome.stderr and outcome.stderr != _greeting(tools, environment)):
         raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
+
+
+def _greeting(tools: ClientTools, environment: dict[str, str]) -> bytes:
+    """Return what the server says to every client that enters, of its collations' versions for instance."""
+    command = [tools.program("psql"), "--no-psqlrc", "--no-password", "--quiet", "--command="]
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
 
 
 def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:
@@ -169,5 +177,6 @@ def _pg_restore(tools: ClientTools, arguments: list[str]) -> bytes:
 
 
 def _said(outcome: subprocess.CompletedProcess[bytes]) -> str:
-    said = outcome.stderr.decode(errors="replace").strip()
-    return said or f"it ended with status {outcome.returncode} and said nothing"
+    status = outcome.returncode
+    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return outcome.stderr.decode(errors="replace").strip() or f"it {ended} and said nothing"

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checksums of rows, computed by the servers: equal on any server for equal rows in any order, exact for every type.
 
-A row is hashed by ``hash_record_extended`` over its columns in the order of their names. That hash is linear in the
-columns' hashes: its sum alone would not see two rows exchange a value. Hence two sums: that of the row hashes, in
-which a single changed row shows with all 64 bits, and that of the row hashes hashed again, which binds a row's values
-together.
+Each column is hashed by itself, to 64 bits, from a seed of its own; a row's hash is made of all of these bits; and the
+rows' hashes are summed up. hash_record_extended would be simpler, but hashes a bigint and every type that is stored as
+one (timestamps, times, pg_lsn) by the exclusive or of its halves (hashint8extended in hashfunc.c): 5 and 4294967300
+are the same to it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,26 @@ from psycopg import sql
 from ..endpoint import Session
 
 #: The name of this way to compute; checksums of two names cannot be compared.
-ALGORITHM: t.Final = "hash_record-2sum-1"
+ALGORITHM: t.Final = "column-hashes-1"
 
-#: Types whose hash is equal only for identical values. Missing here, for instance: float8 (-0 = 0), numeric and jsonb
-#: (scale), interval (1 mon = 30 days), timetz, inet; text and varchar are identical only under the collation "C".
-_PLAIN: t.Final = frozenset(
-    {
-        *("bool", "bytea", "char", "date", "int2", "int4", "int8", "macaddr", "macaddr8", "name", "oid", "pg_lsn"),
-        *("time", "timestamp", "timestamptz", "uuid"),
-    }
-)
-_COLLATED: t.Final = frozenset({"text", "varchar"})
+#: The types whose own hash differs for different values, by the functions of their hash operator classes. Missing
+#: here, for instance: numeric and jsonb (scale and sign), interval (1 mon = 30 days), all that are stored as a bigint.
+_HASHES: t.Final = {
+    "char": "hashcharextended",
+    "int2": "hashint2extended",
+    "int4": "hashint4extended",
+    "macaddr": "hashmacaddrextended",
+    "macaddr8": "hashmacaddr8extended",
+    "name": "hashnameextended",
+    "oid": "hashoidextended",
+    "uuid": "uuid_hash_extended",
+}
+#: Different values are different bytes, if only the collation leaves them alone.
+_TEXTS: t.Final = frozenset({"text", "varchar"})
+#: Only -0 and 0 have one hash.
+_FLOATS: t.Final = {"float4": "hashfloat4extended", "float8": "hashfloat8extended"}
+#: Types whose text is exact and costs less than their binary form, which is hashed in hexadecimal digits.
+_PRINTED: t.Final = frozenset({"bool", "bytea", "int8", "json", "jsonb", "numeric", "xml"})
 #: Types that hold OIDs: only their text is the same everywhere.
 _OID_ALIASES: t.Final = frozenset(
     {
@@ -51,30 +60,52 @@ class Type:
     element: int
     base: int
     subtype: int
+    output: tuple[str, str]
     send: tuple[str, str] | None
+
+
+Form = t.Literal["hash", "float", "text", "output", "send"]
 
 
 @dataclasses.dataclass(frozen=True)
 class HashedColumn:
-    """How a column enters the row's hash: as it is, under the collation C, as its send function's bytes, or as text."""
+    """How a column is hashed.
+
+    ``hash``: by the type's own hash function, which is ``function``; ``float``: likewise, but for zeros; ``text``:
+    under the collation C; ``output`` and ``send``: as what that function of the type makes of it.
+    """
 
     name: str
+    #: as it is declared
     type: str
-    form: t.Literal["plain", "collated", "send", "text"]
-    send: tuple[str, str] | None = None
+    form: Form
+    function: tuple[str, str]
+    #: what a domain is made of: a function for any enum, say, takes no domain over one
+    base: tuple[str, str] | None = None
 
-    @property
-    def expression(self) -> sql.Composable:
-        """The column's part of the row."""
-        column = sql.Identifier(self.name)
-        if self.form == "collated":
-            return column + sql.SQL(' COLLATE "C"')
-        if self.form == "text":
-            return column + sql.SQL('::text COLLATE "C"')
-        if self.form == "send":
-            assert self.send
-            return sql.SQL("{}({})").format(sql.Identifier(*self.send), column)
-        return column
+    def hash(self, seed: int) -> sql.Composed:
+        """Return the expression of the column's hash, a bigint; that of NULL is 0."""
+        column: sql.Composable = sql.Identifier(self.name)
+        if self.base:
+            column = sql.SQL("CAST({} AS {})").format(column, sql.Identifier(*self.base))
+        function = sql.Identifier(*self.function)
+        if self.form == "hash":
+            hashes = [sql.SQL("{}({}, {})").format(function, column, seed)]
+        elif self.form == "float":
+            # A zero is told by its text, which has a sign.
+            not_zero = sql.SQL("{}(NULLIF({}, '0'), {})").format(function, column, seed)
+            hashes = [not_zero, _hash_text(sql.SQL("CAST({} AS pg_catalog.text)").format(column), seed)]
+        elif self.form == "text":
+            hashes = [_hash_text(column, seed)]
+        else:
+            made = sql.SQL("{}({})").format(function, column)
+            printed = made if self.form == "output" else sql.SQL("pg_catalog.byteaout({})").format(made)
+            hashes = [_hash_text(sql.SQL("pg_catalog.textin({})").format(printed), seed)]
+        return sql.SQL("COALESCE({}, 0)").format(sql.SQL(", ").join(hashes))
+
+
+def _hash_text(text: sql.Composable, seed: int) -> sql.Composed:
+    return sql.SQL('pg_catalog.hashtextextended({} COLLATE pg_catalog."C", {})').format(text, seed)
 
 
 # A multirange's subtype is its range's.
@@ -82,38 +113,49 @@ _TYPES: t.Final = """
 SELECT y.oid, yn.nspname, y.typname, y.oid < 16384, y.typtype::text,
        y.typelem <> 0 AND y.typlen = -1 AND y.typsubscript =
        'array_subscript_handler'::regproc, y.typelem, y.typbasetype, coalesce(r.rngsubtype, m.rngsubtype, 0),
-       CASE WHEN y.typsend <> 0 THEN ARRAY[n.nspname::text, p.proname::text] END
+       ARRAY[n.nspname::text, p.proname::text],
+       CASE WHEN y.typsend <> 0 THEN ARRAY[sn.nspname::text, s.proname::text] END
 FROM pg_type y
 JOIN pg_namespace yn ON yn.oid = y.typnamespace
+JOIN pg_proc p ON p.oid = y.typoutput
+JOIN pg_namespace n ON n.oid = p.pronamespace
 LEFT JOIN pg_range r ON r.rngtypid = y.oid
 LEFT JOIN pg_range m ON m.rngmultitypid = y.oid
-LEFT JOIN pg_proc p ON p.oid = y.typsend
-LEFT JOIN pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_proc s ON s.oid = y.typsend
+LEFT JOIN pg_namespace sn ON sn.oid = s.pronamespace
 """
 
 
 def read_types(session: Session) -> dict[int, Type]:
     """Return all types by OID. The session's search_path must be empty."""
     types = {}
-    for oid, schema, name, builtin, kind, is_array, element, base, subtype, send in session.execute(_TYPES).fetchall():
-        sender = tuple(send) if send else None
-        types[oid] = Type(schema, name, builtin, kind, is_array, element, base, subtype, sender)
+    for oid, schema, name, builtin, kind, is_array, element, base, subtype, output, send in session.execute(_TYPES):
+        printer, sender = tuple(output), tuple(send) if send else None
+        types[oid] = Type(schema, name, builtin, kind, is_array, element, base, subtype, printer, sender)
     return types
 
 
 def hashed_column(name: str, oid: int, types: t.Mapping[int, Type]) -> HashedColumn:
     """Return how a column of a type is hashed."""
     declared = types[oid]
-    type_name, type_ = f"{declared.schema}.{declared.name}", declared
+    type_ = declared
     while type_.kind == "d":
         type_ = types[type_.base]
-    if type_.builtin and type_.name in _PLAIN:
-        return HashedColumn(name, type_name, "plain")
-    if type_.builtin and type_.name in _COLLATED:
-        return HashedColumn(name, type_name, "collated")
-    if type_.send and _sends_no_oid(type_, types):
-        return HashedColumn(name, type_name, "send", type_.send)
-    return HashedColumn(name, type_name, "text")
+    form, function = _form(type_, types)
+    base = (type_.schema, type_.name) if declared.kind == "d" else None
+    return HashedColumn(name, f"{declared.schema}.{declared.name}", form, function, base)
+
+
+def _form(type_: Type, types: t.Mapping[int, Type]) -> tuple[Form, tuple[str, str]]:
+    if type_.builtin and type_.name in _HASHES:
+        return "hash", ("pg_catalog", _HASHES[type_.name])
+    if type_.builtin and type_.name in _FLOATS:
+        return "float", ("pg_catalog", _FLOATS[type_.name])
+    if type_.builtin and type_.name in _TEXTS:
+        return "text", type_.output
+    if type_.send and _sends_no_oid(type_, types) and not (type_.builtin and type_.name in _PRINTED):
+        return "send", type_.send
+    return "output", type_.output
 
 
 def _sends_no_oid(type_: Type, types: t.Mapping[int, Type]) -> bool:
@@ -127,22 +169,36 @@ def _sends_no_oid(type_: Type, types: t.Mapping[int, Type]) -> bool:
     return type_.kind in "be" and type_.send is not None and not (type_.builtin and type_.name in _OID_ALIASES)
 
 
-def sums_query(columns: t.Sequence[HashedColumn], source: sql.Composable) -> sql.Composed:
-    """Return the query for the number of rows and the two sums of what a FROM clause yields."""
-    row = sql.SQL(", ").join(column.expression for column in columns)
-    # OFFSET 0 keeps the row's hash from being computed once for each sum.
-    return sql.SQL(
-        "SELECT count(*), coalesce(sum(h), 0), coalesce(sum(hashint8extended(h, 0)), 0)"
-        " FROM (SELECT hash_record_extended(ROW({}), 0) AS h FROM {} OFFSET 0) hashed"
-    ).format(row, source)
+def row_hash(columns: t.Sequence[HashedColumn]) -> sql.Composed:
+    """Return the expression of a row's hash, a bigint.
+
+    The columns' hashes are joined by exclusive or; since each has a seed of its own, equal values do not cancel out. To
+    hash the outcome once more binds a row's values together: were it summed up as it is, two rows that exchange a value
+    would go unseen. The seed is what hashint4extended takes whole (hash_bytes_uint32_extended in hashfn.c).
+    """
+    return sql.SQL("pg_catalog.hashint4extended(0, {})").format(
+        _xor([c.hash(n) for n, c in enumerate(columns, start=1)])
+    )
 
 
-def digest(sums: t.Iterable[tuple[int, int]]) -> str:
-    """Return the checksum that pairs of sums make together: 32 hexadecimal digits."""
-    totals = [sum(column) % 2**64 for column in zip((0, 0), *sums, strict=True)]
-    return "".join(f"{total:016x}" for total in totals)
+def _xor(hashes: t.Sequence[sql.Composable]) -> sql.Composable:
+    """Join the hashes as a balanced tree: 1,600 columns in a chain would need a deep stack."""
+    if len(hashes) < 2:
+        return hashes[0] if hashes else sql.SQL("0")
+    half = len(hashes) // 2
+    return sql.SQL("pg_catalog.int8xor({}, {})").format(_xor(hashes[:half]), _xor(hashes[half:]))
+
+
+def sum_query(columns: t.Sequence[HashedColumn], source: sql.Composable) -> sql.Composed:
+    """Return the query for the number of rows and the sum of their hashes, of what a FROM clause yields."""
+    return sql.SQL("SELECT count(*), coalesce(sum({}), 0) FROM {}").format(row_hash(columns), source)
+
+
+def digest(sums: t.Iterable[int]) -> str:
+    """Return the checksum that sums make together: 16 hexadecimal digits."""
+    return f"{sum(sums) % 2**64:016x}"
 
 
 def add(checksums: t.Iterable[str]) -> str:
     """Return the checksum of the rows of several relations together."""
-    return digest((int(checksum[:16], 16), int(checksum[16:], 16)) for checksum in checksums)
+    return digest(int(checksum, 16) for checksum in checksums)

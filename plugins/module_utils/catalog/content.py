@@ -17,7 +17,7 @@ from psycopg import sql
 from ..endpoint import Session
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
-from .checksums import ALGORITHM, add, digest, sums_query
+from .checksums import ALGORITHM, add, digest, sum_query
 from .foreign_keys import ForeignKey, list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
@@ -83,7 +83,7 @@ def read_content(
 
     :param refresh_search_path: given, materialized views are evaluated afresh as well; their functions may rely on it
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
-    :raises MigrationError: when a relation cannot be read, with the server's message
+    :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
     """
     session = snapshot.session
     relations = _in_the_same_forms(list_relations(session), like)
@@ -96,6 +96,7 @@ def read_content(
             leaves = [rows[leaf] for leaf in tree.partitions]
             checksum = add(leaf.checksum for leaf in leaves)
             rows[tree.schema, tree.name] = Rows(sum(leaf.count for leaf in leaves), checksum)
+    _check_not_rewritten(session)
     content = Content(
         checksum_algorithm=ALGORITHM,
         relations=tuple(Measured(r, rows.get((r.schema, r.name)), fresh.get((r.schema, r.name))) for r in relations),
@@ -111,6 +112,26 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     chosen = [relation for relation in relations if relation.full_name in selection]
     names = {relation.full_name for relation in chosen}.union(*(tree.partitions for tree in chosen))
     return [relation for relation in relations if relation.full_name in names]
+
+
+# A query sees pg_class as it was at the snapshot's instant, the function sees it as it is now.
+_REWRITTEN: t.Final = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= 16384 AND pg_relation_filenode(c.oid) <> c.relfilenode ORDER BY 1
+"""
+
+
+def _check_not_rewritten(session: Session) -> None:
+    """Make sure that the snapshot has shown the tables as they were at its instant.
+
+    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control).
+    """
+    rewritten = [name for (name,) in session.execute(_REWRITTEN).fetchall()]
+    if rewritten:
+        raise MigrationError(
+            f"While it was read, somebody truncated or rewrote (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER) "
+            f"{', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
+        )
 
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
@@ -157,7 +178,7 @@ def _pieces(relation: Relation) -> list[_Piece]:
 
 def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> dict[tuple[str, str], Rows]:
     """Return each relation's rows by (schema, name); the largest relations are read first."""
-    sums: dict[tuple[str, str], list[tuple[int, int, int]]] = collections.defaultdict(list)
+    sums: dict[tuple[str, str], list[tuple[int, int]]] = collections.defaultdict(list)
     pieces = [piece for r in sorted(relations, key=lambda r: -r.size) for piece in _pieces(r)]
 
     @contextlib.contextmanager
@@ -167,7 +188,7 @@ def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> 
 
     run_parallel(pieces, jobs, open_reader)
     return {
-        name: Rows(sum(count for count, _, _ in parts), digest((plain, mixed) for _, plain, mixed in parts))
+        name: Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
         for name, parts in sums.items()
     }
 
@@ -175,25 +196,25 @@ def _measure(snapshot: Snapshot, jobs: int, relations: t.Iterable[Relation]) -> 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
     session: Session
-    sums: dict[tuple[str, str], list[tuple[int, int, int]]]
+    sums: dict[tuple[str, str], list[tuple[int, int]]]
 
     def run(self, piece: _Piece) -> None:
         relation = piece.relation
-        sums = _sum(self.session, relation, sums_query(relation.hashed, piece.rows))
-        self.sums[relation.schema, relation.name].append(sums)
+        sum_ = _sum(self.session, relation, sum_query(relation.hashed, piece.rows))
+        self.sums[relation.schema, relation.name].append(sum_)
 
     def cancel(self) -> None:
         self.session.cancel_safe()
 
 
-def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int, int]:
+def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int]:
     try:
         row = session.execute(query).fetchone()
     except psycopg.Error as error:
         raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
     assert row is not None
-    count, plain, mixed = row
-    return int(count), int(plain), int(mixed)
+    count, hashes = row
+    return int(count), int(hashes)
 
 
 def _evaluate(session: Session, relations: t.Iterable[Relation], search_path: str) -> dict[tuple[str, str], Rows]:
@@ -203,11 +224,11 @@ def _evaluate(session: Session, relations: t.Iterable[Relation], search_path: st
         if view.kind == "materialized view" and view.populated:
             definition = _definition(session, view)
             session.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (search_path,))
-            count, plain, mixed = _sum(
-                session, view, sums_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
+            count, hashes = _sum(
+                session, view, sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
             )
             session.execute("SELECT pg_catalog.set_config('search_path', '', true)")
-            fresh[view.schema, view.name] = Rows(count, digest([(plain, mixed)]))
+            fresh[view.schema, view.name] = Rows(count, digest([hashes]))
     return fresh
 
 

@@ -47,10 +47,10 @@ CROSS JOIN LATERAL pg_catalog.generate_series(0::bigint, greatest(sized.size - 1
 """
 
 
+# Where a piece is, is the seed of its hash.
 _CHECKSUMS: t.Final = f"""
-SELECT oid, sum(h), sum(hashint8extended(h, 0))
-FROM (SELECT oid, hash_record_extended(ROW(start, bytes), 0) AS h
-      FROM ({COPY_QUERY}) piece(oid, start, bytes) OFFSET 0) hashed
+SELECT oid, sum(hashtextextended(bytes::text COLLATE "C", start))
+FROM ({COPY_QUERY}) piece(oid, start, bytes)
 GROUP BY oid
 """
 
@@ -59,7 +59,7 @@ def read_large_objects(session: Session) -> list[LargeObject]:
     """Return every large object, by OID. The session must be in a transaction: descriptors live no longer."""
     described = session.execute(_SIZES).fetchall()
     sums = session.execute(_CHECKSUMS).fetchall()
-    checksums = {oid: digest([(int(plain), int(mixed))]) for oid, plain, mixed in sums}
+    checksums = {oid: digest([int(hashes)]) for oid, hashes in sums}
     return [LargeObject(oid, size, comment, checksums[oid]) for oid, size, comment in described]
 
 

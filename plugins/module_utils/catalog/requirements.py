@@ -43,6 +43,16 @@ class Requirements:
     icu: tuple[Need, ...]
     #: columns of type xml
     xml: tuple[Need, ...]
+    #: collations made of the C library's locales, and what they are made of
+    libc: tuple[Need, ...] = ()
+    #: collations that initdb makes of the locales it finds, and an object that uses each
+    predefined: tuple[Need, ...] = ()
+    #: settings of functions, as name=value
+    settings: tuple[Need, ...] = ()
+    #: shared libraries of functions
+    libraries: tuple[Need, ...] = ()
+    #: columns compressed by lz4
+    lz4: tuple[Need, ...] = ()
     #: how many tables, indexes, sequences and the like there are
     relations: int = 0
 
@@ -102,6 +112,40 @@ SELECT 'icu', n.nspname || '.' || c.collname FROM pg_collation c JOIN pg_namespa
 WHERE c.collprovider = 'i' AND c.oid >= 16384
 """
 
+_LIBC: t.Final = """
+SELECT c.collcollate, n.nspname || '.' || c.collname
+FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+WHERE c.collprovider = 'c' AND c.oid >= 16384 AND c.collcollate NOT IN ('C', 'POSIX')
+"""
+
+# Those below are on every server, and nothing is recorded to depend on them (FirstUnpinnedObjectId in transam.h).
+_PREDEFINED: t.Final = """
+SELECT c.collname, min(i.type || ' ' || i.identity)
+FROM pg_depend d JOIN pg_collation c ON c.oid = d.refobjid AND c.oid BETWEEN 12000 AND 16383
+CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) i
+WHERE d.refclassid = 'pg_collation'::regclass AND d.objid >= 16384
+GROUP BY 1
+"""
+
+# An extension's functions come with it.
+_FUNCTIONS: t.Final = """
+FROM pg_proc p CROSS JOIN LATERAL pg_identify_object('pg_proc'::regclass, p.oid, 0) i
+WHERE p.oid >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+"""
+
+_SETTINGS: t.Final = f"SELECT unnest(p.proconfig), i.type || ' ' || i.identity {_FUNCTIONS}"
+
+_LIBRARIES: t.Final = f"SELECT p.probin, i.type || ' ' || i.identity {_FUNCTIONS} AND p.probin IS NOT NULL"
+
+_LZ4: t.Final = """
+SELECT 'lz4', n.nspname || '.' || c.relname || '.' || a.attname
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relpersistence <> 't'
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attcompression = 'l' AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'f')
+  AND c.oid >= 16384
+"""
+
 # Columns of a type, of arrays of it and of domains over it.
 _COLUMNS: t.Final = """
 SELECT n.nspname, c.relname, a.attname
@@ -137,6 +181,11 @@ def read_requirements(session: Session) -> Requirements:
         roles=needs(_ROLES) + _role_values(session),
         superuser=needs(_SUPERUSER),
         icu=needs(_ICU),
+        libc=needs(_LIBC),
+        predefined=needs(_PREDEFINED),
+        settings=needs(_SETTINGS),
+        libraries=needs(_LIBRARIES),
+        lz4=needs(_LZ4),
         xml=tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS, ("xml",)).fetchall()),
         relations=_count_relations(session),
     )

@@ -9,6 +9,7 @@ import shutil
 import typing as t
 from pathlib import Path
 
+from ..scrubbing import spoils
 from .container import ContainerServer
 from .plan import Found, Step, steps_down, steps_up
 from .programs import LabError
@@ -44,6 +45,7 @@ class Laboratory:
         """Return what is missing, done already if ``apply`` says so."""
         self._refuse_foreign_folder()
         self._refuse_another_source()
+        self._refuse_spoiling_passwords()
         for server in self._servers.values():
             server.check_version()
         steps = steps_up(self._find(), _WANTED)
@@ -95,6 +97,15 @@ class Laboratory:
                 f"The lab's source is {f'in container {present}' if present else 'not in a container'}. "
                 "Take the lab down first (lab_state=absent)."
             )
+
+    def _refuse_spoiling_passwords(self) -> None:
+        """A lab's passwords are made at random; one that somebody has written there may be anything."""
+        for name, server in self._servers.items():
+            if server.password_file.exists() and spoils(server.password, (SOURCE_DATABASE, *TARGET_DATABASES)):
+                raise LabError(
+                    f"The password of the lab's {name} is so short, or so much like a word of the output, that Ansible "
+                    "would make the output unreadable to hide it. Take the lab down (lab_state=absent), and up again."
+                )
 
     def _claim_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

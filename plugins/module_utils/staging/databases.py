@@ -14,13 +14,19 @@ from psycopg import sql
 from ..catalog.database import Locale
 from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError, describe
+from .locks import try_lock_name
 from .names import Generations
+
+#: What holds a database's lock longer than that (an open ALTER DATABASE, a session whose client has vanished) may hold
+#: it for ever.
+_LOCK_TIMEOUT: t.Final = "10s"
 
 
 @contextlib.contextmanager
 def maintenance_session(target: Endpoint) -> t.Iterator[Session]:
     """Open a session outside the live database, as renaming and dropping it require."""
     with connect(target.at("postgres" if target.dbname != "postgres" else "template1")) as session:
+        session.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
         yield session
 
 
@@ -42,10 +48,11 @@ def database_exists(session: Session, name: str) -> bool:
 
 
 def create_staging(session: Session, generations: Generations, locale: Locale, run_id: str) -> None:
-    """Make an empty staging database that belongs to the run; one that an earlier run left is dropped.
+    """Make an empty staging database that belongs to the run; what earlier runs left is dropped.
 
     :raises MigrationError: when the server refuses, with its message
     """
+    drop_leftovers(session, generations)
     create_database(session, generations.staging, locale)
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(generations.staging), _mark(run_id)))
 
@@ -77,6 +84,20 @@ def create_statement(name: str, locale: Locale, server_version: int) -> sql.Comp
     return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options))
 
 
+def drop_leftovers(session: Session, generations: Generations) -> list[str]:
+    """Drop what runs have left that were killed, and return its names. The caller's run has claimed the target.
+
+    :raises MigrationError: when the server refuses, with its message
+    """
+    dropped = []
+    for name in (generations.staging, generations.discarded, generations.scratch):
+        # Comparisons claim nothing: one may be at work in the scratch database.
+        if database_exists(session, name) and (name != generations.scratch or try_lock_name(session, name)):
+            drop_database(session, name)
+            dropped.append(name)
+    return dropped
+
+
 def check_staging(session: Session, generations: Generations, run_id: str) -> None:
     """Make sure that the staging database is still this run's.
 
@@ -97,11 +118,14 @@ def check_staging(session: Session, generations: Generations, run_id: str) -> No
 
 @contextlib.contextmanager
 def dropped_on_failure(target: Endpoint, generations: Generations, run_id: str) -> t.Iterator[None]:
-    """Drop the run's staging database if the block fails or is interrupted; another run's is left alone."""
+    """Drop the run's staging database if the block fails or is interrupted; another run's is left alone.
+
+    Where the server cannot be reached any more, the next run drops it.
+    """
     try:
         yield
     except BaseException:
-        with maintenance_session(target) as session:
+        with contextlib.suppress(MigrationError, psycopg.Error), maintenance_session(target) as session:
             if _read_mark(session, generations) == _mark(run_id):
                 drop_database(session, generations.staging)
         raise

@@ -9,6 +9,9 @@ import dataclasses
 import hashlib
 import typing as t
 
+#: How many databases that were live before can be kept.
+MOST_KEPT: t.Final = 9
+
 #: NAMEDATALEN - 1: PostgreSQL cuts longer names silently (docs: 4.1.1 Identifiers and Key Words).
 NAME_BYTES: t.Final = 63
 
@@ -29,15 +32,24 @@ class Generations:
         """The old live database, kept as the undo."""
         return self._beside("__pgconvoy_previous")
 
+    def kept(self, count: int) -> list[str]:
+        """The previous database and those before it, the newest first."""
+        return [self.previous, *(self._beside(f"__pgconvoy_previous_{number}") for number in range(2, count + 1))]
+
     @property
     def discarded(self) -> str:
-        """The previous database of the switch before, about to be dropped."""
+        """The oldest of the kept databases after a switch, about to be dropped."""
         return self._beside("__pgconvoy_discarded")
 
     @property
     def scratch(self) -> str:
         """A database without rows, in which the source's schema is put into the server's own words."""
         return self._beside("__pgconvoy_scratch")
+
+    @property
+    def neighbours(self) -> tuple[str, ...]:
+        """All names but the live one's: what has one of them is ours to drop."""
+        return (self.staging, self.previous, self.discarded, self.scratch)
 
     def _beside(self, suffix: str) -> str:
         """Append the suffix; where that gets too long, a digest of the name stands for its end."""

@@ -91,9 +91,14 @@ def set_statement(database: sql.Identifier, role: str | None, name: str, value: 
     subject = sql.SQL("DATABASE {}").format(database)
     if role is not None:
         subject = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
+    return sql.SQL("ALTER {} {}").format(subject, set_clause(name, value))
+
+
+def set_clause(name: str, value: str) -> sql.Composed:
+    """Return the part of such a statement that says what is set."""
     values = split_list(value) if name.lower() in _LISTS else [value]
-    return sql.SQL("ALTER {} SET {} TO {}").format(
-        subject, sql.Identifier(*name.split(".")), sql.SQL(", ").join(map(sql.Literal, values or [""]))
+    return sql.SQL("SET {} TO {}").format(
+        sql.Identifier(*name.split(".")), sql.SQL(", ").join(map(sql.Literal, values or [""]))
     )
 
 

@@ -48,7 +48,10 @@ def create_entries(session: Session, entries: t.Sequence[Entry]) -> None:
         try:
             with session.transaction():
                 session.execute(b"\n".join(entry.statements for entry in batch))
-        except psycopg.Error:
+        except psycopg.Error as error:
+            if session.closed:
+                others = f" or one of the {len(batch) - 1} objects after it" if len(batch) > 1 else ""
+                raise MigrationError(f"Cannot create {batch[0]}{others}: {describe(error)}") from None
             # The batch was rolled back. Which object it was, the server does not say: send them singly to learn it.
             for entry in batch:
                 _create_entry(session, entry)

@@ -19,6 +19,7 @@ from ..endpoint import Endpoint, connect, use_search_path
 from ..errors import MigrationError
 from ..tools import ClientTools
 from .databases import create_database, drop_database, maintenance_session, may_create_databases
+from .locks import lock_name
 from .names import Generations
 from .schema import create_entries, create_pre_data
 
@@ -32,6 +33,8 @@ def reword_schema(
 ) -> list[Entry]:
     """Return the entries of the source's schema as the target's server words them.
 
+    Of several comparisons at once on one target, each waits for its turn in the scratch database.
+
     :param folder: where a file may be left
     :raises NoScratchError: when no database can be created there
     :raises MigrationError: when an object cannot
@@ -44,6 +47,10 @@ def reword_schema(
         )
     scratch = target.at(Generations(target.dbname).scratch)
     with maintenance_session(target) as maintenance:
+        with maintenance.transaction():
+            # However long the others take.
+            maintenance.execute("SET LOCAL lock_timeout = 0")
+            lock_name(maintenance, scratch.dbname)
         create_database(maintenance, scratch.dbname, source.locale)
         try:
             with connect(scratch) as session:

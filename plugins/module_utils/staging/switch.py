@@ -5,113 +5,125 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import dataclasses
 import typing as t
 
 import psycopg
-from psycopg import sql
 
 from ..catalog.database import DatabaseProperties
-from ..endpoint import Session
+from ..endpoint import Endpoint, Session
 from ..errors import MigrationError, describe
-from .databases import check_staging, database_exists, drop_database
-from .names import Generations
+from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
+from .exchange import Rename, check_places, exchange, places_after
+from .names import MOST_KEPT, Generations
 from .properties import carry_over
 
-#: RenameDatabase itself waits up to 5 s for the sessions of a database to end (CountOtherDBBackends in procarray.c).
-_ATTEMPTS: t.Final = 3
+
+@dataclasses.dataclass(frozen=True)
+class Switched:
+    """What a switch came to."""
+
+    #: the kept databases, the newest first
+    kept: tuple[str, ...]
+    #: why databases that are kept no longer could not be dropped
+    left: tuple[str, ...] = ()
 
 
 def switch(
-    session: Session, generations: Generations, source: DatabaseProperties, run_id: str, disconnect_clients: bool
-) -> None:
-    """Make the staging database the live one and the live one the previous one; drop the one before that.
+    target: Endpoint, source: DatabaseProperties, run_id: str, disconnect_clients: bool, keep_previous: int = 1
+) -> Switched:
+    """Make the staging database the live one and the live one the previous one; drop what is kept no longer.
 
-    :param session: a maintenance session of the target's server
     :param disconnect_clients: whether the sessions of clients that use the live database may be ended
-    :raises MigrationError: when it cannot be done; the live database is then what it was
+    :param keep_previous: how many databases that were live before are kept
+    :raises MigrationError: when it cannot be done; the message says whether the live database is what it was
     """
-    check_staging(session, generations, run_id)
-    drop_database(session, generations.discarded)
-    properties = carry_over(session, generations.staging, generations.live, source)
-    moves = _moves(session, [generations.staging, generations.live, generations.previous, generations.discarded])
-    _apply(session, generations, [*properties, *moves], disconnect_clients)
-    drop_database(session, generations.discarded)
+    generations = Generations(target.dbname)
+    with maintenance_session(target) as session:
+        check_staging(session, generations, run_id)
+        drop_database(session, generations.discarded)
+        databases = _read_databases(session, generations)
+        renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
+        properties = carry_over(session, generations.staging, generations.live, source)
+        interrupted = exchange(target, session, databases, renames, properties, disconnect_clients)
+    with _after(generations, generations.live in databases), maintenance_session(target) as session:
+        check_places(session, places_after(databases, renames))
+        if interrupted:
+            raise KeyboardInterrupt
+        # Only now that the copy is known to be live, nothing older is needed.
+        left = [refusal for name in surplus if (refusal := _try_to_drop(session, name))]
+        kept = [name for name in generations.kept(MOST_KEPT) if name in _read_databases(session, generations)]
+    return Switched(tuple(kept), tuple(left))
 
 
-def roll_back(session: Session, generations: Generations, disconnect_clients: bool) -> None:
+def roll_back(target: Endpoint, disconnect_clients: bool) -> None:
     """Make the previous database live again; the live one becomes the previous one, so that it can be undone too.
 
     :raises MigrationError: when there is no previous database, or the server refuses
     """
-    if not database_exists(session, generations.previous):
+    generations = Generations(target.dbname)
+    with maintenance_session(target) as session:
+        drop_leftovers(session, generations)
+        databases = _read_databases(session, generations)
+        if generations.previous not in databases:
+            raise MigrationError(
+                f'There is no previous database "{generations.previous}" to go back to: no switch has replaced '
+                f'"{generations.live}" yet, or it was dropped.'
+            )
+        renames = [(generations.previous, generations.discarded), (generations.discarded, generations.live)]
+        if generations.live in databases:
+            renames.insert(1, (generations.live, generations.previous))
+        interrupted = exchange(target, session, databases, renames, [], disconnect_clients)
+    with _after(generations, generations.live in databases), maintenance_session(target) as session:
+        check_places(session, places_after(databases, renames))
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+def plan_renames(
+    generations: Generations, present: t.Container[str], keep_previous: int
+) -> tuple[list[Rename], list[str]]:
+    """Return the renames of a switch in their order, and which databases are to be dropped after it.
+
+    The kept ones move up to the first free name; if there is none, the oldest is discarded. Names are freed before
+    they are taken.
+    """
+    kept = generations.kept(MOST_KEPT)
+    places = [generations.staging, generations.live, *kept[:keep_previous], generations.discarded]
+    free = next(number for number, name in enumerate(places) if name not in present)
+    renames = [(places[number - 1], places[number]) for number in range(free, 0, -1)]
+    surplus = [name for name in kept[keep_previous:] if name in present]
+    return renames, [*([generations.discarded] if places[free] == generations.discarded else []), *surplus]
+
+
+def _read_databases(session: Session, generations: Generations) -> dict[str, int]:
+    """Return the OIDs of the live database and of those beside it, by their names."""
+    names = [generations.live, generations.staging, generations.discarded, *generations.kept(MOST_KEPT)]
+    rows = session.execute("SELECT datname, oid FROM pg_catalog.pg_database WHERE datname = ANY(%s)", (names,))
+    return dict(rows.fetchall())
+
+
+@contextlib.contextmanager
+def _after(generations: Generations, replaced: bool) -> t.Iterator[None]:
+    """Whatever fails in the block after the switch says so, and so does its record.
+
+    :param replaced: whether there had been a live database
+    """
+    try:
+        yield
+    except (MigrationError, psycopg.Error, KeyboardInterrupt) as error:
+        reason = describe(error) if isinstance(error, psycopg.Error) else str(error) or "the run was interrupted."
+        undo = f', and what it was is "{generations.previous}"' if replaced else ""
         raise MigrationError(
-            f'There is no previous database "{generations.previous}" to go back to: no switch has replaced '
-            f'"{generations.live}" yet, or it was dropped.'
-        )
-    drop_database(session, generations.discarded)
-    renames = [rename(generations.previous, generations.discarded)]
-    if database_exists(session, generations.live):
-        renames.append(rename(generations.live, generations.previous))
-    renames.append(rename(generations.discarded, generations.live))
-    _apply(session, generations, renames, disconnect_clients)
+            f'The switch has happened: "{generations.live}" is the new one{undo}. What comes after it failed: {reason}',
+            {"changed": True, "live": generations.live, "previous": generations.previous if replaced else ""},
+        ) from None
 
 
-def rename(old: str, new: str) -> sql.Composed:
-    """Return the statement that renames a database."""
-    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-
-
-def _moves(session: Session, names: t.Sequence[str]) -> list[sql.Composed]:
-    """Return the renames that move each existing database to the next name, the last pair first."""
-    pairs = reversed(list(itertools.pairwise(names)))
-    return [rename(old, new) for old, new in pairs if database_exists(session, old)]
-
-
-def _apply(
-    session: Session, generations: Generations, statements: t.Sequence[sql.Composed], disconnect_clients: bool
-) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
-        if disconnect_clients:
-            _disconnect(session, generations)
-        try:
-            with session.transaction():
-                for statement in statements:
-                    session.execute(statement)
-        except psycopg.errors.ObjectInUse as error:
-            # Clients that come back faster than the rename takes its lock: end them again.
-            if disconnect_clients and attempt < _ATTEMPTS:
-                continue
-            raise MigrationError(
-                f"The switch did not happen, and the live database is as it was: {describe(error)}\n"
-                f"{_clients(session, generations)}\n"
-                "Stop these clients and run again, or set switch_disconnects_clients to have their sessions ended."
-            ) from None
-        except psycopg.Error as error:
-            raise MigrationError(
-                f"The switch did not happen, and the live database is as it was: {describe(error)}"
-            ) from None
-        return
-
-
-_SESSIONS: t.Final = "FROM pg_catalog.pg_stat_activity WHERE datname = ANY(%s) AND backend_type = 'client backend'"
-
-
-def _disconnect(session: Session, generations: Generations) -> None:
-    session.execute(
-        "SELECT pg_catalog.pg_terminate_backend(pid) " + _SESSIONS, ([generations.live, generations.previous],)
-    )
-
-
-def _clients(session: Session, generations: Generations) -> str:
-    """Return who uses the databases, a line each."""
-    rows = session.execute(
-        "SELECT datname, pid, usename, application_name, coalesce(client_addr::text, 'local') "
-        + _SESSIONS
-        + " ORDER BY datname, pid",
-        ([generations.live, generations.previous],),
-    ).fetchall()
-    return "\n".join(
-        f'  session {pid} of {user} from {address} ({application or "no application name"}) in "{database}"'
-        for database, pid, user, application, address in rows
-    )
+def _try_to_drop(session: Session, name: str) -> str:
+    try:
+        drop_database(session, name)
+    except MigrationError as error:
+        return str(error)
+    return ""

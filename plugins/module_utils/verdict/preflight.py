@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import secrets
+import pathlib
 import typing as t
 
 from ..archive.manifest import Manifest
@@ -27,8 +27,14 @@ from ..in_place.order import LoadOrder
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
+from .checks.duplicates import check_duplicates
+from .checks.exchange import check_exchange
+from .checks.expressions import check_expressions
+from .checks.identity import check_identity
 from .checks.in_place import check_in_place
+from .checks.live import check_only_live, list_tables
 from .checks.load_mode import LoadMode, check_swap, choose_load_mode
+from .checks.locks import check_locks
 from .checks.refill import (
     FkStrategy,
     check_kept_schema,
@@ -37,12 +43,27 @@ from .checks.refill import (
     choose_strategy,
     plan_load,
 )
+from .checks.room import (
+    check_archive_room,
+    check_connections,
+    check_lock_room,
+    check_target_room,
+    read_locks_needed,
+    read_rows_size,
+)
+from .checks.session import check_session
 from .checks.source import check_foreign_keys, check_reading, check_source
 from .checks.target import check_beside, check_rollback, check_target
+from .checks.tools import check_tools
 from .findings import Finding, tell_errors
 
 #: The oldest server whose database can be read.
 _OLDEST_MAJOR: t.Final = 15
+
+#: Errors after which rows cannot be read, or not by several sessions.
+_HIDING: t.Final = frozenset(
+    {"connections", "locked", "no-connection", "not-readable", "pooler", "replica-unlogged", "row-security", "snapshot"}
+)
 
 Opened = t.TypeVar("Opened")
 
@@ -56,6 +77,8 @@ class Examination:
     reached: Endpoint | None = None
     source: DatabaseProperties | None = None
     requirements: Requirements | None = None
+    #: schema and name of the source's tables
+    tables: frozenset[tuple[str, str]] = frozenset()
     target_version: int | None = None
     target_exists: bool = False
     #: how the live database gets its new content; None where the run gives it none
@@ -74,6 +97,16 @@ class Examination:
     #: what is true of the source's foreign keys
     census: list[Census] = dataclasses.field(default_factory=list)
 
+    @property
+    def keeps_schema(self) -> bool:
+        """Whether the live database's own tables are filled, as they are."""
+        return self.load_mode == "in_place" and self.fk_strategy != "post_data"
+
+    @property
+    def can_read_rows(self) -> bool:
+        """Whether nothing found by now keeps the source's rows from being read, all of them and at once."""
+        return not any(finding.severity == "error" and finding.code in _HIDING for finding in self.findings)
+
 
 def examine(
     source: Endpoint | None,
@@ -88,85 +121,151 @@ def examine(
     patterns: Patterns = EVERYTHING,
     jobs: int = 1,
     allowed: t.Mapping[str, str] | None = None,
+    archive_root: pathlib.Path | None = None,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
-    :param allowed: reasons for differences that are allowed, by object
     :param goal: what the run is for: ``migrate``, ``dump``, ``restore``, ``verify`` or ``rollback``
     :param load_mode: ``auto``, ``swap`` or ``in_place``
     :param fk_strategy: ``auto`` or one of `FkStrategy`
     :param patterns: the tables that the run is about
+    :param allowed: reasons for differences that are allowed, by object
+    :param archive_root: where an archive of the source is to be written, if one is
     """
     found = Examination()
+    fills = goal in ("migrate", "restore")
     with contextlib.ExitStack() as stack:
         found.reached = _enter(stack, found, open_route, source) if source else None
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
         target_session = _enter_server(stack, found, target) if target else None
         if archived:
-            found.source, found.requirements = archived.database, archived.requirements
+            found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
             _select(found, functools.partial(archived.select, patterns))
-        if source_session:
-            found.source = read_database(source_session)
-            found.requirements = read_requirements(source_session)
-            found.findings += _check_oldest(found.source)
-            if patterns:
-                _select(found, lambda: select(list_relations(source_session), patterns))
-            found.findings += _of_selected(found, check_source(source_session))
+        if found.reached and source_session:
+            _examine_source(found, found.reached, source_session, patterns, jobs, archive_root)
         partial = bool(patterns) or bool(archived and archived.partial)
         found.fk_strategy = choose_strategy(fk_strategy, partial)
-        if found.reached and source_session and not tell_errors(found.findings):
-            # Rows that cannot be read, as findings tell by now, cannot be checked.
-            with exported_snapshot(found.reached) as snapshot:
-                found.census = take_census(snapshot, jobs, only=found.selection)
-            found.findings += check_foreign_keys(found.census, allowed or {})
         if target and target_session:
-            found.target_version = target_session.info.server_version
-            found.target_exists = database_exists(target_session, target.dbname)
-            fills = goal in ("migrate", "restore")
-            contradictions = check_strategy(found.fk_strategy, partial) if fills else []
-            found.findings += contradictions
-            if fills and not contradictions:
-                found.obstacles += check_kept_schema(found.fk_strategy, partial)
-                found.obstacles += check_swap(target_session, target.dbname)
-                found.load_mode, said = choose_load_mode(load_mode, found.obstacles, target.dbname, found.target_exists)
-                found.findings += said
-        if target and target_session and found.load_mode == "swap" and found.source:
-            found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
-        if target and target_session and goal == "rollback":
-            found.load_mode = "swap"
-            found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
+            _examine_server(found, target, target_session, jobs)
+            if fills:
+                _choose_load_mode(found, target, target_session, load_mode, partial)
+            if goal == "rollback":
+                found.load_mode = "swap"
+                found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
+            if fills and found.load_mode == "swap" and found.source:
+                found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
+            if found.load_mode == "swap":
+                found.findings += check_exchange(target_session, target, rollback=goal == "rollback")
+            if fills and found.source and not partial:
+                found.findings += check_target_room(target_session, target, found.source.size)
+        if source_session and target and target_session:
+            # Where sessions do not stay the same, a lock taken in one might never be given back.
+            if not any(finding.code == "pooler" for finding in found.findings):
+                found.findings += check_identity(source_session, target_session, target)
+            found.findings += check_lock_room(target_session, "target", read_locks_needed(source_session))
         # Not before: this session in the live database would be one of the clients that the switch meets.
         live_session = None
-        if target and target_session and found.target_exists:
+        if target and target_session and found.target_exists and goal != "rollback":
             inside = target_session.info.dbname == target.dbname
             live_session = target_session if inside else _enter(stack, found, connect, target)
         present: tuple[str, ...] = ()
-        keeps_schema = found.load_mode == "in_place" and found.fk_strategy != "post_data"
-        if live_session and keeps_schema and found.source and found.requirements and (found.selection or not partial):
-            found.order = plan_load(live_session, found.selection)
-            found.findings += check_refill(
-                live_session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
-            )
-        if live_session and found.load_mode == "in_place" and not keeps_schema and found.source and found.requirements:
-            kept = find_kept(live_session, found.requirements.extensions, found.source.has_public)
-            present = kept.extensions
-            findings = check_in_place(live_session, found.source, found.requirements, kept, allowed or {})
-            # Where neither way is open, what stands in the way of each is told.
-            either = found.obstacles if load_mode == "auto" and tell_errors(findings) else []
-            found.findings += [*either, *findings]
-        if target_session and found.source and found.requirements and not keeps_schema:
-            found.findings += check_target(target_session, found.source, found.requirements, present)
         if target and live_session:
+            locked = check_locks(live_session, "target")
+            found.findings += locked
             found.findings += _check_live_reading(found, live_session, target)
-            if source_session:
-                found.findings += _check_same_database(source_session, live_session, target)
+            if fills and not locked:
+                present = _examine_live(found, live_session, partial, load_mode, allowed or {})
+        if target_session and found.source and found.requirements and goal != "rollback" and not found.keeps_schema:
+            found.findings += check_target(target_session, found.source, found.requirements, present)
+        if found.reached and source_session and found.source and found.can_read_rows:
+            target_major = found.target_version // 10000 if found.target_version else None
+            found.findings += check_expressions(source_session, found.source.search_path, target_major)
+            # They are not looked for without a reason: that reads tables as a whole, and sorts them.
+            if any(finding.code == "collation-version" for finding in found.findings):
+                found.findings += check_duplicates(source_session)
+            with exported_snapshot(found.reached) as snapshot:
+                found.census = take_census(snapshot, jobs, only=found.selection)
+            found.findings += check_foreign_keys(found.census, allowed or {})
         if found.source:
             target_major = (found.target_version or found.source.server_version) // 10000
             try:
                 found.tools = choose_tools(found.source.major, target_major, client_bindir)
+                if found.reached and source_session:
+                    found.findings += check_tools(found.tools, found.reached)
+                if target and target_session:
+                    found.findings += check_tools(found.tools, target.at(target_session.info.dbname))
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
     return found
+
+
+def _examine_source(
+    found: Examination,
+    source: Endpoint,
+    session: Session,
+    patterns: Patterns,
+    jobs: int,
+    archive_root: pathlib.Path | None,
+) -> None:
+    found.source = read_database(session)
+    found.tables = list_tables(session)
+    found.findings += _check_oldest(found.source)
+    found.findings += check_session(source, session)
+    found.findings += check_connections(session, source, jobs)
+    locked = check_locks(session, "source")
+    found.findings += locked
+    if patterns and not locked:
+        _select(found, lambda: select(list_relations(session), patterns))
+    found.findings += _of_selected(found, check_source(session))
+    found.findings += check_lock_room(session, "source", read_locks_needed(session))
+    if locked:
+        # Sizes and values would have to wait.
+        return
+    found.requirements = read_requirements(session)
+    if archive_root:
+        found.findings += check_archive_room(archive_root, read_rows_size(session))
+
+
+def _examine_server(found: Examination, target: Endpoint, session: Session, jobs: int) -> None:
+    found.target_version = session.info.server_version
+    found.target_exists = database_exists(session, target.dbname)
+    found.findings += check_session(target.at(session.info.dbname), session)
+    found.findings += check_connections(session, target, jobs)
+
+
+def _choose_load_mode(found: Examination, target: Endpoint, session: Session, wanted: str, partial: bool) -> None:
+    contradictions = check_strategy(found.fk_strategy, partial)
+    found.findings += contradictions
+    if contradictions:
+        return
+    found.obstacles += check_kept_schema(found.fk_strategy, partial)
+    found.obstacles += check_swap(session, target.dbname)
+    found.load_mode, said = choose_load_mode(wanted, found.obstacles, target.dbname, found.target_exists)
+    found.findings += said
+
+
+def _examine_live(
+    found: Examination, session: Session, partial: bool, load_mode: str, allowed: t.Mapping[str, str]
+) -> tuple[str, ...]:
+    """Look at what is to be replaced; return the extensions that stay."""
+    if found.keeps_schema:
+        if found.source and found.requirements and (found.selection or not partial):
+            found.order = plan_load(session, found.selection)
+            found.findings += check_refill(
+                session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
+            )
+        return ()
+    if not found.source or not found.requirements:
+        return ()
+    extensions = {extension.name for extension in found.requirements.extensions}
+    found.findings += check_only_live(session, found.tables, extensions)
+    if found.load_mode != "in_place":
+        return ()
+    kept = find_kept(session, found.requirements.extensions, found.source.has_public)
+    findings = check_in_place(session, found.source, found.requirements, kept, allowed)
+    # Where neither way is open, what stands in the way of each is told.
+    found.findings += [*(found.obstacles if load_mode == "auto" and tell_errors(findings) else []), *findings]
+    return kept.extensions
 
 
 def _select(found: Examination, choose: t.Callable[[], Selection | None]) -> None:
@@ -275,28 +374,5 @@ def _check_live_reading(found: Examination, live_session: Session, target: Endpo
             f'database "{target.dbname}"',
             f"the target user may not read all of it ({hidden[0].object}, for instance), so that whether it equals the "
             "source already cannot be told: it is replaced.",
-        )
-    ]
-
-
-def _check_same_database(source_session: Session, live_session: Session, target: Endpoint) -> list[Finding]:
-    """Refuse one database under two names: a lock taken through one connection is looked for through the other."""
-    key = secrets.randbits(31)
-    source_session.execute("SELECT pg_advisory_lock_shared(1346913110, %s)", (key,))
-    seen = live_session.execute(
-        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1346913110 AND objid = %s"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        (key,),
-    ).fetchone()
-    source_session.execute("SELECT pg_advisory_unlock_shared(1346913110, %s)", (key,))
-    if seen is None:
-        return []
-    return [
-        Finding(
-            "error",
-            "same-database",
-            str(target),
-            "it is the source itself, under whatever name.",
-            "Correct target_host, target_port and target_dbname.",
         )
     ]

@@ -15,7 +15,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.checksums import HashedColumn
+from ..catalog.checksums import row_hash
 from ..catalog.relations import Relation
 from ..endpoint import Session
 
@@ -81,9 +81,9 @@ def _name(found: RowDifferences, kind: str, row: _Row) -> None:
 
 
 def _differing_buckets(source: Session, target: Session, relation: Relation) -> list[int]:
-    query = sql.SQL(
-        "SELECT k & {mask}, count(*), sum(h), sum(hashint8extended(h, 0)) FROM ({hashes}) hashed GROUP BY 1"
-    ).format(mask=_BUCKETS - 1, hashes=_hashes(relation))
+    query = sql.SQL("SELECT k & {mask}, count(*), sum(h) FROM ({hashes}) hashed GROUP BY 1").format(
+        mask=_BUCKETS - 1, hashes=_hashes(relation)
+    )
     ours, theirs = ({row[0]: row[1:] for row in session.execute(query).fetchall()} for session in (source, target))
     return [bucket for bucket in ours.keys() | theirs.keys() if ours.get(bucket) != theirs.get(bucket)]
 
@@ -103,16 +103,11 @@ def _hashes(relation: Relation) -> sql.Composed:
     """The hash of each row's key, of the row, and the key as text."""
     key = [column for column in relation.hashed if column.name in relation.key] or relation.hashed
     return sql.SQL("SELECT {} AS k, {} AS h, ROW({})::text AS key FROM {} OFFSET 0").format(
-        _hash(key),
-        _hash(relation.hashed),
+        row_hash(key),
+        row_hash(relation.hashed),
         sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
         relation.own_rows,
     )
-
-
-def _hash(columns: t.Iterable[HashedColumn]) -> sql.Composed:
-    row = sql.SQL(", ").join(column.expression for column in columns)
-    return sql.SQL("hash_record_extended(ROW({}), 0)").format(row)
 
 
 def _side_by_side(source: t.Iterator[_Row], target: t.Iterator[_Row]) -> t.Iterator[tuple[_Row | None, _Row | None]]:
@@ -134,10 +129,10 @@ def _changed_columns(source: Session, target: Session, relation: Relation, key_h
     """Return the columns in which the rows with these keys differ."""
     key = [column for column in relation.hashed if column.name in relation.key]
     query = sql.SQL("SELECT {}, {} FROM {} WHERE {} = ANY({}) ORDER BY 1").format(
-        _hash(key),
-        sql.SQL(", ").join(_hash([column]) for column in relation.hashed),
+        row_hash(key),
+        sql.SQL(", ").join(row_hash([column]) for column in relation.hashed),
         relation.own_rows,
-        _hash(key),
+        row_hash(key),
         key_hashes,
     )
     ours, theirs = (session.execute(query).fetchall() for session in (source, target))

@@ -35,13 +35,11 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersist
 """
 
 
-def run_checks(session: Session, checks: t.Iterable[Check]) -> list[Finding]:
-    """Return the findings of all checks, in their order."""
-    return [
-        Finding(check.severity, check.code, name, check.message, check.remedy)
-        for check in checks
-        for (name,) in session.execute(check.query).fetchall()
-    ]
+def run_checks(session: Session, checks: t.Sequence[Check]) -> list[Finding]:
+    """Return the findings of all checks, in their order; the server is asked once."""
+    queries = (f"SELECT {number}, object FROM ({check.query}) c(object)" for number, check in enumerate(checks))
+    rows = session.execute(f"{' UNION ALL '.join(queries)} ORDER BY 1, 2".encode()).fetchall()
+    return [Finding(c.severity, c.code, name, c.message, c.remedy) for i, name in rows for c in [checks[i]]]
 
 
 def is_true(session: Session, query: t.LiteralString) -> bool:
@@ -50,12 +48,17 @@ def is_true(session: Session, query: t.LiteralString) -> bool:
     return bool(row and row[0])
 
 
-def refusal_of(session: Session, statement: t.LiteralString, *values: str) -> str | None:
+def is_superuser(session: Session) -> bool:
+    """Return whether the session's user is one."""
+    return is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+
+
+def refusal_of(session: Session, statement: sql.Composed) -> str | None:
     """Run a statement, undo it, and return the server's refusal if there was one."""
     with contextlib.suppress(psycopg.Rollback):
         try:
             with session.transaction():
-                session.execute(sql.SQL(statement).format(*values))
+                session.execute(statement)
                 raise psycopg.Rollback
         except psycopg.Error as error:
             return error.diag.message_primary or str(error)

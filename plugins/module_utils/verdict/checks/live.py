@@ -1,16 +1,32 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live database: what is going on in it that the switch will meet."""
+"""The live database: what the switch will meet in it, and what it will take out of service."""
 
 from __future__ import annotations
 
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ...catalog.requirements import read_extensions
 from ...endpoint import Session
 from ...staging.names import Generations
 from ..findings import Finding
+from .asking import RELATIONS
+
+#: How many sessions, tables and extensions a finding names.
+_NAMED: t.Final = 5
+#: Up to how many rows of a table that only the live database has are counted.
+_COUNTED: t.Final = 1000
 
 
 def check_live(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
+    """Return what goes on in the live database that the switch would meet.
+
+    :param session: a maintenance session of the target's server
+    """
     row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", (generations.live,)).fetchone()
     name = f'database "{generations.live}"'
     if row is None:
@@ -28,20 +44,89 @@ def check_live(session: Session, generations: Generations, may_disconnect: bool)
     return [*findings, *check_clients(session, generations, may_disconnect)]
 
 
+# Of other users' sessions a plain role sees the database, the user and the process, nothing else.
+_CLIENTS: t.Final = """
+SELECT pid, usename, coalesce(application_name, ''),
+       extract(epoch FROM now() - xact_start)::int,
+       pg_has_role(usesysid, 'USAGE')
+       OR coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_signal_backend'), false)
+          AND NOT coalesce((SELECT rolsuper FROM pg_roles WHERE oid = usesysid), false)
+FROM pg_stat_activity
+WHERE datname = %s AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+ORDER BY xact_start, pid
+"""
+
+
 def check_clients(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
-    clients = session.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'",
-        (generations.live,),
-    ).fetchone()
-    if not clients or not clients[0]:
+    """Return whose sessions the switch would have to wait for, or to end."""
+    clients = session.execute(_CLIENTS, (generations.live,)).fetchall()
+    if not clients:
         return []
+    said = [
+        f"session {pid} of {user}"
+        + (f" ({application})" if application else "")
+        + (f", in a transaction for {seconds:,} s" if seconds is not None else "")
+        for pid, user, application, seconds, _ in clients[:_NAMED]
+    ]
+    others = sorted({user for _, user, _, _, may_end in clients if not may_end})
+    if not may_disconnect:
+        consequence, remedy = "the switch fails while they are.", "Stop them, or set switch_disconnects_clients."
+    elif others:
+        consequence = f"the switch would end their sessions, but may not end those of {', '.join(others)}."
+        remedy = "Stop these, or grant target_user the role pg_signal_backend."
+    else:
+        consequence, remedy = "the switch ends their sessions.", ""
     return [
         Finding(
             "warning",
             "target-clients",
             f'database "{generations.live}"',
-            f"clients are connected to it, {clients[0]} in number; "
-            + ("the switch ends their sessions." if may_disconnect else "the switch fails while they are."),
-            "" if may_disconnect else "Stop them, or set switch_disconnects_clients.",
+            f"clients are connected to it, {len(clients)} in number: {_name(said, len(clients))}; {consequence}",
+            remedy,
         )
     ]
+
+
+def list_tables(session: Session) -> frozenset[tuple[str, str]]:
+    """Return schema and name of the user's tables."""
+    rows = session.execute(f"SELECT n.nspname, c.relname {RELATIONS} AND c.relkind IN ('r', 'p')").fetchall()
+    return frozenset((schema, name) for schema, name in rows)
+
+
+def check_only_live(
+    live_session: Session, source_tables: t.Container[tuple[str, str]], source_extensions: t.Container[str]
+) -> list[Finding]:
+    """Return what the live database has and the source has not: clients will miss it after the switch."""
+    tables = sorted(table for table in list_tables(live_session) if table not in source_tables)
+    extensions = [e.name for e in read_extensions(live_session) if e.name not in source_extensions]
+    said = []
+    if tables:
+        named = [f"{schema}.{name} ({_count(live_session, schema, name)})" for schema, name in tables[:_NAMED]]
+        said.append(f"tables, {len(tables):,} in number: {_name(named, len(tables))}")
+    if extensions:
+        said.append(f"extensions, {len(extensions)} in number: {_name(extensions[:_NAMED], len(extensions))}")
+    if not said:
+        return []
+    return [
+        Finding(
+            "warning",
+            "only-live",
+            f'database "{live_session.info.dbname}"',
+            f"it holds what the source does not, and what the run takes out of service: {'; '.join(said)}.",
+            "If it is needed, have it on the source first.",
+        )
+    ]
+
+
+def _count(session: Session, schema: str, name: str) -> str:
+    query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) counted")
+    try:
+        row = session.execute(query.format(sql.Identifier(schema, name), _COUNTED + 1)).fetchone()
+    except psycopg.Error:
+        return "it may not be read"
+    assert row is not None
+    return f"{row[0]:,} rows" if row[0] <= _COUNTED else f"more than {_COUNTED:,} rows"
+
+
+def _name(named: t.Sequence[str], number: int) -> str:
+    return ", ".join(named) + (f" and {number - len(named):,} more" if number > len(named) else "")

@@ -5,29 +5,42 @@
 
 from __future__ import annotations
 
-from ...catalog.database import DatabaseProperties
+from psycopg import sql
+
+from ...catalog.database import DatabaseProperties, split_setting
+from ...catalog.requirements import Requirements
 from ...endpoint import Session
+from ...staging.properties import set_clause, split_list
 from ..findings import Finding
+from .asking import refusal_of
 
 
-def check_settings(session: Session, source: DatabaseProperties, superuser: bool) -> list[Finding]:
-    known: dict[str, str] = dict(session.execute("SELECT lower(name), context FROM pg_settings").fetchall())
+def check_settings(session: Session, source: DatabaseProperties, needs: Requirements) -> list[Finding]:
+    """Return the settings of the database and of functions that the target's server refuses.
+
+    A role may make any setting of a database for itself as well, by the same rules; here it is undone at once.
+    """
+    superusers = {need.object for need in needs.superuser}
+    wanted = [
+        *((f"database setting {name} = {value}", name, value) for name, value in source.settings),
+        *((n.object, *split_setting(n.what)) for n in needs.settings if n.object not in superusers),
+    ]
     findings = []
-    for name, value in source.settings:
-        context = known.get(name.lower(), "user" if "." in name else "")
-        if context not in ("user", "superuser", "backend", "superuser-backend"):
-            message = "the target's server does not know it." if not context else "a database cannot set it there."
-        elif context.startswith("superuser") and not superuser:
-            message = "only a superuser may set it, and the target user is none."
-        else:
-            continue
-        findings.append(
-            Finding(
-                "error",
-                "setting",
-                f"database setting {name} = {value}",
-                message,
-                f'ALTER DATABASE "{source.name}" RESET {name}; on the source if it is not needed.',
+    for object_, name, value in wanted:
+        refusal = refusal_of(session, sql.SQL("ALTER ROLE CURRENT_USER ") + set_clause(name, value))
+        if refusal is None and name == "session_preload_libraries":
+            # The server takes any name, and then refuses every session for want of the library.
+            libraries = [sql.SQL("LOAD {}").format(library) for library in split_list(value)]
+            refusal = next((said for load in libraries if (said := refusal_of(session, load))), None)
+        if refusal is not None:
+            findings.append(
+                Finding(
+                    "error",
+                    "setting",
+                    object_,
+                    f"the target's server refuses the setting of {name}: {refusal}.",
+                    "Take it away on the source (ALTER ... RESET), or use a superuser as target_user if that is all "
+                    "that it lacks.",
+                )
             )
-        )
     return findings

@@ -12,6 +12,14 @@ from ...endpoint import Session
 from ..findings import Finding
 from .asking import RELATIONS, Check, run_checks
 
+#: Large objects of others that are not granted; a superuser reads them all.
+_HIDDEN_LARGE_OBJECTS: t.Final = """
+SELECT 'large object ' || l.oid FROM pg_largeobject_metadata l JOIN pg_roles r ON r.rolname = current_user
+WHERE NOT r.rolsuper AND NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (
+    SELECT FROM aclexplode(l.lomacl) a
+    WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+"""
+
 _READING: t.Final = (
     Check(
         "error",
@@ -21,21 +29,114 @@ _READING: t.Final = (
         " AND c.relkind IN ('r', 'p', 'm', 'S')"
         " AND NOT (has_schema_privilege(n.oid, 'USAGE')"
         " AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')"
-        " ELSE has_table_privilege(c.oid, 'SELECT') END) ORDER BY 1",
+        " ELSE has_table_privilege(c.oid, 'SELECT') END)",
         "the source user may not read it.",
         "GRANT USAGE on its schema and SELECT on it, or use the owner as source_user.",
     ),
     Check(
         "error",
+        "not-readable",
+        _HIDDEN_LARGE_OBJECTS,
+        "the source user may not read it.",
+        "GRANT SELECT ON LARGE OBJECT, or use its owner as source_user.",
+    ),
+    Check(
+        "error",
         "row-security",
         f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
-        " AND row_security_active(c.oid) ORDER BY 1",
+        " AND row_security_active(c.oid)",
         "row security hides rows from the source user.",
         "Use the table's owner, or a role with BYPASSRLS, as source_user.",
     ),
 )
 
+# As pg_user_mappings shows its options (system_views.sql), and pg_dump reads them there.
+_HIDDEN_USER_MAPPINGS: t.Final = """
+SELECT 'user mapping ' || coalesce(m.usename, 'public') || ' for server ' || m.srvname
+FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid JOIN pg_roles r ON r.rolname = current_user
+WHERE NOT r.rolsuper AND NOT CASE m.umuser WHEN 0 THEN pg_has_role(s.srvowner, 'USAGE')
+    ELSE m.usename = current_user
+         AND (pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END
+"""
+
+# pg_dump names the trigger by its number, which is another one on the target (dumpTrigger in pg_dump.c); what follows
+# the state of a trigger of the partitioned table itself it does not name.
+_DISABLED_KEYS: t.Final = """
+SELECT DISTINCT 'table ' || n.nspname || '.' || c.relname
+FROM pg_trigger g JOIN pg_trigger p ON p.oid = g.tgparentid AND p.tgenabled <> g.tgenabled
+JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE g.tgisinternal
+"""
+
+# What text an index is sorted by, the operating system says; a new version of it may say otherwise.
+_COLLATION_VERSIONS: t.Final = """
+SELECT format('database "%s" (%s when it was made, %s now)', datname, datcollversion,
+              coalesce(pg_database_collation_actual_version(oid), 'none'))
+FROM pg_database WHERE datname = current_database()
+AND datcollversion <> coalesce(pg_database_collation_actual_version(oid), '')
+UNION ALL
+SELECT format('collation %s.%s (%s when it was made, %s now)', n.nspname, c.collname, c.collversion,
+              coalesce(pg_collation_actual_version(c.oid), 'none'))
+FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+WHERE c.collversion <> coalesce(pg_collation_actual_version(c.oid), '')
+AND (c.oid >= 16384 OR EXISTS (
+    SELECT FROM pg_depend d WHERE d.refclassid = 'pg_collation'::regclass AND d.refobjid = c.oid AND d.objid >= 16384))
+"""
+
 _CHECKS: t.Final = (
+    Check(
+        "error",
+        "disabled-key",
+        _DISABLED_KEYS,
+        "triggers behind a foreign key are disabled on this partition alone, and pg_dump words that so that no server "
+        "takes it.",
+        "ALTER TABLE ... ENABLE TRIGGER ALL on the source, or disable them on the partitioned table as a whole.",
+    ),
+    Check(
+        "error",
+        "replica-unlogged",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS}"
+        " AND c.relpersistence = 'u' AND c.relkind IN ('r', 'm', 'S') AND pg_is_in_recovery()",
+        "the source is a replica, which has no rows of unlogged tables.",
+        "Name the primary server in source_host and source_port.",
+    ),
+    Check(
+        "warning",
+        "user-mapping",
+        _HIDDEN_USER_MAPPINGS,
+        "the source user may not see its options, a password perhaps: the copy has none.",
+        "Use a superuser as source_user, or ALTER USER MAPPING on the target after each run.",
+    ),
+    Check(
+        "warning",
+        "collation-version",
+        _COLLATION_VERSIONS,
+        "text may sort otherwise than it did, so that indexes miss rows and unique ones hold duplicates, which the "
+        "target would refuse.",
+        "On the source: REINDEX what sorts by it, then ALTER ... REFRESH COLLATION VERSION.",
+    ),
+    Check(
+        "notice",
+        "unlogged-table",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relpersistence = 'u' AND c.relkind = 'r'",
+        "it is unlogged, and stays so: a server that crashes comes back without its rows.",
+        "",
+    ),
+    Check(
+        "notice",
+        "event-trigger",
+        "SELECT 'event trigger ' || evtname FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d"
+        " WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')",
+        "it is made last, so that it does not fire for what the run makes.",
+        "",
+    ),
+    Check(
+        "notice",
+        "foreign-server",
+        "SELECT 'foreign server ' || srvname FROM pg_foreign_server",
+        "its definition is copied: what it names must be reached from the target's server, too.",
+        "",
+    ),
     Check(
         "error",
         "self-referring-view",
@@ -44,7 +145,7 @@ _CHECKS: t.Final = (
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid"
         " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0"
-        " WHERE c.oid >= 16384 ORDER BY 1",
+        " WHERE c.oid >= 16384",
         "the view refers to itself; no tool can create it again.",
         "Drop or redefine it on the source.",
     ),
@@ -53,7 +154,7 @@ _CHECKS: t.Final = (
         "invalid-index",
         "SELECT 'index ' || n.nspname || '.' || c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_toast' ORDER BY 1",
+        " WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_toast'",
         "the index is invalid, as a failed CREATE INDEX CONCURRENTLY leaves it, and is not copied.",
         "REINDEX or drop it on the source.",
     ),
@@ -61,14 +162,14 @@ _CHECKS: t.Final = (
         "warning",
         "subscription",
         "SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
-        " WHERE d.datname = current_database() ORDER BY 1",
+        " WHERE d.datname = current_database()",
         "subscriptions are not copied: two of them would compete for one slot.",
         "Create it on the target when the source has retired.",
     ),
     Check(
         "notice",
         "foreign-table",
-        f"SELECT 'foreign table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind = 'f' ORDER BY 1",
+        f"SELECT 'foreign table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind = 'f'",
         "its definition is copied; its rows stay where they are.",
         "",
     ),
@@ -76,7 +177,7 @@ _CHECKS: t.Final = (
         "notice",
         "tablespace",
         "SELECT 'tablespace ' || (SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace)"
-        f" || ' of ' || n.nspname || '.' || c.relname {RELATIONS} AND c.reltablespace <> 0 ORDER BY 1",
+        f" || ' of ' || n.nspname || '.' || c.relname {RELATIONS} AND c.reltablespace <> 0",
         "tablespaces belong to a server and are not carried over.",
         "",
     ),

@@ -15,10 +15,10 @@ from ...endpoint import Session
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ..findings import Finding
-from .asking import is_true
+from .asking import is_superuser, is_true
+from .build import check_build, check_locale
 from .live import check_clients, check_live
 from .load_mode import check_swap
-from .locales import check_icu, check_locale, check_xml
 from .settings import check_settings
 
 
@@ -30,15 +30,24 @@ def check_target(
     :param session: one of the target's server, which is left as it was
     :param present: extensions that need not be created
     """
-    superuser = _is_superuser(session)
+    if is_true(session, "SELECT pg_is_in_recovery()"):
+        return [
+            Finding(
+                "error",
+                "target-replica",
+                "target server",
+                "it is a replica in recovery, and nothing can be written to it.",
+                "Name the primary server in target_host and target_port.",
+            )
+        ]
+    superuser = is_superuser(session)
     return [
         *check_versions(session, source),
         *_check_extensions(session, needs, superuser, present),
         *_check_superuser_objects(needs, superuser),
         *_check_roles(session, needs),
-        *check_settings(session, source, superuser),
-        *check_icu(session, needs),
-        *check_xml(session, needs),
+        *check_settings(session, source, needs),
+        *check_build(session, source.locale, needs),
     ]
 
 

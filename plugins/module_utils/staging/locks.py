@@ -1,0 +1,30 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Advisory locks that stand for databases by their names, there or not. Each function takes a maintenance session."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+from ..endpoint import Session
+
+#: One half of the key, for all our locks on names; any number will do that others do not use.
+CLASS: t.Final = 1346913111
+
+
+def key_of(dbname: str) -> int:
+    """Return the other half."""
+    return int.from_bytes(hashlib.sha256(dbname.encode()).digest()[:4]) >> 1
+
+
+def lock_name(session: Session, dbname: str) -> None:
+    """Wait for the lock and take it, until the session ends."""
+    session.execute("SELECT pg_catalog.pg_advisory_lock(%s, %s)", (CLASS, key_of(dbname)))
+
+
+def try_lock_name(session: Session, dbname: str) -> bool:
+    """Take the lock, until the session ends, unless somebody has it; return whether it was taken."""
+    row = session.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", (CLASS, key_of(dbname))).fetchone()
+    return bool(row and row[0])

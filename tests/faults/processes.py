@@ -1,0 +1,137 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes of a run that are killed, and runs that are told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
+
+from tests.faults import places
+from tests.faults.fault import Fault
+from tests.faults.proxy import Message, Watch
+from tests.faults.scene import By, Scene
+from tests.playbooks import wait_until
+
+#: Where a run is when it happens: side and message.
+_PLACES: t.Final[dict[str, tuple[str, Watch]]] = {
+    "dump": ("source", places.copy_middle),
+    "load": ("target", places.copy_middle),
+    "switch": ("target", places.last_rename),
+    "switched": ("target", places.commit_of_switch_answered),
+}
+
+
+def _is_main(scene: Scene, pid: int, line: str) -> bool:
+    return pid == scene.run.process.pid
+
+
+def _is_worker(scene: Scene, pid: int, line: str) -> bool:
+    return " ansible playbook " in line and pid != scene.run.process.pid
+
+
+def _is_module(scene: Scene, pid: int, line: str) -> bool:
+    """Tell whether this is the Python that Ansible has sent a module to on its standard input."""
+    return line.strip() == sys.executable
+
+
+def _is_program(name: str, scene: Scene, pid: int, line: str) -> bool:
+    return line.partition(" ")[0].endswith(f"/{name}")
+
+
+Which = t.Callable[[Scene, int, str], bool]
+
+
+def kill_all(scene: Scene) -> None:
+    """Leave the run no time for anything."""
+    _kill(scene, lambda scene, pid, line: True)
+
+
+def _kill(scene: Scene, which: Which, message: Message | None = None) -> None:
+    """Do what a kernel without memory does."""
+    victims = {pid for pid, line in scene.run.processes().items() if which(scene, pid, line)}
+    assert victims
+    scene.killed = True
+    for pid in victims:
+        # The run itself may end the others when one is gone.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not victims & scene.run.processes().keys())
+
+
+def _interrupt(scene: Scene, message: Message) -> None:
+    """Do what a terminal does on Ctrl-C."""
+    os.killpg(scene.run.process.pid, signal.SIGINT)
+
+
+def _terminate(scene: Scene, message: Message) -> None:
+    """Do what an init system does."""
+    scene.run.process.terminate()
+
+
+def _arm(place: str, act: t.Callable[[Scene, Message], None], scene: Scene) -> None:
+    side, watch = _PLACES[place]
+    scene.proxies[side].at(watch, functools.partial(act, scene))
+
+
+def _killed(name: str, which: Which, place: str, reason: str, by: By = "playbook", *, tidy: bool = False) -> Fault:
+    act = lambda scene, message: _kill(scene, which, message)  # noqa: E731 - partial() would bind the wrong end
+    return Fault(f"{name}-killed-in-{place}", functools.partial(_arm, place, act), reason, by=by, tidy=tidy)
+
+
+def _arm_pg_dump(scene: Scene) -> None:
+    which = functools.partial(_is_program, "pg_dump")
+    scene.proxies["source"].at(places.pg_dump_begins, lambda message: _kill(scene, which, message))
+
+
+def _arm_pg_restore(scene: Scene) -> None:
+    """Let the run have a pg_restore that is killed as soon as there is a staging database."""
+    bindir, now = scene.folder / "bin", scene.folder / "now"
+    bindir.mkdir()
+    for program in ("psql", "pg_dump", "pg_restore"):
+        (bindir / program).symlink_to(wheel_bindir() / program)
+    _replace(bindir / "pg_restore", f'test -e "{now}" && kill -KILL $$\nexec "{wheel_bindir()}/pg_restore" "$@"\n')
+    scene.client_bindir = str(bindir)
+    scene.proxies["target"].at(places.statement(rb"^COMMENT ON DATABASE"), lambda message: now.touch())
+
+
+def _replace(program: Path, script: str) -> None:
+    program.unlink()
+    program.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def _restore_pg_restore(scene: Scene) -> None:
+    (scene.folder / "now").unlink()
+
+
+def _faults() -> t.Iterator[Fault]:
+    for place in _PLACES:
+        yield _killed("main", _is_main, place, "")
+        yield _killed("worker", _is_worker, place, "worker|dead|killed")
+        yield _killed("module", _is_module, place, "killed|ended|MODULE FAILURE")
+        # On SIGTERM Ansible ends without a word.
+        for name, act, reason in (("ctrl-c", _interrupt, "interrupted"), ("sigterm", _terminate, "")):
+            tidy = place != "switched"
+            yield Fault(f"{name}-in-{place}", functools.partial(_arm, place, act), reason, by="playbook", tidy=tidy)
+    yield _killed(
+        "psql",
+        functools.partial(_is_program, "psql"),
+        "dump",
+        "was killed by signal 9 in the middle",
+        by="engine",
+        tidy=True,
+    )
+    yield Fault("pg_dump-killed", _arm_pg_dump, "pg_dump of the source database .* failed: .*killed")
+    yield Fault("pg_restore-killed", _arm_pg_restore, "pg_restore .*killed", repair=_restore_pg_restore)
+
+
+FAULTS: t.Final = tuple(_faults())

@@ -1,0 +1,171 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Poolers and other ways in which a session is not one, and settings that the client tools must be given."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import socket
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+import psycopg
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import server_command
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.session import check_session
+
+from tests.case import execute, new_case
+from tests.migration import endpoint, prepare, run
+from tests.playbooks import wait_until
+from tests.servers import PostgresServer, Servers
+
+_SETTINGS: t.Final = """
+[databases]
+* = host={host} port={port} user={user} password={password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {size}
+{more}
+"""
+
+
+@contextlib.contextmanager
+def pgbouncer(server: PostgresServer, mode: str, *, size: int = 20, more: str = "") -> t.Iterator[int]:
+    """Give the port of a PgBouncer before a server."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        listen_port: int = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-pgbouncer-") as folder:
+        Path(folder).chmod(0o755)
+        settings = Path(folder) / "pgbouncer.ini"
+        settings.write_text(
+            _SETTINGS.format(
+                host=server.host,
+                port=server.port,
+                user=server.user,
+                password=server.password,
+                listen_port=listen_port,
+                mode=mode,
+                size=size,
+                more=more,
+            ),
+            encoding="utf-8",
+        )
+        process = subprocess.Popen(
+            server_command([program, "--quiet", str(settings)]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            wait_until(lambda: _answers(listen_port))
+            yield listen_port
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        psycopg.connect(host="127.0.0.1", port=port, dbname="postgres", user="anybody", sslmode="disable"),
+    ):
+        return True
+    return False
+
+
+def codes(at: Endpoint) -> list[str]:
+    with contextlib.closing(connect(at)) as session:
+        return [finding.code for finding in check_session(at, session)]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize(("mode", "size"), [("transaction", 20), ("transaction", 1), ("statement", 20)])
+def test_pooler_by_transaction(servers: Servers, side: t.Literal["source", "target"], mode: str, size: int) -> None:
+    """A setting would hold for whoever gets the server's process next, and not for us."""
+    with pgbouncer(servers.source(), mode, size=size) as port:
+        at = dataclasses.replace(endpoint(side, servers.source(), "postgres"), port=port)
+        assert codes(at) == ["pooler"]
+
+
+def test_pooler_that_takes_turns(servers: Servers) -> None:
+    """With two processes at hand each statement comes to the other one, and every second one to the first."""
+    with pgbouncer(servers.source(), "transaction", more="server_round_robin = 1") as port:
+        at = dataclasses.replace(endpoint("source", servers.source(), "postgres"), port=port)
+        with connect(at) as first, connect(at) as second, first.transaction(), second.transaction():
+            first.execute("SELECT")
+            second.execute("SELECT")
+        assert codes(at) == ["pooler"]
+
+
+def test_pooler_by_session(servers: Servers, tmp_path: Path) -> None:
+    """It takes nothing away; the client tools must not need what it refuses."""
+    with new_case(servers.source(), servers.target(), "create table t(a int); insert into t values (1)") as case:
+        with pgbouncer(servers.source(), "session") as port:
+            migration = prepare(case.source, case.name, case.target, case.name, tmp_path / "archive")
+            migration.source = dataclasses.replace(migration.source, port=port)
+            outcome = run(migration)
+        assert outcome.status == "migrated", outcome
+        assert case.ask("select count(*) from t") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("", "unsupported startup parameter"),
+        # What people set for drivers that cannot do without.
+        ("ignore_startup_parameters = options", "they are ignored"),
+    ],
+)
+def test_pooler_that_refuses_what_pg_dump_needs(servers: Servers, more: str, reason: str) -> None:
+    """Under this setting pg_dump words definitions in another way, and it does not pin it by itself."""
+    with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
+        execute(case.source, "postgres", f"alter database {case.name} set quote_all_identifiers = on")
+        assert codes(endpoint("source", case.source, case.name)) == []
+        assert case.migrate().status == "migrated"
+        with pgbouncer(case.source, "session", more=more) as port:
+            at = dataclasses.replace(endpoint("source", case.source, case.name), port=port)
+            with contextlib.closing(connect(at)) as session:
+                (finding,) = check_session(at, session)
+            assert (finding.severity, finding.code) == ("error", "options")
+            assert reason in finding.message
+
+
+def test_load_balancer(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that end on different servers share no snapshot."""
+    here, there = endpoint("source", servers.source(), "postgres"), endpoint("source", servers.target(), "postgres")
+    turns = iter([here, there, here])
+    module = "ansible_collections.pgconvoy.migrate.plugins.module_utils"
+
+    def connect_in_turn(at: Endpoint, options: str = "") -> t.Any:
+        return connect(next(turns), options)
+
+    monkeypatch.setattr(f"{module}.verdict.checks.session.connect", connect_in_turn)
+    monkeypatch.setattr(f"{module}.catalog.snapshot.connect", connect_in_turn)
+    with contextlib.closing(connect_in_turn(here)) as session:
+        assert [finding.code for finding in check_session(here, session)] == ["snapshot"]
+
+
+def test_direct(servers: Servers) -> None:
+    for server in (servers.source(), servers.target("15")):
+        assert codes(endpoint("source", server, "postgres")) == []
+
+
+def test_second_session_that_is_refused(servers: Servers) -> None:
+    with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
+        case.make_roles("LOGIN CONNECTION LIMIT 1")
+        at = endpoint("source", case.source, case.name, case.source_user)
+        with contextlib.closing(connect(at)) as session:
+            (finding,) = check_session(at, session)
+        assert finding.code == "no-connection"
+        assert "too many connections for role" in finding.message
