@@ -70,6 +70,7 @@ _HOSTILE: t.Final[Refusals] = {
     ("expression", "check constraint hostile.h1_check via_path"),
     ("expression", "column hostile.h3_gen.n"),
     ("expression", "index hostile.h3_norm"),
+    ("expression", "materialized view hostile.h4_mv"),
     ("expression-rows", "check constraint hostile.h6_chk h6_chk_v_check"),
     ("orphans", "fk constraint hostile.h6_c h6_c_p_fkey"),
     ("self-referring-view", "view hostile.h12_self"),

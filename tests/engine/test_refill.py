@@ -244,6 +244,16 @@ def test_a_schema_that_is_not_the_sources(servers: Servers) -> None:
         assert "public.c" not in str(caught.value)
 
 
+def test_another_encoding(servers: Servers) -> None:
+    """Said as what it is, not as rows that differ."""
+    script = "CREATE TABLE a (note text)"
+    options = {"encoding": "LATIN1", "lc_collate": "C", "lc_ctype": "C"}
+    with new_case(servers.source(), servers.target(), f"{script}; INSERT INTO a VALUES ('\u00e9')", **options) as case:
+        make_target(case, script)
+        with pytest.raises(MigrationError, match="database encoding: LATIN1 on the source, UTF8 on the target"):
+            refill_target(case, patterns=Patterns(("a",)))
+
+
 WHOLE: t.Final = """
     CREATE TYPE mood AS ENUM ('glad', 'sad');
     CREATE TABLE base (id bigint GENERATED ALWAYS AS IDENTITY, twice int GENERATED ALWAYS AS (2 * n) STORED, n int);

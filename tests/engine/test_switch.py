@@ -94,11 +94,33 @@ def test_rollback_takes_the_newest(place: Place) -> None:
         place.switch(keep_previous=2)
     live, newest, older = (place.oids()[name] for name in (place.live.name, *place.generations.kept(2)))
     place.stage()
-    roll_back(place.target, disconnect_clients=False)
+    done = roll_back(place.target, disconnect_clients=False)
+    assert (done.kept, done.proof.oid) == (tuple(place.generations.kept(2)), newest)
     assert place.generations.staging not in place.oids(), "a killed run had left it"
     assert [place.oids()[name] for name in (place.live.name, *place.generations.kept(2))] == [newest, live, older]
     roll_back(place.target, disconnect_clients=False)
     assert [place.oids()[name] for name in (place.live.name, *place.generations.kept(2))] == [live, newest, older]
+
+
+def test_rollback_without_a_live_database(place: Place) -> None:
+    """Somebody has dropped it: the previous one takes its place, and nothing is kept any more."""
+    place.stage()
+    place.switch()
+    previous = place.oids()[place.generations.previous]
+    place.live.server.drop_database(place.live.name)
+    assert roll_back(place.target, disconnect_clients=False).kept == ()
+    assert place.oids() == {place.live.name: previous}
+
+
+def test_rollback_interrupted_at_the_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a switch, nobody may say that the live database is what it was."""
+    place.stage()
+    place.switch()
+    previous = place.oids()[place.generations.previous]
+    _deaf(monkeypatch, KeyboardInterrupt, commits=True)
+    with pytest.raises((MigrationError, KeyboardInterrupt), match="The switch has happened"):
+        roll_back(place.target, disconnect_clients=False)
+    assert place.oids()[place.live.name] == previous
 
 
 def test_database_that_was_replaced_in_the_meantime(place: Place) -> None:

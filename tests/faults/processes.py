@@ -120,7 +120,8 @@ def _faults() -> t.Iterator[Fault]:
         yield _killed("module", _is_module, place, "killed|ended|MODULE FAILURE")
         # On SIGTERM Ansible ends without a word.
         for name, act, reason in (("ctrl-c", _interrupt, "interrupted"), ("sigterm", _terminate, "")):
-            tidy = place != "switched"
+            # Once the last rename is on its way, it may be done before the interruption comes.
+            tidy = place in ("dump", "load")
             yield Fault(f"{name}-in-{place}", functools.partial(_arm, place, act), reason, by="playbook", tidy=tidy)
     yield _killed(
         "psql",

@@ -127,7 +127,8 @@ def _faults() -> t.Iterator[Fault]:
                 f"{what}-at-{place}-of-{side}",
                 functools.partial(_arm, deed, side, watch),
                 f"({doing})(.|\n)*({words})",
-                may_succeed=place == "answer-to-switch",
+                # A session that has sent all it has, be it into buffers, is not needed any more.
+                may_succeed=place == "answer-to-switch" or (side == "source" and place == "copy-middle"),
                 tidy=side == "source" or deed is _terminate_backend,
                 repair=functools.partial(repair, side),
             )

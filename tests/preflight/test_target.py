@@ -69,7 +69,7 @@ UPPER = "create function u(text) returns text immutable language sql as 'select 
         pytest.param(
             ("15", "18"),
             f"{UPPER} create table t(a text); insert into t values ('x');"
-            "create function f(text) returns text language plpgsql as 'begin return u($1); end';"
+            "create function f(text) returns text immutable language plpgsql as 'begin return u($1); end';"
             "create materialized view m as select f(a) from t",
             ("expression", "materialized view public.m"),
             "alter function f(text) set search_path = public",

@@ -65,7 +65,7 @@ class Content:
         """Return the selected tables, the sequences that they own, and the keys by which they refer to others."""
         return dataclasses.replace(
             self,
-            relations=tuple(m for m in self.relations if (m.relation.schema, m.relation.name) in selection),
+            relations=tuple(m for m in self.relations if m.relation.full_name in selection),
             sequences=tuple(sequence for sequence in self.sequences if sequence.owner in selection),
             large_objects=(),
             foreign_keys=tuple(key for key in self.foreign_keys if key.table in selection.labels),
@@ -109,9 +109,9 @@ def read_content(
 
 def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relation]:
     """Return the selected relations, with the partitions that a selected tree has here but not on the other side."""
-    chosen = [relation for relation in relations if (relation.schema, relation.name) in selection]
-    names = {(relation.schema, relation.name) for relation in chosen}.union(*(tree.partitions for tree in chosen))
-    return [relation for relation in relations if (relation.schema, relation.name) in names]
+    chosen = [relation for relation in relations if relation.full_name in selection]
+    names = {relation.full_name for relation in chosen}.union(*(tree.partitions for tree in chosen))
+    return [relation for relation in relations if relation.full_name in names]
 
 
 # A query sees pg_class as it was at the snapshot's instant, the function sees it as it is now.
@@ -136,10 +136,10 @@ def _check_not_rewritten(session: Session) -> None:
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
     """An extension may give its types a send function on one server and not yet on the other."""
-    wanted = {(relation.schema, relation.name): relation.hashed for relation in like}
+    wanted = {relation.full_name: relation.hashed for relation in like}
     same = []
     for relation in relations:
-        hashed = wanted.get((relation.schema, relation.name), ())
+        hashed = wanted.get(relation.full_name, ())
         alike = [(c.name, c.type) for c in hashed] == [(c.name, c.type) for c in relation.hashed]
         same.append(dataclasses.replace(relation, hashed=hashed) if alike else relation)
     return same

@@ -48,6 +48,11 @@ class Relation:
         return f"{self.schema}.{self.name}"
 
     @property
+    def full_name(self) -> tuple[str, str]:
+        """Schema and name."""
+        return self.schema, self.name
+
+    @property
     def identifier(self) -> sql.Identifier:
         """The qualified name."""
         return sql.Identifier(self.schema, self.name)

@@ -65,12 +65,12 @@ def select(relations: t.Iterable[Relation], patterns: Patterns) -> Selection:
         included = {leaf for relation in tables for leaf in _leaves(relation)}
     selected = included - excluded
     trees = [relation for relation in tables if relation.kind == "partitioned table"]
-    whole = {_name(tree) for tree in trees if tree.partitions and selected.issuperset(tree.partitions)}
+    whole = {tree.full_name for tree in trees if tree.partitions and selected.issuperset(tree.partitions)}
     faults += [
         f"{relation}: which partition of {'.'.join(relation.load_through)} a row lies in may differ on the target, so "
         "that this table can only be taken as a whole"
         for relation in tables
-        if relation.load_through and _name(relation) in selected and relation.load_through not in whole
+        if relation.load_through and relation.full_name in selected and relation.load_through not in whole
     ]
     if not faults and not selected:
         faults.append("include_tables and exclude_tables together leave no table")
@@ -95,8 +95,4 @@ def _matching(tables: t.Iterable[Relation], patterns: t.Iterable[str], variable:
 
 
 def _leaves(relation: Relation) -> tuple[Name, ...]:
-    return relation.partitions if relation.kind == "partitioned table" else (_name(relation),)
-
-
-def _name(relation: Relation) -> Name:
-    return relation.schema, relation.name
+    return relation.partitions if relation.kind == "partitioned table" else (relation.full_name,)

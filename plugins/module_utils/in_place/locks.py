@@ -11,6 +11,7 @@ import typing as t
 import psycopg
 from psycopg import sql
 
+from ..catalog.selection import Name
 from ..endpoint import Session
 from ..errors import MigrationError
 
@@ -34,6 +35,29 @@ def impatient(session: Session) -> t.Iterator[None]:
             "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
             f"{_TIMEOUT}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
         ) from None
+
+
+# Those of somebody else's are locked as they are altered.
+_OWN: t.Final = """
+SELECT n.nspname, c.relname
+FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+JOIN pg_namespace n ON n.nspname = wanted.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+WHERE pg_has_role(c.relowner, 'USAGE')
+ORDER BY 1, 2
+"""
+
+
+def lock_tables(session: Session, tables: t.Collection[Name]) -> None:
+    """Keep everybody else out of the tables, given by schema and name, until the transaction ends.
+
+    :raises MigrationError: when a lock cannot be had, naming those who hold some
+    """
+    own = session.execute(_OWN, ([schema for schema, _ in tables], [name for _, name in tables])).fetchall()
+    if own:
+        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in own)
+        with impatient(session):
+            session.execute(sql.SQL("LOCK TABLE {}").format(names))
 
 
 def _holders(session: Session) -> str:

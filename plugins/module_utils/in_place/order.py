@@ -9,7 +9,8 @@ import dataclasses
 import typing as t
 
 from ..catalog.foreign_keys import Link
-from ..catalog.selection import Name
+from ..catalog.relations import Relation
+from ..catalog.selection import Name, Selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,17 @@ def order_tables(
         leading_in=tuple(joint.link for joint in joints if joint.parents & selected and joint.children - selected),
         leading_out=tuple(joint.link for joint in joints if joint.children & selected and joint.parents - selected),
     )
+
+
+def order_selected(relations: t.Iterable[Relation], links: t.Iterable[Link], selection: Selection | None) -> LoadOrder:
+    """Return how to load a database's tables, or the selected ones.
+
+    :param relations: all of the database
+    """
+    relations = list(relations)
+    tables = [relation.full_name for relation in relations if relation.kind == "table"]
+    trees = {relation.full_name: relation.partitions for relation in relations if relation.kind == "partitioned table"}
+    return order_tables([table for table in tables if selection is None or table in selection], links, trees)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -171,7 +171,7 @@ class Judge:
             return read_schema(tools, work / "target.dump")
 
     def _judge_schema(self, source: _Source, there: Snapshot, work: pathlib.Path, stop_early: bool) -> Verdict:
-        """Return the verdict on all that is not content; of the database and its extensions, for a whole one only.
+        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone.
 
         Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
         """
@@ -182,10 +182,11 @@ class Judge:
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
             reworded = self.reworded or reword_schema(self.live, tools, source.database, source.schema, work)
             objects, differences = compare_schemas(reworded, theirs, source.selection)
-        schema = Verdict(objects=objects, differences=differences)
+        schema, database = Verdict(objects=objects, differences=differences), read_database(there.session)
         if source.selection is not None:
-            return schema
-        database = read_database(there.session)
+            # The same text is not the same bytes in another encoding: no checksum would agree.
+            encoding = compare_databases(source.database, database, with_settings=False)
+            return Verdict(differences=tuple(d for d in encoding if d.object == "database encoding")).joined(schema)
         properties = compare_databases(source.database, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)

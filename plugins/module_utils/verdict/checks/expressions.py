@@ -68,7 +68,8 @@ JOIN pg_class r ON r.oid = i.indrelid JOIN pg_namespace rn ON rn.oid = r.relname
 WHERE i.indisvalid AND ('pg_class'::regclass, c.oid) IN (TABLE called)
 UNION ALL
 SELECT 'materialized view', 'materialized view ' || n.nspname || '.' || c.relname, c.oid,
-       format('SELECT 0 FROM (SELECT * FROM (%s) definition LIMIT 1) row', rtrim(pg_get_viewdef(c.oid), ';'))
+       format('SELECT 0 * count(first) FROM (SELECT * FROM (%s) definition LIMIT 1) first',
+              rtrim(pg_get_viewdef(c.oid), ';'))
 FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class AND c.relkind = 'm' AND c.relispopulated
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE ('pg_rewrite'::regclass, w.oid) IN (TABLE called)

@@ -11,11 +11,11 @@ from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
 from ...catalog.foreign_keys import list_joined, list_links
-from ...catalog.relations import Relation, list_relations
+from ...catalog.relations import list_relations
 from ...catalog.requirements import Requirements
 from ...catalog.selection import Selection
 from ...endpoint import Session
-from ...in_place.order import LoadOrder, order_tables
+from ...in_place.order import LoadOrder, order_selected
 from ..findings import Finding
 from ..parents import find_missing_parents
 from .asking import is_true
@@ -66,16 +66,7 @@ def check_kept_schema(strategy: FkStrategy, partial: bool) -> list[Finding]:
 
 def plan_load(session: Session, selection: Selection | None) -> LoadOrder:
     """Return in which order the session's database can be filled."""
-    relations = list_relations(session)
-    return order_tables(
-        [_name(r) for r in relations if r.kind == "table" and (selection is None or _name(r) in selection)],
-        list_links(session),
-        {_name(r): r.partitions for r in relations if r.kind == "partitioned table"},
-    )
-
-
-def _name(relation: Relation) -> tuple[str, str]:
-    return relation.schema, relation.name
+    return order_selected(list_relations(session), list_links(session), selection)
 
 
 def check_refill(
@@ -150,7 +141,7 @@ def check_parents(source: Session, live: Session, order: LoadOrder) -> list[Find
     :param live: a session of the live database, whose schema must be the source's
     """
     selected, keys = set(order.tables), {joined.key: joined for joined in list_joined(live)}
-    trees = {_name(relation): relation.partitions for relation in list_relations(live)}
+    trees = {relation.full_name: relation.partitions for relation in list_relations(live)}
     findings = []
     for link in order.leading_out:
         if link.referring not in selected or selected.intersection(trees.get(link.referenced, ())):

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables emptied and filled again, with all that goes with their rows."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..archive.manifest import ArchivedRows, Manifest
+from ..catalog.foreign_keys import Link
+from ..catalog.relations import Relation
+from ..catalog.selection import Selection
+from ..catalog.sequences import Sequence, set_sequences
+from ..endpoint import Session
+from ..errors import MigrationError, describe
+from ..rows.receiver import Receiver
+from ..staging.restore import TableLoader, load_large_objects, refresh
+from .locks import impatient
+from .order import LoadOrder
+from .transaction import Transaction
+
+
+def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder, links: t.Iterable[Link]) -> None:
+    """Empty the tables, all at once.
+
+    TRUNCATE wants all that refer to each other in one statement, and a partitioned table by its own name if it has a
+    key. Foreign tables are no partitions of such a one. Of an extension's table only the user's rows go.
+
+    :param links: all foreign keys of the database
+    :raises MigrationError: when the server refuses
+    """
+    by_name = {relation.full_name: relation for relation in relations}
+    linked = {side for link in links for side in (link.referring, link.referenced)}
+    whole = [by_name[name] for name in order.tables if not by_name[name].condition]
+    names: list[sql.Composable] = [sql.SQL("ONLY {}").format(relation.identifier) for relation in whole]
+    names += [r.identifier for r in relations if r.kind == "partitioned table" and r.full_name in linked]
+    if names:
+        _execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+    for name in reversed(order.tables):
+        if by_name[name].condition:
+            _execute(session, f"empty table {by_name[name]}", sql.SQL("DELETE FROM {}").format(by_name[name].own_rows))
+
+
+def fill(
+    transaction: Transaction,
+    folder: pathlib.Path,
+    manifest: Manifest,
+    order: LoadOrder,
+    selection: Selection | None,
+) -> list[tuple[ArchivedRows, int]]:
+    """Load the archive's rows, or those of the selected tables; sequences, large objects and views follow.
+
+    Return, for each table of the archive that was loaded, how many rows the target received.
+
+    :raises MigrationError: naming what failed
+    """
+    archived = {(table.schema, table.name): table for table in manifest.tables}
+    loaded = [archived[name] for name in order.tables if name in archived]
+    content = manifest.content if selection is None else manifest.content.of(selection)
+    # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
+    with impatient(transaction.session), transaction.open_session() as session:
+        receiver = Receiver(session, manifest.database.search_path)
+        relations = {measured.relation.full_name: measured.relation for measured in content.relations}
+        received: dict[ArchivedRows, int] = {}
+        loader = TableLoader(receiver, folder, relations, manifest.database.locale.encoding, received)
+        for table in loaded:
+            loader.run(table)
+        _set_sequences(session, content.sequences)
+        if selection is None:
+            session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
+            if manifest.large_objects:
+                load_large_objects(receiver, folder, manifest, manifest.large_objects)
+            refresh(session, manifest.refresh_order)
+            _empty_views(session, manifest)
+            session.execute("ANALYZE")
+        else:
+            for name in order.tables:
+                session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*name)))
+    return list(received.items())
+
+
+def _set_sequences(session: Session, sequences: t.Sequence[Sequence]) -> None:
+    """Put the sequences where they stood, so that a rollback undoes it.
+
+    setval does not obey transactions; but RESTART gives the sequence a new file, on which setval then acts, and a
+    rollback returns to the old one (docs: ALTER SEQUENCE, Notes).
+    """
+    for sequence in sequences:
+        statement = sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(sequence.schema, sequence.name))
+        _execute(session, f"set sequence {sequence}", statement)
+    set_sequences(session, sequences)
+
+
+def _empty_views(session: Session, manifest: Manifest) -> None:
+    for measured in manifest.content.relations:
+        view = measured.relation
+        if view.kind == "materialized view" and not view.populated:
+            statement = sql.SQL("REFRESH MATERIALIZED VIEW {} WITH NO DATA").format(view.identifier)
+            _execute(session, f"empty materialized view {view}", statement)
+
+
+def _execute(session: Session, what: str, statement: sql.Composed) -> None:
+    try:
+        session.execute(statement)
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot {what}: {describe(error)}") from None

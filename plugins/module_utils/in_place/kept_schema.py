@@ -1,0 +1,66 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the schema that is kept is the source's."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from ..archive.manifest import Manifest
+from ..archive.schema import read_schema
+from ..catalog.database import read_database
+from ..catalog.foreign_keys import list_foreign_keys
+from ..catalog.selection import Selection
+from ..errors import MigrationError
+from ..staging.properties import take_over
+from ..verdict.comparison import Verdict, compare_foreign_keys
+from ..verdict.judge import Judge
+from .replacement import reword
+from .transaction import Transaction
+
+
+def judge_kept_schema(
+    transaction: Transaction,
+    judge: Judge,
+    folder: pathlib.Path,
+    manifest: Manifest,
+    selection: Selection | None,
+) -> Verdict:
+    """Return the verdict on the schema that is kept; the database's settings and comment are taken over first.
+
+    :raises MigrationError: when it is not the source's, with what differs
+    """
+    if selection is None:
+        verdict = _judge_whole_schema(transaction, judge, folder, manifest)
+    else:
+        verdict = judge.judge_definitions(transaction, folder, manifest, selection)
+    ours, theirs = (
+        [key for key in keys if selection is None or key.table in selection.labels]
+        for keys in (manifest.content.foreign_keys, list_foreign_keys(transaction.session))
+    )
+    verdict = verdict.joined(compare_foreign_keys(ours, theirs)).allowing(judge.allowed)
+    if not verdict.equal:
+        raise MigrationError(
+            "The target's schema is to be kept, but it is not the source's. Nothing was changed. Bring it up to date "
+            "first, or leave out fk_strategy and the selection of tables to have it replaced:\n"
+            + "\n".join(f"- {difference}" for difference in verdict.differences)
+        )
+    return verdict
+
+
+def _judge_whole_schema(transaction: Transaction, judge: Judge, folder: pathlib.Path, manifest: Manifest) -> Verdict:
+    """Return the verdict on all definitions.
+
+    Where only the words may differ, the live database says them, and not a scratch database, as it does for a
+    selection: where all is filled in place, none can be made.
+    """
+    for statement in take_over(read_database(transaction.session), manifest.database):
+        transaction.session.execute(statement)
+    same_words = dataclasses.replace(judge, reworded=read_schema(judge.tools, folder / manifest.schema.name))
+    verdict = same_words.judge_definitions(transaction, folder, manifest, None)
+    if verdict.equal:
+        return verdict
+    own_words = dataclasses.replace(judge, reworded=reword(transaction, judge.tools, folder, manifest))
+    return own_words.judge_definitions(transaction, folder, manifest, None)
