@@ -93,10 +93,34 @@ def test_rollback_takes_the_newest(place: Place) -> None:
         place.stage()
         place.switch(keep_previous=2)
     live, newest, older = (place.oids()[name] for name in (place.live.name, *place.generations.kept(2)))
-    roll_back(place.target, disconnect_clients=False)
+    place.stage()
+    done = roll_back(place.target, disconnect_clients=False)
+    assert (done.kept, done.proof.oid) == (tuple(place.generations.kept(2)), newest)
+    assert place.generations.staging not in place.oids(), "a killed run had left it"
     assert [place.oids()[name] for name in (place.live.name, *place.generations.kept(2))] == [newest, live, older]
     roll_back(place.target, disconnect_clients=False)
     assert [place.oids()[name] for name in (place.live.name, *place.generations.kept(2))] == [live, newest, older]
+
+
+def test_rollback_without_a_live_database(place: Place) -> None:
+    """Somebody has dropped it: the previous one takes its place, and nothing is kept any more."""
+    place.stage()
+    place.switch()
+    previous = place.oids()[place.generations.previous]
+    place.live.server.drop_database(place.live.name)
+    assert roll_back(place.target, disconnect_clients=False).kept == ()
+    assert place.oids() == {place.live.name: previous}
+
+
+def test_rollback_interrupted_at_the_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a switch, nobody may say that the live database is what it was."""
+    place.stage()
+    place.switch()
+    previous = place.oids()[place.generations.previous]
+    _deaf(monkeypatch, KeyboardInterrupt, commits=True)
+    with pytest.raises((MigrationError, KeyboardInterrupt), match="The switch has happened"):
+        roll_back(place.target, disconnect_clients=False)
+    assert place.oids()[place.live.name] == previous
 
 
 def test_database_that_was_replaced_in_the_meantime(place: Place) -> None:
@@ -148,8 +172,9 @@ def test_interrupted_at_the_end(place: Place, monkeypatch: pytest.MonkeyPatch) -
     """Ctrl-C after the commit: nobody may say that the live database is what it was."""
     staging = place.stage()
     _deaf(monkeypatch, KeyboardInterrupt, commits=True)
-    with pytest.raises(MigrationError, match="The switch has happened") as failure:
+    with pytest.raises((MigrationError, KeyboardInterrupt), match="The switch has happened") as failure:
         place.switch()
+    assert isinstance(failure.value, MigrationError)
     assert failure.value.result["changed"]
     assert place.oids()[place.live.name] == staging
     place.stage()
@@ -179,20 +204,23 @@ def test_oldest_that_cannot_be_dropped(place: Place) -> None:
 
 
 def test_clients_have_time_to_leave(place: Place) -> None:
-    """One that leaves by itself needs not be ended, and none is that leaves in time."""
-    staging = place.stage()
+    """One that leaves by itself in time is not ended, even if it might be."""
+    staging, alive = place.stage(), threading.Event()
     with contextlib.closing(place.live.server.connect(place.live.name)) as client:
         waiting = "SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE %RENAME%' AND state = 'active'"
 
         def leave() -> None:
             with place.live.server.connect() as witness:
                 wait_until(lambda: witness.execute(waiting).fetchall())
+            client.execute("SELECT")
+            alive.set()
             client.close()
 
         leaver = threading.Thread(target=leave)
         leaver.start()
-        place.switch()
+        place.switch(disconnect_clients=True)
         leaver.join()
+    assert alive.is_set()
     assert place.oids()[place.live.name] == staging
 
 

@@ -72,6 +72,7 @@ def test_no_terminal(production: Controller, source: Database, target: Database)
     [
         {"confirm_phrase": ""},
         {"confirm_phrase": "", "confirm_confirm_phrase": "", "group_names": []},
+        {"confirm_phrase": "", "group_names": [], "groups": {"production": [], "sandbox": ["production-db"]}},
         {"confirm_answer": "yes"},
         {"confirm_pause": {"user_input": "yes"}},
     ],
@@ -103,6 +104,8 @@ def test_module_is_a_gate_by_itself(production: Controller, source: Database, ta
     [
         ("--tags=schema_restore,data_restore,switch", "Leave out --tags and --skip-tags"),
         ("--skip-tags=confirm", "Leave out --tags and --skip-tags"),
+        ("--skip-tags=always", "Leave out --tags and --skip-tags"),
+        ("--skip-tags=tagged", "Leave out --tags and --skip-tags"),
         ("--start-at-task='Restore the schema beside the live database'", "'preflight_result' is undefined"),
         ("--start-at-task='Switch the live database'", "'preflight_result' is undefined"),
         ("--start-at-task='Write the report'", "leave out --start-at-task"),

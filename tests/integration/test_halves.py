@@ -93,15 +93,39 @@ def test_dump_restored_elsewhere(dump: Dump, servers: Servers, tmp_path: Path) -
 
         back = controller.run("playbooks/rollback.yml", limit="production")
         assert back.rc == 0, back.output
-        assert back.report("production-db")["status"] == "rolled_back"
+        report = back.report("production-db")
+        assert report["status"] == "rolled_back"
+        assert (report["proof"]["read"], report["proof"]["unread"]) == (3, 0)
+        assert f"live again, as database {report['proof']['oid']} and read from in 3 relations" in back.output
         assert target.contents() == before
         assert target.previous.contents() == dump.source.contents()
 
-        forth = controller.run("playbooks/rollback.yml", limit="production")
+        forth = controller.run("playbooks/rollback.yml", limit="production", extra={"archive": str(carried)})
         assert forth.rc == 0, forth.output
+        assert forth.result("compare")["equal"]
         assert target.contents() == dump.source.contents()
         assert target.previous.contents() == before
         assert target.generations() == [target.name, target.previous.name]
+
+        # It goes back all the same: what the archive holds is a question of its own.
+        other = controller.run("playbooks/rollback.yml", limit="production", extra={"archive": str(carried)})
+        assert other.rc != 0
+        assert "table public.forgotten: " in other.message
+        assert f'"{target.name}" was replaced' in other.message
+        assert target.contents() == before
+
+
+def test_rollback_to_what_cannot_be_used(sandbox: Controller, source: Database, target: Database) -> None:
+    """It is found before anything changes places."""
+    sandbox.migrate()
+    with target.server.connect() as connection:
+        connection.execute(f"ALTER DATABASE {target.previous.name} ALLOW_CONNECTIONS false")
+    with untouched(source, target):
+        run = sandbox.run("playbooks/rollback.yml")
+    assert run.rc != 0
+    assert run.report("sandbox-db")["status"] == "refused"
+    assert f'database "{target.previous.name}": it cannot be used' in run.message
+    assert "not currently accepting connections" in run.message
 
 
 def test_rollback_without_previous_database(sandbox: Controller, source: Database, target: Database) -> None:

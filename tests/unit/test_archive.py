@@ -32,6 +32,19 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requireme
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 
 
+def test_unfinished_ones_of_the_dead_alone_are_removed(tmp_path: Path) -> None:
+    """Whoever is still writing keeps what it has written; the next to write alone removes the rest."""
+    (tmp_path / ".killed.partial").mkdir()
+    with new_folder(tmp_path / "first") as first:
+        assert [path.name for path in tmp_path.iterdir()] == [".first.partial"]
+        (tmp_path / ".killed.partial").mkdir()
+        with new_folder(tmp_path / "second"):
+            assert first.is_dir()
+    with new_folder(tmp_path / "third"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "second", "third"}
+
+
 def write(path: Path, content: bytes) -> None:
     with create_private(path) as stream:
         stream.write(content)

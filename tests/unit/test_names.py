@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import NAME_BYTES, Generations
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import MOST_KEPT, NAME_BYTES, Generations
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import plan_renames
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,13 +19,13 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 def neighbours(live: str) -> set[str]:
     generations = Generations(live)
-    return {generations.staging, generations.previous, generations.discarded}
+    return {generations.staging, generations.scratch, generations.discarded, *generations.kept(MOST_KEPT)}
 
 
 @given(NAMES)
 def test_fit_and_differ(live: str) -> None:
     names = neighbours(live)
-    assert len(names) == 3
+    assert len(names) == 3 + MOST_KEPT
     assert live not in names
     assert all(len(name.encode()) <= NAME_BYTES for name in names)
 
@@ -49,3 +50,32 @@ def test_readable_where_there_is_room(live: str, staging: str) -> None:
     assert len(names.staging.encode()) == len(staging.encode())
     assert names.staging.startswith(staging[:37])
     assert names.staging.endswith("__pgconvoy_staging")
+
+
+@pytest.mark.parametrize(
+    ("present", "keep", "renames", "dropped"),
+    [
+        ("staging", 1, "staging>live", ""),
+        ("staging live", 1, "live>previous staging>live", ""),
+        ("staging previous", 1, "staging>live", ""),
+        ("staging live previous", 1, "previous>discarded live>previous staging>live", "discarded"),
+        ("staging live previous", 2, "previous>previous_2 live>previous staging>live", ""),
+        ("staging live previous previous_3", 3, "previous>previous_2 live>previous staging>live", ""),
+        (
+            "staging live previous previous_2",
+            1,
+            "previous>discarded live>previous staging>live",
+            "discarded previous_2",
+        ),
+        ("staging live previous_2 previous_9", 1, "live>previous staging>live", "previous_2 previous_9"),
+    ],
+)
+def test_places_of_a_switch(present: str, keep: int, renames: str, dropped: str) -> None:
+    """The kept ones move up to the first free name, and nothing else is dropped than what is too old."""
+
+    def full(name: str) -> str:
+        return name if name == "live" else f"live__pgconvoy_{name}"
+
+    planned = plan_renames(Generations("live"), {full(name) for name in present.split()}, keep)
+    wanted = [tuple(full(name) for name in pair.split(">")) for pair in renames.split()]
+    assert planned == (wanted, [full(name) for name in dropped.split()])

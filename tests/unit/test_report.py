@@ -335,6 +335,14 @@ def test_summary(goal: str, outcomes: str, failure: Failure | None, summary: str
     assert summarize(_report(outcomes, goal, failure)) == summary
 
 
+def test_summary_of_a_proven_rollback() -> None:
+    """It says what is known of the database that is live now, and what is not."""
+    records = _records("preflight switch")
+    records["switch"]["proof"] = {"oid": 16384, "read": 1200, "unread": 1}
+    told = "rolled back: the previous database is live again, as database 16384 and read from in 1,200 relations, 1 not"
+    assert summarize(compose(records, Run("rollback", "h", "r"))) == told
+
+
 def test_summary_counts_each_row_once() -> None:
     """The rows of a partitioned table are those of its partitions."""
     records = _records("preflight compare")

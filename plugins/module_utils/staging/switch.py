@@ -14,9 +14,10 @@ import psycopg
 from ..catalog.database import DatabaseProperties
 from ..endpoint import Endpoint, Session
 from ..errors import MigrationError, describe
-from .databases import check_staging, drop_database, maintenance_session
+from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
 from .exchange import Rename, check_places, exchange, places_after
 from .names import MOST_KEPT, Generations
+from .proof import Proof, read_through
 from .properties import carry_over
 
 
@@ -28,6 +29,16 @@ class Switched:
     kept: tuple[str, ...]
     #: why databases that are kept no longer could not be dropped
     left: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class RolledBack:
+    """What a rollback came to."""
+
+    #: the kept databases, the newest first
+    kept: tuple[str, ...]
+    #: of the database that is live now
+    proof: Proof
 
 
 def switch(
@@ -53,24 +64,27 @@ def switch(
             raise KeyboardInterrupt
         # Only now that the copy is known to be live, nothing older is needed.
         left = [refusal for name in surplus if (refusal := _try_to_drop(session, name))]
-        kept = [name for name in generations.kept(MOST_KEPT) if name in _read_databases(session, generations)]
-    return Switched(tuple(kept), tuple(left))
+        return Switched(_read_kept(session, generations), tuple(left))
 
 
-def roll_back(target: Endpoint, disconnect_clients: bool) -> None:
-    """Make the previous database live again; the live one becomes the previous one, so that it can be undone too.
+def roll_back(target: Endpoint, disconnect_clients: bool) -> RolledBack:
+    """Make the previous database live again, and prove that it is.
 
-    :raises MigrationError: when there is no previous database, or the server refuses
+    The live one becomes the previous one, so that it can be undone too.
+
+    :raises MigrationError: when there is no previous database, or the server refuses; the message says whether the
+        live database is what it was
     """
     generations = Generations(target.dbname)
     with maintenance_session(target) as session:
-        drop_database(session, generations.discarded)
+        drop_leftovers(session, generations)
         databases = _read_databases(session, generations)
         if generations.previous not in databases:
             raise MigrationError(
                 f'There is no previous database "{generations.previous}" to go back to: no switch has replaced '
                 f'"{generations.live}" yet, or it was dropped.'
             )
+        before = read_through(target.at(generations.previous))
         renames = [(generations.previous, generations.discarded), (generations.discarded, generations.live)]
         if generations.live in databases:
             renames.insert(1, (generations.live, generations.previous))
@@ -79,6 +93,10 @@ def roll_back(target: Endpoint, disconnect_clients: bool) -> None:
         check_places(session, places_after(databases, renames))
         if interrupted:
             raise KeyboardInterrupt
+        proof = read_through(target)
+        if proof.oid != before.oid:
+            raise MigrationError(f"Who enters it by its name enters database {proof.oid}, not {before.oid}.")
+        return RolledBack(_read_kept(session, generations), proof)
 
 
 def plan_renames(
@@ -102,6 +120,11 @@ def _read_databases(session: Session, generations: Generations) -> dict[str, int
     names = [generations.live, generations.staging, generations.discarded, *generations.kept(MOST_KEPT)]
     rows = session.execute("SELECT datname, oid FROM pg_catalog.pg_database WHERE datname = ANY(%s)", (names,))
     return dict(rows.fetchall())
+
+
+def _read_kept(session: Session, generations: Generations) -> tuple[str, ...]:
+    databases = _read_databases(session, generations)
+    return tuple(name for name in generations.kept(MOST_KEPT) if name in databases)
 
 
 @contextlib.contextmanager
