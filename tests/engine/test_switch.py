@@ -26,6 +26,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names imp
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.proof import read_through
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, roll_back, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.exchange import check_exchange
+from psycopg import sql
 
 from tests.databases import Database, role
 from tests.migration import endpoint
@@ -249,6 +250,26 @@ def test_proof_of_a_database(place: Place) -> None:
     (place.live.server.server.folder / "data" / path).unlink()
     with pytest.raises(MigrationError, match="Cannot read from the target database"):
         read_through(place.target)
+
+
+def test_clients_that_may_not_be_ended_are_named(place: Place) -> None:
+    """A plain role may end its own sessions, not those of others, and sees of these neither kind nor address."""
+    server, name = place.live.server, place.live.name
+    with role(server, "plain", "CREATEDB", "plainSecret1"), server.connect() as administrator:
+        administrator.execute(sql.SQL("ALTER DATABASE {} OWNER TO plain").format(sql.Identifier(name)))
+        target = dataclasses.replace(place.target, user="plain", password="plainSecret1")
+        owned = dataclasses.replace(place, target=target)
+        owned.stage()
+        with connect(target) as own, server.connect(name) as other:
+            with pytest.raises(MigrationError, match=f"session {other.info.backend_pid} of {server.user}"):
+                owned.switch(disconnect_clients=True)
+            with pytest.raises(psycopg.OperationalError):
+                own.execute("SELECT")
+        owned.stage()
+        with connect(target):
+            owned.switch(disconnect_clients=True)
+        for database in (place.generations.live, place.generations.previous):
+            server.drop_database(database)
 
 
 @pytest.fixture(scope="module")

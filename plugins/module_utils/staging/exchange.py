@@ -126,11 +126,22 @@ def _has_happened(target: Endpoint, backend: int, places: t.Mapping[str, int]) -
     return False
 
 
-_SESSIONS: t.Final = "FROM pg_catalog.pg_stat_activity WHERE datname = ANY(%s) AND backend_type = 'client backend'"
+# Of other users' sessions a plain role does not see what kind they are.
+_SESSIONS: t.Final = """
+FROM pg_catalog.pg_stat_activity
+WHERE datname = ANY(%s) AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+"""
+
+# Docs: 9.28.2 Server Signaling Functions.
+_MAY_END: t.Final = """
+AND (pg_catalog.pg_has_role(usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
+     AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = usesysid))
+"""
 
 
 def _disconnect(session: Session, names: list[str]) -> None:
-    session.execute("SELECT pg_catalog.pg_terminate_backend(pid) " + _SESSIONS, (names,))
+    """End the sessions that may be ended; the others are told of when the databases are still in use."""
+    session.execute("SELECT pg_catalog.pg_terminate_backend(pid) " + _SESSIONS + _MAY_END, (names,))
 
 
 def _clients(session: Session, names: list[str]) -> str:

@@ -49,7 +49,7 @@ class Generations:
     @property
     def neighbours(self) -> tuple[str, ...]:
         """All names but the live one's: what has one of them is ours to drop."""
-        return (self.staging, self.previous, self.discarded, self.scratch)
+        return (self.staging, *self.kept(MOST_KEPT), self.discarded, self.scratch)
 
     def _beside(self, suffix: str) -> str:
         """Append the suffix; where that gets too long, a digest of the name stands for its end."""
