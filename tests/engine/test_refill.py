@@ -58,7 +58,11 @@ KEYS: t.Final = """
     CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (10);
     CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (10) TO (20);
     ALTER TABLE event ADD CONSTRAINT after FOREIGN KEY (before, before_day) REFERENCES event;
-    CREATE TABLE note (id serial PRIMARY KEY, event int, day int, FOREIGN KEY (event, day) REFERENCES event);
+    CREATE TABLE note (
+        id serial PRIMARY KEY, event int, day int, UNIQUE (id, day) DEFERRABLE INITIALLY DEFERRED,
+        FOREIGN KEY (event, day) REFERENCES event DEFERRABLE INITIALLY DEFERRED
+    );
+    CREATE TRIGGER harmless BEFORE UPDATE ON note FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 """
 ROWS: t.Final = """
     BEGIN;
@@ -252,6 +256,17 @@ def test_another_encoding(servers: Servers) -> None:
         make_target(case, script)
         with pytest.raises(MigrationError, match="database encoding: LATIN1 on the source, UTF8 on the target"):
             refill_target(case, patterns=Patterns(("a",)))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_constraint_that_is_not_a_key_is_always_checked(servers: Servers, strategy: Strategy) -> None:
+    """Triggers behind a deferrable UNIQUE are all that keeps duplicates out; here they did not on the source."""
+    script = "CREATE TABLE a (id int UNIQUE DEFERRABLE);"
+    rows = "ALTER TABLE a DISABLE TRIGGER ALL; INSERT INTO a VALUES (1), (1); ALTER TABLE a ENABLE TRIGGER ALL;"
+    with new_case(servers.source(), servers.target(), script + rows) as case:
+        make_target(case, script)
+        with untouched(live(case)), pytest.raises(MigrationError, match="duplicate key value"):
+            refill_target(case, strategy)
 
 
 WHOLE: t.Final = """
@@ -553,8 +568,8 @@ def missing_parents(case: Case) -> list[Finding]:
         (False, {"patterns": Patterns(("ordre",))}, {"selection"}),
         (False, {"patterns": Patterns(exclude=("*.*",)), "load_mode": "swap"}, {"selection", "selection-swap"}),
         (False, {"fk_strategy": "disable_triggers"}, set()),
-        (True, {"fk_strategy": "disable_triggers"}, {"triggers-superuser", "not-owner"}),
-        (True, {"fk_strategy": "dependency_order"}, {"not-owner"}),
+        (True, {"fk_strategy": "disable_triggers"}, {"triggers-superuser", "not-owner", "target-not-readable"}),
+        (True, {"fk_strategy": "dependency_order"}, {"not-owner", "target-not-readable"}),
         (True, {"patterns": Patterns(("free",))}, set()),
     ],
 )

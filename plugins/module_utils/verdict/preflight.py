@@ -277,7 +277,7 @@ def _select(found: Examination, choose: t.Callable[[], Selection | None]) -> Non
 
 
 def _of_selected(found: Examination, findings: list[Finding]) -> list[Finding]:
-    """Leave out what hides the rows of tables, or sequences, that are not selected.
+    """Leave out what hides large objects, sequences, and rows of tables that are not selected.
 
     pg_dump must lock all tables, which takes the right to read them. A sequence belongs to whom its table belongs to.
     """
@@ -287,7 +287,7 @@ def _of_selected(found: Examination, findings: list[Finding]) -> list[Finding]:
     return [
         finding
         for finding in findings
-        if not finding.object.startswith("sequence ")
+        if not finding.object.startswith(("sequence ", "large object "))
         and (finding.code != "row-security" or finding.object.partition(" ")[2] in selection.labels)
     ]
 

@@ -52,7 +52,8 @@ def _check_locale(source: DatabaseProperties, live: DatabaseProperties, allowed:
     ]
 
 
-_LARGE_OBJECTS: t.Final = """
+#: Large objects of others, and whose they are: only who owns one may remove it.
+FOREIGN_LARGE_OBJECTS: t.Final = """
 SELECT 'large object ' || oid, pg_get_userbyid(lomowner) FROM pg_largeobject_metadata
 WHERE NOT pg_has_role(lomowner, 'USAGE') ORDER BY oid
 """
@@ -71,7 +72,7 @@ def _check_dropping(session: Session, kept: Kept) -> list[Finding]:
     for doomed in list_doomed(session, kept):
         if not doomed.own:
             foreign[doomed.owner].append(str(doomed))
-    for name, owner in session.execute(_LARGE_OBJECTS).fetchall():
+    for name, owner in session.execute(FOREIGN_LARGE_OBJECTS).fetchall():
         foreign[owner].append(name)
     return [
         Finding(

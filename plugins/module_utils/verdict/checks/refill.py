@@ -19,7 +19,7 @@ from ...in_place.order import LoadOrder, order_selected
 from ..findings import Finding
 from ..parents import find_missing_parents
 from .asking import is_true
-from .in_place import check_clients_in_place, check_locks, check_subscriptions
+from .in_place import FOREIGN_LARGE_OBJECTS, check_clients_in_place, check_locks, check_subscriptions
 from .target import check_versions
 
 #: How tables are filled whose foreign keys are there: ``post_data`` is to have the schema replaced, keys last.
@@ -117,19 +117,24 @@ ORDER BY 1, 2
 
 
 def _check_owner(session: Session, selection: Selection | None, order: LoadOrder) -> list[Finding]:
-    """Return which tables are somebody else's: to truncate and lock would do with a grant, to alter would not."""
+    """Return what is somebody else's: to truncate and lock a table would do with a grant, to alter it would not."""
     altered = {link.referring for link in order.leading_in}
+    found = [
+        (f"{kind} {schema}.{name}", owner)
+        for schema, name, kind, owner in session.execute(_FOREIGN).fetchall()
+        if selection is None or (schema, name) in selection or (schema, name) in altered
+    ]
+    found += session.execute(FOREIGN_LARGE_OBJECTS).fetchall() if selection is None else []
     return [
         Finding(
             "error",
             "not-owner",
-            f"{kind} {schema}.{name}",
+            name,
             f"it is in the live database and belongs to {owner}: {session.info.user} may not alter it, as filling it "
             "again, or tables that it refers to, requires.",
             f"Use {sql.Identifier(owner).as_string(session)} as target_user, or a member of that role.",
         )
-        for schema, name, kind, owner in session.execute(_FOREIGN).fetchall()
-        if selection is None or (schema, name) in selection or (schema, name) in altered
+        for name, owner in found
     ]
 
 
