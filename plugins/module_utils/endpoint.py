@@ -119,10 +119,9 @@ class Endpoint:
         return mode
 
 
-def connect(endpoint: Endpoint, options: str = "") -> Session:
+def connect(endpoint: Endpoint) -> Session:
     """Open a session in autocommit mode with the pinned settings.
 
-    :param options: what the server is to be given at the start, as in ``PGOPTIONS``
     :raises MigrationError: when the server refuses, with its message
     """
     try:
@@ -134,7 +133,6 @@ def connect(endpoint: Endpoint, options: str = "") -> Session:
             password=endpoint.password or None,
             sslmode=endpoint.tls,
             sslrootcert=endpoint.sslrootcert or None,
-            options=options or None,
             client_encoding="UTF8",
             application_name="pgconvoy",
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
@@ -187,7 +185,6 @@ def tool_environment(endpoint: Endpoint) -> dict[str, str]:
         "PGSSLMODE": endpoint.tls,
         "PGCONNECT_TIMEOUT": str(_CONNECT_TIMEOUT_SECONDS),
         "PGAPPNAME": "pgconvoy",
-        "PGTZ": PINNED_SETTINGS["TimeZone"],
         "LC_MESSAGES": "C",
     }
     if endpoint.password:
@@ -195,16 +192,3 @@ def tool_environment(endpoint: Endpoint) -> dict[str, str]:
     if endpoint.sslrootcert:
         environment["PGSSLROOTCERT"] = endpoint.sslrootcert
     return environment
-
-
-def dump_options(session: Session) -> dict[str, str]:
-    """Return what a dump's environment needs besides, where the role or the database has set what pg_dump does not pin.
-
-    Only there: poolers refuse the start of a session with such options. The session must be one that ``connect`` has
-    opened: ``reset_val`` then still tells how another one would start.
-    """
-    odd = session.execute(
-        "SELECT name FROM pg_catalog.pg_settings WHERE name = ANY(%s) AND reset_val <> setting ORDER BY name",
-        (list(_UNPINNED_BY_PG_DUMP),),
-    ).fetchall()
-    return {"PGOPTIONS": " ".join(f"-c {name}={PINNED_SETTINGS[name]}" for (name,) in odd)} if odd else {}

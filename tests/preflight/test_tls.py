@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.case import new_case
 from tests.migration import endpoint, prepare, run
 from tests.servers import PostgresServer, Servers
 
@@ -80,6 +81,13 @@ class Encrypted:
     server: PostgresServer
     authority: Authority
 
+    def admit(self, *connections: str) -> None:
+        """Let these in from here, and nobody else: by what and into which databases, as pg_hba.conf has it."""
+        lines = [f"{connection} all 127.0.0.1/32 scram-sha-256\n" for connection in connections]
+        (self.server.server.folder / "data" / "pg_hba.conf").write_text("".join(lines))
+        with self.server.connect() as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
 
 @pytest.fixture(scope="module")
 def encrypted(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Encrypted]:
@@ -108,11 +116,7 @@ def test_verify_full(encrypted: Encrypted, servers: Servers, tmp_path: Path) -> 
     authority = str(encrypted.authority.write(tmp_path / "authority.pem"))
     target = servers.target("15")
     encrypted.server.create_database("proven")
-    (encrypted.server.server.folder / "data" / "pg_hba.conf").write_text(
-        "hostssl proven all 127.0.0.1/32 scram-sha-256\nhost postgres all 127.0.0.1/32 scram-sha-256\n"
-    )
-    with encrypted.server.connect() as connection:
-        connection.execute("SELECT pg_reload_conf()")
+    encrypted.admit("hostssl proven", "host postgres")
     migration = prepare(encrypted.server, "proven", target, "proven", tmp_path / "archive")
     migration.source = dataclasses.replace(migration.source, sslmode="verify-full", sslrootcert=authority)
     with connect(dataclasses.replace(migration.source, side="target")) as session:
@@ -132,6 +136,18 @@ def test_tools_without_tls(encrypted: Encrypted, servers: Servers, tmp_path: Pat
         told = [finding for finding in migration.preflight().findings if finding.code == "client-tools"]
         assert bool(told) is found
         assert all("its psql cannot enter the source database" in finding.message for finding in told)
+
+
+def test_tools_without_tls_reach_a_target(encrypted: Encrypted, servers: Servers, tmp_path: Path) -> None:
+    """Only rows from the source need psql; all else goes through sessions of our own."""
+    source = servers.source("15")
+    encrypted.admit("host postgres", "hostssl all")
+    with new_case(source, encrypted.server, "create table t(a int); insert into t values (1)") as case:
+        migration = prepare(source, case.name, encrypted.server, case.name, tmp_path / "archive")
+        migration.target = dataclasses.replace(migration.target, sslmode="require")
+        migration.client_bindir = str(servers.target().bindir)
+        outcome = run(migration)
+        assert outcome.status == "migrated", outcome
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

@@ -61,5 +61,4 @@ def test_environment_of_tools(monkeypatch: pytest.MonkeyPatch) -> None:
         "PGSSLROOTCERT": "/ca.pem",
         "PGCONNECT_TIMEOUT": "10",
         "PGAPPNAME": "pgconvoy",
-        "PGTZ": "UTC",
     }

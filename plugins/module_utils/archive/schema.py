@@ -16,7 +16,7 @@ import subprocess
 import typing as t
 
 from ..catalog.snapshot import Snapshot
-from ..endpoint import dump_options, tool_environment
+from ..endpoint import tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
 
@@ -58,25 +58,17 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         str(path),
         *_LEFT_BEHIND,
     ]
-    settings = dump_options(snapshot.session)
-    with snapshot.entrance() as (endpoint, options):
-        environment = tool_environment(endpoint) | settings
+    with snapshot.entrance() as door:
         outcome = subprocess.run(
-            [*command, *options],
-            env=environment,
+            command,
+            env=tool_environment(door),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             umask=0o077,
             check=False,
         )
-    if outcome.returncode or (outcome.stderr and outcome.stderr != _greeting(tools, environment)):
+    if outcome.returncode or outcome.stderr:
         raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
-
-
-def _greeting(tools: ClientTools, environment: dict[str, str]) -> bytes:
-    """Return what the server says to every client that enters, of its collations' versions for instance."""
-    command = [tools.program("psql"), "--no-psqlrc", "--no-password", "--quiet", "--command="]
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
 
 
 def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:

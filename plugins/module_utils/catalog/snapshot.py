@@ -13,6 +13,7 @@ import typing as t
 from psycopg import sql
 
 from ..endpoint import Endpoint, Session, connect
+from .door import open_door
 
 _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -28,9 +29,14 @@ class Snapshot(abc.ABC):
     def another_session(self) -> contextlib.AbstractContextManager[Session]:
         """Give a session for one more reader; what it sets ends with the block."""
 
-    @abc.abstractmethod
-    def entrance(self) -> contextlib.AbstractContextManager[tuple[Endpoint, tuple[str, ...]]]:
-        """Give where pg_dump must connect to, and the options by which it sees the same."""
+    @contextlib.contextmanager
+    def entrance(self) -> t.Iterator[Endpoint]:
+        """Give where pg_dump connects to, to see the same: a door into a session.
+
+        It needs no password then, no TLS, and no settings of its own.
+        """
+        with self.another_session() as session, open_door(session, self.endpoint) as door:
+            yield door
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +56,6 @@ class ExportedSnapshot(Snapshot):
         with connect(self.endpoint) as session:
             session.execute(self.import_statements)
             yield session
-
-    @contextlib.contextmanager
-    def entrance(self) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
-        """Give the database itself, and the snapshot's name."""
-        yield self.endpoint, ("--snapshot", self.name)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ import psycopg
 from ..catalog.snapshot import Snapshot
 from ..endpoint import Endpoint, Session, connect, pin_settings
 from ..errors import MigrationError, describe
-from .door import open_door
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +39,6 @@ class Transaction(Snapshot):
         with self.session.transaction(force_rollback=True):
             self.session.execute("SET TRANSACTION READ ONLY")
             yield self.session
-
-    @contextlib.contextmanager
-    def entrance(self) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
-        """Give a door into the session."""
-        with open_door(self.session, self.endpoint) as door:
-            yield door, ()
 
 
 #: How long a server is asked what became of a commit whose connection broke.

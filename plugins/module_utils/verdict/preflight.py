@@ -192,8 +192,6 @@ def examine(
                 found.tools = choose_tools(found.source.major, target_major, client_bindir)
                 if found.reached and source_session:
                     found.findings += check_tools(found.tools, found.reached)
-                if target and target_session:
-                    found.findings += check_tools(found.tools, target.at(target_session.info.dbname))
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
     return found

@@ -11,7 +11,7 @@ import typing as t
 import psycopg
 
 from ...catalog.snapshot import exported_snapshot
-from ...endpoint import Endpoint, Session, connect, dump_options
+from ...endpoint import Endpoint, Session, connect
 from ...errors import MigrationError, describe
 from ..findings import Finding
 
@@ -27,7 +27,7 @@ def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
     except MigrationError as error:
         # This is the second session, and the run needs more of them.
         findings = [Finding("error", "no-connection", endpoint.side, str(error))]
-    return findings or _check_options(endpoint, session)
+    return findings
 
 
 #: A pooler mostly hands out the process that came back last, or else each in turn.
@@ -75,28 +75,3 @@ def _check_snapshot(endpoint: Endpoint, other: Session) -> list[Finding]:
     finally:
         other.execute("ROLLBACK")
     return []
-
-
-def _check_options(endpoint: Endpoint, session: Session) -> list[Finding]:
-    """Look whether pg_dump can be given the settings that it does not pin by itself, if it must be."""
-    options = dump_options(session).get("PGOPTIONS", "")
-    if not options:
-        return []
-    try:
-        with connect(endpoint, options) as probe:
-            refusal = "they are ignored" if dump_options(probe) else ""
-    except MigrationError as error:
-        refusal = str(error)
-    if not refusal:
-        return []
-    return [
-        Finding(
-            "error",
-            "options",
-            f"{endpoint.side} at {endpoint.host}:{endpoint.port}",
-            "the role or the database has settings under which pg_dump words definitions differently, and it cannot "
-            f"be started with others ({options}): {refusal}",
-            f"Name the server itself in {endpoint.side}_host and {endpoint.side}_port and not a pooler, or use another "
-            f"{endpoint.side}_user.",
-        )
-    ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the client tools get in where this program's own sessions do: they may have been built without TLS."""
+"""Whether psql gets in where this program's own sessions do: it may have been built without TLS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ...tools import ClientTools
 from ..findings import Finding
 
 
-def check_tools(tools: ClientTools, endpoint: Endpoint) -> list[Finding]:
-    """Return what psql says of an endpoint that it cannot enter; pg_dump would say the same."""
+def check_tools(tools: ClientTools, source: Endpoint) -> list[Finding]:
+    """Return what psql, which sends the rows, says of a source that it cannot enter."""
     command = [tools.program("psql"), "--no-psqlrc", "--no-password", "--quiet", "--command="]
     outcome = subprocess.run(
-        command, env=tool_environment(endpoint), stdin=subprocess.DEVNULL, capture_output=True, check=False
+        command, env=tool_environment(source), stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if outcome.returncode == 0:
         return []
@@ -25,7 +25,7 @@ def check_tools(tools: ClientTools, endpoint: Endpoint) -> list[Finding]:
             "error",
             "client-tools",
             f"{tools.bindir} ({tools.version})",
-            f"its psql cannot enter the {endpoint}: {outcome.stderr.decode(errors='replace').strip()}.",
+            f"its psql cannot enter the {source}: {outcome.stderr.decode(errors='replace').strip()}.",
             "Install PostgreSQL's own client package, or name another directory in client_bindir.",
         )
     ]

@@ -89,7 +89,7 @@ class _Guest(socketserver.StreamRequestHandler):
         if code != _PROTOCOL:
             return False
         self._send(b"R", struct.pack("!I", 0))
-        self._send(b"K", struct.pack("!II", self.server.session.info.backend_pid, 0))
+        self._send(b"K", struct.pack("!ii", self.server.session.info.backend_pid, 0))
         self._tell_ready()
         return True
 
@@ -108,7 +108,7 @@ class _Guest(socketserver.StreamRequestHandler):
     def _run(self, query: bytes) -> None:
         try:
             with self.server.session.cursor() as cursor:
-                cursor.execute(query)
+                cursor.execute(query, prepare=False)
                 self._tell_result(cursor.pgresult)
                 while cursor.nextset():
                     self._tell_result(cursor.pgresult)
