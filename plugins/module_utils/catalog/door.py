@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A door through which pg_dump uses an open session, and so sees what that session has not committed yet.
+"""A door through which pg_dump uses an open session, and so sees just what that session sees.
 
 The door is a Unix socket of this user's alone that speaks as much of the protocol as pg_dump does for a schema: simple
 queries (docs: 55.2 Message Flow, 55.7 Message Formats). What pg_dump says of transactions is answered, not sent; all
