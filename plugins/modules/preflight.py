@@ -273,11 +273,10 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding 
     source, target = stage.endpoint("source"), stage.endpoint("target")
     if goal == "rollback" and archive:
         goal, load_mode = "restore", "in_place"
+    # What is live after a switch back is compared with one that is named.
+    described = archive or (pathlib.Path(params["archive"]) if params["archive"] else None)
     try:
-        manifest = read_archive(archive) if archive else None
-        if params["archive"] and not archive:
-            # What is live after the rollback will be compared with it.
-            read_archive(pathlib.Path(params["archive"]))
+        manifest = read_archive(described) if described else None
     except MigrationError as error:
         raise MigrationError(str(error), result) from None
     found = examine(

@@ -59,10 +59,16 @@ def test_pg_dump_sees_what_is_not_committed(servers: Servers, tmp_path: Path) ->
         begin(endpoint("target", case.source, case.name)) as transaction,
     ):
         transaction.session.execute("create table public.made(id int primary key)")
+        # For a function, pg_dump prepares a statement.
+        transaction.session.execute("create function public.f() returns int language sql as 'select 1'")
         pinned = settings(transaction.session)
         for _ in range(2):
             entries = words(transaction, case.source, tmp_path)
-            assert [str(entry) for entry in entries] == ["table public.made", "constraint public.made made_pkey"]
+            assert [str(e) for e in entries] == [
+                "function public.f()",
+                "table public.made",
+                "constraint public.made made_pkey",
+            ]
         # Nothing that pg_dump sets or prepares stays.
         assert settings(transaction.session) == pinned
         assert transaction.session.execute("select name from pg_prepared_statements").fetchall() == []

@@ -79,7 +79,13 @@ def test_dump_restored_elsewhere(dump: Dump, servers: Servers, tmp_path: Path) -
         # No source at all: the archive stands for it.
         controller.add_host("production", target.variables("target"), confirm_answer="MIGRATE PRODUCTION")
 
-        restored = controller.run("playbooks/restore.yml", limit="production", extra={"archive": str(carried)})
+        # As it is typed where it lies.
+        restored = controller.run(
+            "playbooks/restore.yml",
+            limit="production",
+            extra={"archive": carried.name},
+            environment={"PWD": str(carried.parent)},
+        )
         assert restored.rc == 0, restored.output
         assert restored.report("production-db")["status"] == "migrated"
         assert target.contents() == dump.source.contents()

@@ -150,7 +150,9 @@ def test_restore_in_place(place: Controller, source: Database, target: Database)
     run = place.run("playbooks/restore.yml", extra={"archive": archive})
     assert run.rc == 0, run.output
     assert target.contents() == source.contents()
-    assert run.report("sandbox-db")["load_mode"] == "in_place"
+    report = run.report("sandbox-db")
+    assert report["load_mode"] == "in_place"
+    assert {entry["name"]: entry["received_rows"] for entry in report["ledger"]} == {"owner": 2, "item": 3, "empty": 0}
 
 
 def test_no_backup_to_go_back_to(place: Controller, source: Database, target: Database) -> None:

@@ -63,6 +63,8 @@ def begin(live: Endpoint) -> t.Iterator[Transaction]:
         # A prepared plan would be one for tables that are no more.
         session.prepare_threshold = None
         session.execute("BEGIN")
+        # Whatever the server is set to: what was committed is not undone by a crash (docs: 28.4 Asynchronous Commit).
+        session.execute("SET LOCAL synchronous_commit = on")
         yield Transaction(live, session)
         _commit(live, session)
 
