@@ -71,9 +71,9 @@ def test_a_single_table(shop: tuple[Controller, Database, Database]) -> None:
     assert target.contents() == before
 
 
-@pytest.mark.parametrize("strategy", ["dependency_order", "disable_triggers"])
-def test_all_tables_under_the_schema_that_is_there(shop: tuple[Controller, Database, Database], strategy: str) -> None:
+def test_all_tables_under_the_schema_that_is_there(shop: tuple[Controller, Database, Database]) -> None:
     controller, source, target = shop
+    strategy = "disable_triggers"
     numbers = target.query("SELECT oid FROM pg_class WHERE relname = 'a'")
     controller.vary(fk_strategy=strategy)
     report = controller.migrate().report("sandbox-db")

@@ -40,7 +40,9 @@ def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder,
     names: list[sql.Composable] = [sql.SQL("ONLY {}").format(relation.identifier) for relation in whole]
     names += [r.identifier for r in relations if r.kind == "partitioned table" and r.full_name in linked]
     if names:
-        _execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+        # Those of somebody else's are not locked yet.
+        with impatient(session):
+            _execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
     for name in reversed(order.tables):
         if by_name[name].condition:
             _execute(session, f"empty table {by_name[name]}", sql.SQL("DELETE FROM {}").format(by_name[name].own_rows))
@@ -107,5 +109,7 @@ def _empty_views(session: Session, manifest: Manifest) -> None:
 def _execute(session: Session, what: str, statement: sql.Composed) -> None:
     try:
         session.execute(statement)
+    except psycopg.errors.LockNotAvailable:
+        raise
     except psycopg.Error as error:
         raise MigrationError(f"Cannot {what}: {describe(error)}") from None
