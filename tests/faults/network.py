@@ -69,7 +69,8 @@ def _faults() -> t.Iterator[Fault]:
         for how, break_, words in (
             ("reset", _reset, f"({doing})(.|\n)*({_LOST})"),
             ("closed", _close, f"({doing})(.|\n)*({_LOST})"),
-            ("down", _go_down, f"({doing})(.|\n)*({_LOST})"),
+            # It reaches all sessions: any of them may be the first to tell.
+            ("down", _go_down, f"{_LOST}|Cannot connect"),
             ("stalled", _stall, "interrupted|switch"),
         ):
             name = f"{place}-of-{side}-{how}"
