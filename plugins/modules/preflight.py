@@ -234,7 +234,7 @@ def preflight(stage: Stage) -> Result:
     if target and stage.folder and params["goal"] in REPLACING:
         unclaimed = claim(stage.folder, target, params["controller"], result)
     stage.end_with(params["controller"])
-    for archive in choose_archives(stage):
+    for archive in choose_archives(stage, result):
         examine_with(stage, archive, unclaimed, result)
         if result["plan"]:
             return result
@@ -248,17 +248,26 @@ def preflight(stage: Stage) -> Result:
     return result
 
 
-def choose_archives(stage: Stage) -> list[pathlib.Path | None]:
+def choose_archives(stage: Stage, result: Result) -> list[pathlib.Path | None]:
     """Return what may stand for the source, best first.
 
     A rollback takes an archive only in place: the one that is named, or a backup that is not live already.
+
+    :raises MigrationError: when there are a previous database and backups, of which neither side knows the later one
     """
     params, target = stage.params, stage.endpoint("target")
     named = pathlib.Path(params["archive"]) if params["archive"] else None
     if target and params["goal"] == "rollback":
-        if params["load_mode"] != "in_place" and can_return(target):
-            return [None]
         backups = find_backups(pathlib.Path(params["archive_root"]), params["host"]) if params["archive_root"] else []
+        if params["load_mode"] != "in_place" and can_return(target):
+            if backups and params["load_mode"] == "auto":
+                raise MigrationError(
+                    "Nothing was changed. There are two ways back: the previous database of the last switch, and the "
+                    f"backup {backups[0]} from before a run in place. Say which, by -e load_mode=swap or "
+                    "-e load_mode=in_place.",
+                    result,
+                )
+            return [None]
         return [named] if named else [*backups] or [None]
     return [named]
 

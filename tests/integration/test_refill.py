@@ -70,6 +70,14 @@ def test_a_single_table(shop: tuple[Controller, Database, Database]) -> None:
     assert back.rc == 0, back.output
     assert target.contents() == before
 
+    # A previous database besides, and nothing tells which of the two ways back is meant.
+    controller.migrate()
+    refused = controller.run("playbooks/rollback.yml")
+    assert refused.report("sandbox-db")["status"] == "refused"
+    assert "There are two ways back" in refused.message
+    assert controller.run("playbooks/rollback.yml", extra={"load_mode": "swap"}).rc == 0
+    assert target.contents() == before
+
 
 def test_all_tables_under_the_schema_that_is_there(shop: tuple[Controller, Database, Database]) -> None:
     controller, source, target = shop
