@@ -24,7 +24,7 @@ lab-down: .venv/runtime-installed  ## stop the lab's servers and remove all that
 	ansible-playbook playbooks/lab.yml -e lab_state=absent
 
 test: lint  ## run all checks and all tests
-	pytest
+	pytest --numprocesses=2 --dist=loadfile
 
 # Without -m, pytest leaves out what `make test` has no time for.
 faults: .venv/tests-installed  ## break a migration in every way and at 100 points of it (docs/faults.md); takes half an hour

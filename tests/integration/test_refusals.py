@@ -128,18 +128,12 @@ def test_role_that_may_not_create_databases(sandbox: Controller, source: Databas
     assert f'database "{target.name}": it belongs to postgres, and humble may not rename it' in message
 
 
-def test_settings_that_are_not_built_yet(sandbox: Controller, source: Database, target: Database) -> None:
-    """They are refused, each by its name; ignoring one would copy something else than was asked for."""
-    settings: dict[str, object] = {
-        "fk_strategy": "dependency_order",
-        "transfer": "stream",
-        "include_tables": ["owner"],
-        "exclude_tables": ["item"],
-    }
-    sandbox.vary(**settings)
+def test_setting_that_is_not_built_yet(sandbox: Controller, source: Database, target: Database) -> None:
+    """It is refused by its name; to ignore it would be something else than was asked for."""
+    sandbox.vary(transfer="stream")
     with untouched(source, target):
         message = sandbox.refuse()
-    assert f"Nothing was changed: {', '.join(settings)}: this version cannot do what is set there" in message
+    assert "Nothing was changed: transfer: this version cannot do what is set there" in message
 
 
 def test_run_of_production_and_sandbox_at_once(sandbox: Controller, source: Database, target: Database) -> None:

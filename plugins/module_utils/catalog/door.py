@@ -16,7 +16,6 @@ import os
 import re
 import socketserver
 import struct
-import tempfile
 import threading
 import typing as t
 
@@ -24,6 +23,7 @@ import psycopg
 from psycopg import pq
 
 from ..endpoint import Endpoint, Session
+from ..socket_folder import socket_folder
 
 #: Part of the socket's file name, by libpq's rule.
 _PORT: t.Final = 5432
@@ -42,7 +42,7 @@ def open_door(session: Session, endpoint: Endpoint) -> t.Iterator[Endpoint]:
     The session must be in a transaction. Whatever the program does to it is rolled back.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="pgconvoy-") as folder,
+        socket_folder() as folder,
         session.transaction(force_rollback=True),
         _Server(os.path.join(folder, f".s.PGSQL.{_PORT}"), session) as server,
     ):

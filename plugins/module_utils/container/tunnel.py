@@ -18,11 +18,10 @@ import threading
 import time
 import typing as t
 
+from ..socket_folder import socket_folder
 from .engine import Container
 from .relay import Relay
 
-#: The room for a socket's path is 104 bytes on some systems.
-_LONGEST_FOLDER: t.Final = 60
 #: How long execs may take to end once their connections are closed.
 _PATIENCE_SECONDS: t.Final = 5
 
@@ -32,13 +31,7 @@ class Tunnel:
 
     def __init__(self, container: Container, relay: Relay, port: int) -> None:
         self._command = container.command(relay.argv)
-        root = tempfile.gettempdir()
-        # mkdtemp gives it mode 0700.
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="pgconvoy-",
-            dir=root if len(root) <= _LONGEST_FOLDER else "/tmp",  # noqa: S108 - a folder of its own in there
-            ignore_cleanup_errors=True,
-        )
+        self._folder = socket_folder()
         self._path = f"{self._folder.name}/.s.PGSQL.{port}"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as an exec may write to it
         self._listener = socket.socket(socket.AF_UNIX)
