@@ -9,14 +9,13 @@ import contextlib
 import dataclasses
 import typing as t
 
-import psycopg
 from psycopg import sql
 
 from ..catalog.foreign_keys import Link
 from ..catalog.selection import Name
 from ..endpoint import Session
-from ..errors import MigrationError, describe
-from .locks import impatient
+from ..errors import MigrationError
+from .locks import execute, impatient
 from .triggers import ENABLE
 
 
@@ -121,29 +120,20 @@ def _describe(session: Session, query: str, *values: object) -> list[_Constraint
 
 def _drop(session: Session, constraint: _Constraint) -> None:
     statement = sql.SQL("ALTER {} DROP CONSTRAINT {}").format(constraint.place, sql.Identifier(constraint.name))
-    _alter(session, f"drop {constraint}", statement)
+    execute(session, f"drop {constraint}", statement)
 
 
 def _add(session: Session, constraint: _Constraint, states: dict[tuple[int, ...], str]) -> None:
     name, definition = sql.Identifier(constraint.name), sql.SQL(constraint.definition)
     statement = sql.SQL("ALTER {} ADD CONSTRAINT {} {}").format(constraint.place, name, definition)
-    _alter(session, f"add {constraint} again", statement)
+    execute(session, f"add {constraint} again", statement)
     if constraint.comment is not None:
         # Of a table's, it says no more than the table's name.
         place = sql.Identifier(*constraint.owner) if constraint.kind == "TABLE" else constraint.place
         statement = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, place, constraint.comment)
-        _alter(session, f"comment on {constraint}", statement)
+        execute(session, f"comment on {constraint}", statement)
     if states:
         _set_states(session, constraint, states)
-
-
-def _alter(session: Session, what: str, statement: sql.Composed) -> None:
-    try:
-        session.execute(statement)
-    except psycopg.errors.LockNotAvailable:
-        raise
-    except psycopg.Error as error:
-        raise MigrationError(f"Cannot {what}: {describe(error)}") from None
 
 
 # A key of a partitioned table has copies on the partitions, each with triggers of its own. They come back under other
@@ -183,4 +173,4 @@ def _set_states(session: Session, key: _Constraint, states: dict[tuple[int, ...]
         if state := states.get(tuple(identity)):
             statement = sql.SQL("ALTER TABLE ONLY {} ").format(sql.Identifier(schema, table))
             statement += ENABLE[state].format(sql.Identifier(trigger))
-            _alter(session, f"bring the triggers of {key} into the state that they were in", statement)
+            execute(session, f"bring the triggers of {key} into the state that they were in", statement)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
-import psycopg
 from psycopg import sql
 
 from ..archive.manifest import ArchivedRows, Manifest
@@ -17,10 +16,9 @@ from ..catalog.relations import Relation
 from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence, set_sequences
 from ..endpoint import Session
-from ..errors import MigrationError, describe
 from ..rows.receiver import Receiver
 from ..staging.restore import TableLoader, load_large_objects, refresh
-from .locks import impatient
+from .locks import execute, impatient
 from .order import LoadOrder
 from .transaction import Transaction
 
@@ -42,10 +40,10 @@ def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder,
     if names:
         # Those of somebody else's are not locked yet.
         with impatient(session):
-            _execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+            execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
     for name in reversed(order.tables):
         if by_name[name].condition:
-            _execute(session, f"empty table {by_name[name]}", sql.SQL("DELETE FROM {}").format(by_name[name].own_rows))
+            execute(session, f"empty table {by_name[name]}", sql.SQL("DELETE FROM {}").format(by_name[name].own_rows))
 
 
 def fill(
@@ -94,7 +92,7 @@ def _set_sequences(session: Session, sequences: t.Sequence[Sequence]) -> None:
     """
     for sequence in sequences:
         statement = sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(sequence.schema, sequence.name))
-        _execute(session, f"set sequence {sequence}", statement)
+        execute(session, f"set sequence {sequence}", statement)
     set_sequences(session, sequences)
 
 
@@ -103,13 +101,4 @@ def _empty_views(session: Session, manifest: Manifest) -> None:
         view = measured.relation
         if view.kind == "materialized view" and not view.populated:
             statement = sql.SQL("REFRESH MATERIALIZED VIEW {} WITH NO DATA").format(view.identifier)
-            _execute(session, f"empty materialized view {view}", statement)
-
-
-def _execute(session: Session, what: str, statement: sql.Composed) -> None:
-    try:
-        session.execute(statement)
-    except psycopg.errors.LockNotAvailable:
-        raise
-    except psycopg.Error as error:
-        raise MigrationError(f"Cannot {what}: {describe(error)}") from None
+            execute(session, f"empty materialized view {view}", statement)

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from ..catalog.selection import Name
 from ..endpoint import Session
-from ..errors import MigrationError
+from ..errors import MigrationError, describe
 
 #: How long each lock is waited for.
 _TIMEOUT: t.Final = "5s"
@@ -35,6 +35,21 @@ def impatient(session: Session) -> t.Iterator[None]:
             "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
             f"{_TIMEOUT}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
         ) from None
+
+
+def execute(session: Session, what: str, statement: sql.Composed) -> None:
+    """Execute a statement that may have to wait for a lock.
+
+    :param what: what it does, for the message
+    :raises MigrationError: when the server refuses
+    :raises psycopg.errors.LockNotAvailable: when a lock cannot be had: ``impatient`` tells who holds it
+    """
+    try:
+        session.execute(statement)
+    except psycopg.errors.LockNotAvailable:
+        raise
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot {what}: {describe(error)}") from None
 
 
 # Those of somebody else's are locked as they are altered.
