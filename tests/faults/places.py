@@ -58,7 +58,7 @@ def commit_of_switch_answered(m: Message) -> bool:
 
 copy_start: t.Final = statement(COPY)
 copy_answered: t.Final = answer(COPY)
-pg_dump_begins: t.Final = statement(rb"^SET TRANSACTION SNAPSHOT")
+pg_dump_begins: t.Final = statement(rb"^SET DATESTYLE = ISO")
 index_built: t.Final = statement(rb"^(CREATE INDEX|ALTER TABLE ONLY public\.wide)")
 before_switch: t.Final = statement(rb"^ALTER DATABASE .* RENAME TO")
 last_rename: t.Final = statement(rb'^ALTER DATABASE .*staging" RENAME TO')

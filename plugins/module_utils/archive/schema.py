@@ -67,8 +67,9 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
             umask=0o077,
             check=False,
         )
-    if outcome.returncode or outcome.stderr:
-        raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
+        # Before the door is closed: behind it there may be no connection any more.
+        if outcome.returncode or outcome.stderr:
+            raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
 
 
 def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:
