@@ -51,6 +51,10 @@ def open_door(session: Session, endpoint: Endpoint) -> t.Iterator[Endpoint]:
         serving.start()
         try:
             yield dataclasses.replace(endpoint, host=folder, port=_PORT, password="", sslmode="", sslrootcert="")
+        except KeyboardInterrupt:
+            # A network that says nothing would keep the query, and its thread, for ever.
+            session.close()
+            raise
         except BaseException:
             session.cancel_safe()
             raise
