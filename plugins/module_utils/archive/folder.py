@@ -35,6 +35,7 @@ def new_folder(final: pathlib.Path) -> t.Iterator[pathlib.Path]:
             partial.mkdir(mode=0o700)
         except OSError as error:
             raise MigrationError(f"Cannot make the archive {final}: {error.strerror}. Check archive_root.") from None
+        # What cannot be removed now, the next dump tries again; why this one failed is what is to be told.
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         try:
             yield partial

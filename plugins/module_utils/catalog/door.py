@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import re
 import socketserver
 import struct
@@ -23,7 +22,7 @@ import psycopg
 from psycopg import pq
 
 from ..endpoint import Endpoint, Session
-from ..socket_folder import socket_folder
+from ..work_folder import WorkFolder
 
 #: Part of the socket's file name, by libpq's rule.
 _PORT: t.Final = 5432
@@ -42,15 +41,15 @@ def open_door(session: Session, endpoint: Endpoint) -> t.Iterator[Endpoint]:
     The session must be in a transaction. Whatever the program does to it is rolled back.
     """
     with (
-        socket_folder() as folder,
+        WorkFolder() as folder,
         session.transaction(force_rollback=True),
-        _Server(os.path.join(folder, f".s.PGSQL.{_PORT}"), session) as server,
+        _Server(str(folder / f".s.PGSQL.{_PORT}"), session) as server,
     ):
         session.execute("SET TRANSACTION READ ONLY")
         serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         serving.start()
         try:
-            yield dataclasses.replace(endpoint, host=folder, port=_PORT, password="", sslmode="", sslrootcert="")
+            yield dataclasses.replace(endpoint, host=str(folder), port=_PORT, password="", sslmode="", sslrootcert="")
         except KeyboardInterrupt:
             # A network that says nothing would keep the query, and its thread, for ever.
             session.close()

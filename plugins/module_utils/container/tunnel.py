@@ -18,7 +18,7 @@ import threading
 import time
 import typing as t
 
-from ..socket_folder import socket_folder
+from ..work_folder import WorkFolder
 from .engine import Container
 from .relay import Relay
 
@@ -31,8 +31,8 @@ class Tunnel:
 
     def __init__(self, container: Container, relay: Relay, port: int) -> None:
         self._command = container.command(relay.argv)
-        self._folder = socket_folder()
-        self._path = f"{self._folder.name}/.s.PGSQL.{port}"
+        self._folder = WorkFolder()
+        self._path = str(self._folder.path / f".s.PGSQL.{port}")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as an exec may write to it
         self._listener = socket.socket(socket.AF_UNIX)
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -42,7 +42,7 @@ class Tunnel:
     @property
     def host(self) -> str:
         """The directory of the socket, which libpq takes as the host."""
-        return self._folder.name
+        return str(self._folder.path)
 
     def __enter__(self) -> Tunnel:
         self._listener.bind(self._path)
@@ -59,7 +59,7 @@ class Tunnel:
         self._listener.close()
         self._end_execs()
         self._errors.close()
-        self._folder.cleanup()
+        self._folder.remove()
 
     def _accept(self) -> None:
         while True:

@@ -69,6 +69,7 @@ def rehearse(
             return False
         _restore(target, tools, folder, manifest, run_id, jobs, allowed)
     except BaseException:
+        # Not why it cannot be removed, but why it failed is what is to be told.
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import tempfile
 import typing as t
 
 from ..archive.folder import read_manifest
@@ -21,6 +20,7 @@ from ..staging.schema import create_entries, create_post_data
 from ..tools import ClientTools, tools_for
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
+from ..work_folder import WorkFolder
 from .clearing import clear, find_kept
 from .transaction import Transaction
 
@@ -80,8 +80,8 @@ def _reword(
     What staging/scratch.py does in a database of its own is done here in the live one, since none can be made.
     """
     tools = tools_for(transaction.session.info.server_version // 10000, tools)
-    with tempfile.TemporaryDirectory(prefix="pgconvoy-") as work:
-        path = pathlib.Path(work) / "reworded.dump"
+    with WorkFolder() as work:
+        path = work / "reworded.dump"
         with transaction.session.transaction(force_rollback=True):
             create_post_data(transaction.open_session, post_data, 1, search_path)
             dump_schema(transaction, tools, path)

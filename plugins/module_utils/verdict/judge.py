@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import pathlib
-import tempfile
 import typing as t
 
 from ..archive.folder import read_manifest
@@ -26,6 +24,7 @@ from ..endpoint import Endpoint
 from ..staging.names import Generations
 from ..staging.scratch import reword_schema
 from ..tools import ClientTools, tools_for
+from ..work_folder import WorkFolder
 from .comparison import (
     TableVerdict,
     Verdict,
@@ -96,7 +95,7 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         source = _Source(manifest.database, manifest.requirements.extensions, folder / manifest.schema.name, selection)
-        with _work_folder() as work:
+        with WorkFolder() as work:
             return self._judge_schema(source, there, work, stop_early=False).allowing(self.allowed)
 
     def judge_content(self, there: Snapshot, manifest: Manifest, selection: Selection | None) -> Verdict:
@@ -124,7 +123,7 @@ class Judge:
 
         :raises MigrationError: when anything cannot be read
         """
-        with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
+        with WorkFolder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
             wanted = self._read_source(here, there, work)
             return self._judge_schema(wanted, there, work, stop_early=False).allowing(self.allowed)
 
@@ -134,7 +133,7 @@ class Judge:
         :param stop_early: not to read any rows when the schemas differ already
         :raises MigrationError: when anything cannot be read
         """
-        with _work_folder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
+        with WorkFolder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
             wanted = self._read_source(here, there, work)
             database, selection = wanted.database, wanted.selection
             schema = self._judge_schema(wanted, there, work, stop_early)
@@ -166,7 +165,7 @@ class Judge:
         :raises MigrationError: when pg_dump fails
         """
         tools = self._tools(there)
-        with _work_folder() as work:
+        with WorkFolder() as work:
             dump_schema(there, tools, work / "target.dump")
             return read_schema(tools, work / "target.dump")
 
@@ -215,9 +214,3 @@ def _explain_rows(verdict: Verdict, here: Snapshot, there: Snapshot, relations: 
 
 def _both(table: TableVerdict) -> bool:
     return table.source_checksum is not None and table.target_checksum is not None
-
-
-@contextlib.contextmanager
-def _work_folder() -> t.Iterator[pathlib.Path]:
-    with tempfile.TemporaryDirectory(prefix="pgconvoy-") as folder:
-        yield pathlib.Path(folder)
