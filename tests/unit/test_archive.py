@@ -26,6 +26,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest 
     decode,
     encode,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.checksums import ALGORITHM
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import Content, Measured
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, Locale
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
@@ -65,7 +66,7 @@ def archive(tmp_path: Path) -> Path:
                 "app", 180006, Locale("UTF8", "libc", "C", "C", None, None), (), None, 1, "", True
             ),
             requirements=Requirements((), (), (), (), ()),
-            content=Content("none", (Measured(Relation("public", "t", "table"), None),), (), (), ()),
+            content=Content(ALGORITHM, (Measured(Relation("public", "t", "table"), None),), (), (), ()),
             answers={},
             refresh_order=(),
             schema=describe_file(partial / "schema.dump"),
@@ -187,6 +188,7 @@ def replace_in_manifest(old: str, new: str) -> t.Callable[[Path], None]:
         (lose_manifest, "Cannot read the archive's manifest .*No such file"),
         (cut_manifest, "is not a manifest that this version can read"),
         (replace_in_manifest('"format": 1', '"format": 2'), "has format 2, this version reads 1"),
+        (replace_in_manifest(f'"{ALGORITHM}"', '"older"'), "has checksums of the kind older"),
         (replace_in_manifest('"size": 4', '"size": 5'), "rows-000001.copy was altered"),
         (replace_in_manifest('"rows": 2', '"rows": "two"'), "Expected `int`"),
         (replace_in_manifest('"tables"', '"tafeln"'), "missing required field `tables`"),

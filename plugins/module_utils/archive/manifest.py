@@ -10,6 +10,7 @@ import typing as t
 
 import msgspec
 
+from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
 from ..catalog.requirements import Requirements
@@ -112,6 +113,11 @@ def decode(text: bytes, where: str) -> Manifest:
     if manifest.format != FORMAT:
         raise MigrationError(
             f"{where} has format {manifest.format}, this version reads {FORMAT}. Use the version that wrote it."
+        )
+    if (algorithm := manifest.content.checksum_algorithm) != ALGORITHM:
+        raise MigrationError(
+            f"{where} has checksums of the kind {algorithm}, this version computes {ALGORITHM}, and the two cannot be "
+            "compared. Use the version that wrote it, or dump again."
         )
     described = {(measured.relation.schema, measured.relation.name) for measured in manifest.content.relations}
     names = [file.name for file in manifest.files]
