@@ -13,8 +13,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import read_requirements
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.in_place import check_replacement_locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.room import (
     check_archive_room,
     check_connections,
@@ -183,3 +185,19 @@ def test_lock_table(narrow: PostgresServer, servers: Servers) -> None:
     with connect(endpoint("source", narrow, "postgres")) as session:
         assert told(check_lock_room(session, "source", 60)) == []
         assert told(check_lock_room(session, "source", 200)) == [("warning", "lock-table")]
+
+
+def test_locks_of_a_replacement(narrow: PostgresServer) -> None:
+    """All that is dropped in one transaction is locked, and so is all that is made in it."""
+    with connect(endpoint("target", narrow, "postgres")) as session:
+        nothing = read_requirements(session)
+        assert told(check_replacement_locks(session, nothing)) == []
+        much = dataclasses.replace(nothing, relations=1000)
+        assert told(check_replacement_locks(session, much)) == [("error", "locks")]
+        session.execute("create schema crowd")
+        for number in range(100):
+            session.execute(f"create table crowd.t{number}(a int)".encode())
+        assert told(check_replacement_locks(session, nothing)) == [("error", "locks")]
+        for number in range(100):
+            session.execute(f"drop table crowd.t{number}".encode())
+        session.execute("drop schema crowd")

@@ -8,8 +8,12 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.locks import lock_name
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.in_place import check_clients_in_place
 
 from tests.case import execute, make_role, new_case
+from tests.migration import endpoint
 from tests.playbooks import wait_until
 from tests.servers import Servers
 
@@ -146,6 +150,19 @@ def test_clients_of_other_roles(servers: Servers) -> None:
         wait_until(lambda: case.ask(gone))
         assert case.finds("target-clients") == []
         execute(case.target, "postgres", f"drop role {guest}")
+
+
+def test_clients_in_place(servers: Servers) -> None:
+    """They are named; the session that asks is none, nor is that which holds the run's claim."""
+    with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
+        at = endpoint("target", case.source, case.name)
+        with connect(at) as session:
+            assert check_clients_in_place(session) == []
+            with connect(at) as other:
+                (found,) = check_clients_in_place(session)
+                assert f"1 in number: session {other.info.backend_pid} of postgres (pgconvoy)" in found.message
+                lock_name(other, case.name)
+                assert check_clients_in_place(session) == []
 
 
 def test_what_only_the_live_database_has(servers: Servers) -> None:

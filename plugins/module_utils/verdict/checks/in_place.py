@@ -16,6 +16,8 @@ from ...staging.properties import take_over
 from ..comparison import compare_databases
 from ..findings import Finding
 from .asking import is_true
+from .live import name_clients, read_clients
+from .room import read_lock_room
 
 
 def check_in_place(
@@ -32,7 +34,7 @@ def check_in_place(
         *_check_dropping(session, kept),
         *check_subscriptions(session),
         *_check_creating(session, source, live),
-        *check_locks(session, needs),
+        *check_replacement_locks(session, needs),
         *check_clients_in_place(session),
     ]
 
@@ -144,23 +146,18 @@ def _check_creating(session: Session, source: DatabaseProperties, live: Database
     return findings
 
 
-# What is dropped is locked, whatever it is (AcquireDeletionLock in dependency.c); of what is made, relations are. All
-# sessions share one table of locks, which has room for some of each process (docs: max_locks_per_transaction).
-_LOCKS: t.Final = """
+# What is dropped is locked, whatever it is (AcquireDeletionLock in dependency.c); of what is made, relations are.
+_DROPPED: t.Final = """
 SELECT (SELECT count(DISTINCT (classid, objid)) FROM pg_depend WHERE objid >= 16384)
-       + (SELECT count(*) FROM pg_largeobject_metadata),
-       current_setting('max_locks_per_transaction')::int
-       * (SELECT sum(setting::int) FROM pg_settings
-          WHERE name IN ('max_connections', 'max_prepared_transactions', 'max_worker_processes', 'max_wal_senders',
-                         'autovacuum_max_workers'))
+       + (SELECT count(*) FROM pg_largeobject_metadata)
 """
 
 
-def check_locks(session: Session, needs: Requirements) -> list[Finding]:
+def check_replacement_locks(session: Session, needs: Requirements) -> list[Finding]:
     """Return whether the server has too little room for the locks of dropping all that there is and making the rest."""
-    row = session.execute(_LOCKS).fetchone()
+    row = session.execute(_DROPPED).fetchone()
     assert row is not None
-    wanted, room = row[0] + needs.relations, row[1]
+    wanted, room = row[0] + needs.relations, read_lock_room(session)
     if wanted <= room:
         return []
     return [
@@ -174,24 +171,18 @@ def check_locks(session: Session, needs: Requirements) -> list[Finding]:
     ]
 
 
-_CLIENTS: t.Final = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-"""
-
-
 def check_clients_in_place(session: Session) -> list[Finding]:
     """Return that there are clients who will have to wait."""
-    row = session.execute(_CLIENTS).fetchone()
-    if not row or not row[0]:
+    clients = read_clients(session, session.info.dbname)
+    if not clients:
         return []
     return [
         Finding(
             "warning",
             "target-clients",
             f'database "{session.info.dbname}"',
-            f"clients are connected to it, {row[0]} in number; they wait at its tables until the run ends, and the run "
-            "fails if one of them is using a table when it begins.",
+            f"clients are connected to it, {name_clients(clients)}; they wait at its tables until the run ends, and "
+            "the run fails if one of them is using a table when it begins.",
             "Stop them if they cannot wait.",
         )
     ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import psycopg
@@ -12,6 +13,7 @@ from psycopg import sql
 
 from ...catalog.requirements import read_extensions
 from ...endpoint import Session
+from ...staging.locks import CLASS
 from ...staging.names import Generations
 from ..findings import Finding
 from .asking import RELATIONS
@@ -44,31 +46,55 @@ def check_live(session: Session, generations: Generations, may_disconnect: bool)
     return [*findings, *check_clients(session, generations, may_disconnect)]
 
 
-# Of other users' sessions a plain role sees the database, the user and the process, nothing else.
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """A session of somebody's in the live database, and whether the target user may end it."""
+
+    pid: int
+    user: str
+    application: str
+    #: how long it has been in its transaction
+    seconds: int | None
+    may_end: bool
+
+    def __str__(self) -> str:
+        application = f" ({self.application})" if self.application else ""
+        transaction = f", in a transaction for {self.seconds:,} s" if self.seconds is not None else ""
+        return f"session {self.pid} of {self.user}{application}{transaction}"
+
+
+# Of other users' sessions a plain role sees the database, the user and the process, nothing else. The session that
+# asks is no client, nor is that which holds a run's claim.
 _CLIENTS: t.Final = """
 SELECT pid, usename, coalesce(application_name, ''),
        extract(epoch FROM now() - xact_start)::int,
        pg_has_role(usesysid, 'USAGE')
        OR coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_signal_backend'), false)
           AND NOT coalesce((SELECT rolsuper FROM pg_roles WHERE oid = usesysid), false)
-FROM pg_stat_activity
+FROM pg_stat_activity a
 WHERE datname = %s AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+  AND pid <> pg_backend_pid()
+  AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.classid = %s)
 ORDER BY xact_start, pid
 """
 
 
+def read_clients(session: Session, dbname: str) -> list[Client]:
+    """Return who else is in a database of the session's server."""
+    return [Client(*row) for row in session.execute(_CLIENTS, (dbname, CLASS)).fetchall()]
+
+
+def name_clients(clients: t.Sequence[Client]) -> str:
+    """Return how many there are, and the first of them."""
+    return f"{len(clients)} in number: {_name([str(client) for client in clients[:_NAMED]], len(clients))}"
+
+
 def check_clients(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
     """Return whose sessions the switch would have to wait for, or to end."""
-    clients = session.execute(_CLIENTS, (generations.live,)).fetchall()
+    clients = read_clients(session, generations.live)
     if not clients:
         return []
-    said = [
-        f"session {pid} of {user}"
-        + (f" ({application})" if application else "")
-        + (f", in a transaction for {seconds:,} s" if seconds is not None else "")
-        for pid, user, application, seconds, _ in clients[:_NAMED]
-    ]
-    others = sorted({user for _, user, _, _, may_end in clients if not may_end})
+    others = sorted({client.user for client in clients if not client.may_end})
     if not may_disconnect:
         consequence, remedy = "the switch fails while they are.", "Stop them, or set switch_disconnects_clients."
     elif others:
@@ -81,7 +107,7 @@ def check_clients(session: Session, generations: Generations, may_disconnect: bo
             "warning",
             "target-clients",
             f'database "{generations.live}"',
-            f"clients are connected to it, {len(clients)} in number: {_name(said, len(clients))}; {consequence}",
+            f"clients are connected to it, {name_clients(clients)}; {consequence}",
             remedy,
         )
     ]

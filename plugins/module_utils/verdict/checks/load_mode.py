@@ -11,14 +11,14 @@ from psycopg import sql
 
 from ...endpoint import Session
 from ..findings import Finding
-from .asking import is_true
+from .asking import is_superuser, is_true
 
 LoadMode = t.Literal["swap", "in_place"]
 
 
 def check_swap(session: Session, live: str) -> list[Finding]:
     """Return why no copy can be built beside the live database and take its name."""
-    if is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+    if is_superuser(session):
         return []
     user = session.info.user
     findings = []

@@ -18,8 +18,8 @@ from ...endpoint import Session
 from ...in_place.order import LoadOrder, order_selected
 from ..findings import Finding
 from ..parents import find_missing_parents
-from .asking import is_true
-from .in_place import FOREIGN_LARGE_OBJECTS, check_clients_in_place, check_locks, check_subscriptions
+from .asking import is_superuser
+from .in_place import FOREIGN_LARGE_OBJECTS, check_clients_in_place, check_replacement_locks, check_subscriptions
 from .target import check_versions
 
 #: How tables are filled whose foreign keys are there: ``post_data`` is to have the schema replaced, keys last.
@@ -85,13 +85,13 @@ def check_refill(
         *_check_leading_out(order),
         *check_subscriptions(session),
         # To have its definitions reworded, all of it is made anew and undone.
-        *(check_locks(session, needs) if selection is None else ()),
+        *(check_replacement_locks(session, needs) if selection is None else ()),
         *check_clients_in_place(session),
     ]
 
 
 def _check_superuser(session: Session, strategy: FkStrategy) -> list[Finding]:
-    if strategy != "disable_triggers" or is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+    if strategy != "disable_triggers" or is_superuser(session):
         return []
     return [
         Finding(

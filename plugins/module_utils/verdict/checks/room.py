@@ -164,18 +164,24 @@ def read_locks_needed(session: Session) -> int:
     return int(row[0])
 
 
-def check_lock_room(session: Session, side: str, needed: int) -> list[Finding]:
-    """Return whether the server's lock table may be too small for a schema of that many relations."""
+def read_lock_room(session: Session) -> int:
+    """Return how many locks the server's lock table is made for."""
     row = session.execute(_LOCKS).fetchone()
     assert row is not None
-    if needed <= row[0]:
+    return int(row[0])
+
+
+def check_lock_room(session: Session, side: str, needed: int) -> list[Finding]:
+    """Return whether the server's lock table may be too small for a schema of that many relations."""
+    room = read_lock_room(session)
+    if needed <= room:
         return []
     return [
         Finding(
             "warning",
             "lock-table",
             f"{side} server",
-            f"its lock table is made for {row[0]:,} locks, and the source's schema has {needed:,} tables, views and "
+            f"its lock table is made for {room:,} locks, and the source's schema has {needed:,} tables, views and "
             "indexes, which are locked within one transaction.",
             "Raise max_locks_per_transaction there if the run fails for want of shared memory.",
         )

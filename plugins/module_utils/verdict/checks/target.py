@@ -97,10 +97,6 @@ def check_name(generations: Generations) -> list[Finding]:
     return []
 
 
-def _is_superuser(session: Session) -> bool:
-    return is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-
-
 def check_versions(session: Session, source: DatabaseProperties) -> list[Finding]:
     """Return whether the target's server is too old, or older than the source's."""
     target_major = session.info.server_version // 10000
