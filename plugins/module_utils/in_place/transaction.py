@@ -70,6 +70,8 @@ def _commit(live: Endpoint, session: Session) -> None:
         session.execute("COMMIT")
     except BaseException as error:
         if _was_committed(live, row[0]):
+            # It may still wait for the answer, and could not be left otherwise.
+            session.close()
             return
         if isinstance(error, psycopg.Error):
             raise MigrationError(f"The commit failed, and the live database is as it was: {describe(error)}") from None

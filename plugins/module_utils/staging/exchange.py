@@ -97,6 +97,8 @@ def exchange(
             raise MigrationError(f"The switch did not happen, and the live database is as it was: {told}") from None
         except KeyboardInterrupt:
             if _has_happened(target, backend, places):
+                # It may still wait for the answer, and could not be left otherwise.
+                session.close()
                 return True
             raise
         return False
