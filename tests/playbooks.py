@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ ROOT: t.Final = Path(__file__).resolve().parents[1]
 #: with PG would not reach the client tools.
 MARK: t.Final = "TEST_RUN"
 #: Playbooks that end without a trace of their own would wait for an answer until then.
-_IDLE_SECONDS: t.Final = 60
+_IDLE_SECONDS: t.Final = 180
 
 Report = dict[str, t.Any]
 
@@ -215,6 +216,16 @@ class Background:
     def processes(self) -> dict[int, str]:
         """Return all its processes that are alive, wherever they have gone: process ids and command lines."""
         return {pid: line for pid, line in command_lines().items() if f"{MARK}={self.mark}" in _environment(pid)}
+
+    def kill(self, which: t.Callable[[int, str], bool] = lambda pid, line: True) -> int:
+        """Do to its processes, or to some of them, what a kernel without memory does; return how many there were."""
+        victims = {pid for pid, line in self.processes().items() if which(pid, line)}
+        for pid in victims:
+            # The run itself may end the others when one is gone.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not victims & self.processes().keys())
+        return len(victims)
 
 
 @pytest.fixture

@@ -47,17 +47,13 @@ def _kill_controller(run: Background) -> None:
 
 
 def _kill_psql(run: Background) -> None:
-    """Do what a kernel without memory does."""
-    senders = [pid for pid, line in run.processes().items() if "/psql " in line]
-    assert senders
-    for sender in senders:
-        os.kill(sender, signal.SIGKILL)
+    """End those who read the source."""
+    assert run.kill(lambda pid, line: "/psql " in line)
 
 
 def _kill(run: Background) -> None:
     """Leave no time for anything."""
-    for pid in run.processes():
-        os.kill(pid, signal.SIGKILL)
+    assert run.kill()
 
 
 @pytest.mark.parametrize(
