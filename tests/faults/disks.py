@@ -78,5 +78,5 @@ FAULTS: t.Final = (
         _full_archive,
         r"Cannot write the archive .*No space left on device \([\d,]+ bytes are free",
     ),
-    _FULL("target-full", _full_target, "Cannot load the rows of table public.wide: (.|\n)*No space left on device"),
+    _FULL("target-full", _full_target, r"Cannot load the rows of table public\.\w+: (.|\n)*No space left on device"),
 )

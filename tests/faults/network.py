@@ -12,10 +12,10 @@ import typing as t
 
 from tests.faults import places
 from tests.faults.fault import Fault
+from tests.faults.places import Place, Side
 from tests.faults.proxy import Message, Watch
-from tests.faults.scene import Scene
+from tests.faults.scene import LoadMode, Scene
 
-Side = t.Literal["source", "target"]
 Break = t.Callable[[Scene, Message], None]
 
 #: Two tables are on their way at once: whichever has come to know of it first.
@@ -23,7 +23,7 @@ _READING: t.Final = r"Cannot read the rows of table public\.|psql on the source 
 _LOADING: t.Final = r"Cannot load the rows of table public\.wide"
 _SWITCHING: t.Final = "during the switch|The switch did not happen"
 #: Where, on which side, and what the run then says it was doing.
-_PLACES: t.Final[tuple[tuple[str, Side, Watch, str], ...]] = (
+_PLACES: t.Final[tuple[Place, ...]] = (
     ("pg-dump", "source", places.pg_dump_begins, "pg_dump of the source database"),
     ("copy-start", "source", places.copy_start, _READING),
     ("copy-middle", "source", places.copy_middle, _READING),
@@ -38,6 +38,15 @@ _PLACES: t.Final[tuple[tuple[str, Side, Watch, str], ...]] = (
     ("in-switch", "target", places.last_rename, _SWITCHING),
     ("commit-of-switch", "target", places.commit_of_switch, _SWITCHING),
     ("answer-to-switch", "target", places.commit_of_switch_answered, _SWITCHING),
+)
+_COMMITTING: t.Final = "The commit failed|at the commit"
+#: The same for a run in place, which loads in one session.
+_PLACES_IN_PLACE: t.Final[tuple[Place, ...]] = (
+    ("clearing", "target", places.clearing, "Cannot clear the live database"),
+    ("copy-middle", "target", places.copy_middle, _LOADING),
+    ("index", "target", places.index_built, "Cannot create constraint public.wide wide_pkey"),
+    ("commit", "target", places.commit_of_replacement, _COMMITTING),
+    ("answer-to-commit", "target", places.commit_of_replacement_answered, _COMMITTING),
 )
 _LOST: t.Final = "server closed the connection unexpectedly|Connection reset by peer|connection is lost"
 
@@ -60,27 +69,28 @@ def _stall(scene: Scene, message: Message) -> None:
     os.killpg(scene.run.process.pid, signal.SIGINT)
 
 
-def _arm(break_: Break, side: Side, place: Watch, scene: Scene) -> None:
+def _arm(break_: Break, load_mode: LoadMode, side: Side, place: Watch, scene: Scene) -> None:
+    scene.load_mode = load_mode
     scene.proxies[side].at(place, functools.partial(break_, scene))
 
 
-def _faults() -> t.Iterator[Fault]:
-    for place, side, watch, doing in _PLACES:
+def _faults(load_mode: LoadMode, table: t.Iterable[Place], prefix: str = "") -> t.Iterator[Fault]:
+    for place, side, watch, doing in table:
         for how, break_, words in (
             ("reset", _reset, f"({doing})(.|\n)*({_LOST})"),
             ("closed", _close, f"({doing})(.|\n)*({_LOST})"),
             # It reaches all sessions: any of them may be the first to tell.
             ("down", _go_down, f"{_LOST}|Cannot connect"),
-            ("stalled", _stall, "interrupted|switch"),
+            ("stalled", _stall, "interrupted|switch|commit"),
         ):
-            name = f"{place}-of-{side}-{how}"
+            name = f"{prefix}{place}-of-{side}-{how}"
             yield Fault(
                 name,
-                functools.partial(_arm, break_, side, watch),
+                functools.partial(_arm, break_, load_mode, side, watch),
                 words,
-                may_succeed=place == "answer-to-switch",
+                may_succeed=place in ("answer-to-switch", "answer-to-commit"),
                 tidy=how in ("reset", "closed") or (how == "down" and side == "source"),
             )
 
 
-FAULTS: t.Final = tuple(_faults())
+FAULTS: t.Final = (*_faults("swap", _PLACES), *_faults("in_place", _PLACES_IN_PLACE, "in-place-"))

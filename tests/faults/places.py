@@ -10,6 +10,10 @@ import typing as t
 
 from tests.faults.proxy import Message, Watch
 
+Side = t.Literal["source", "target"]
+#: A name, the side and the message, and what the run then says it was doing.
+Place = tuple[str, Side, Watch, str]
+
 #: The COPY of the large table, on either side.
 COPY: t.Final = rb'^COPY "public"\."wide"'
 #: It is 2.9 MB; the receiver sends a megabyte at a time.
@@ -42,6 +46,20 @@ def copy_end(m: Message) -> bool:
     return m.kind == "c" and _copying(m)
 
 
+def _committing_replacement(m: Message) -> bool:
+    return m.link.statement == b"COMMIT" and any(b"pg_current_xact_id" in said for said in m.link.statements)
+
+
+def commit_of_replacement(m: Message) -> bool:
+    """Tell whether what was done in place is about to become true."""
+    return m.origin == "client" and _committing_replacement(m)
+
+
+def commit_of_replacement_answered(m: Message) -> bool:
+    """Tell whether it has become true, and the client does not know it yet."""
+    return m.origin == "server" and m.kind == "C" and _committing_replacement(m)
+
+
 def _switching(m: Message) -> bool:
     return m.link.statement == b"COMMIT" and any(b"RENAME TO" in said for said in m.link.statements)
 
@@ -60,5 +78,6 @@ copy_start: t.Final = statement(COPY)
 copy_answered: t.Final = answer(COPY)
 pg_dump_begins: t.Final = statement(rb"^SET DATESTYLE = ISO")
 index_built: t.Final = statement(rb"^(CREATE INDEX|ALTER TABLE ONLY public\.wide)")
+clearing: t.Final = statement(rb"^DROP TABLE IF EXISTS")
 before_switch: t.Final = statement(rb"^ALTER DATABASE .* RENAME TO")
 last_rename: t.Final = statement(rb'^ALTER DATABASE .*staging" RENAME TO')

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import signal
@@ -18,15 +17,17 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs impo
 from tests.faults import places
 from tests.faults.fault import Fault
 from tests.faults.proxy import Message, Watch
-from tests.faults.scene import By, Scene
-from tests.playbooks import wait_until
+from tests.faults.scene import By, LoadMode, Scene
 
-#: Where a run is when it happens: side and message.
-_PLACES: t.Final[dict[str, tuple[str, Watch]]] = {
-    "dump": ("source", places.copy_middle),
-    "load": ("target", places.copy_middle),
-    "switch": ("target", places.last_rename),
-    "switched": ("target", places.commit_of_switch_answered),
+#: Where a run is when it happens: load mode, side and message.
+_PLACES: t.Final[dict[str, tuple[LoadMode, str, Watch]]] = {
+    "dump": ("swap", "source", places.copy_middle),
+    "load": ("swap", "target", places.copy_middle),
+    "switch": ("swap", "target", places.last_rename),
+    "switched": ("swap", "target", places.commit_of_switch_answered),
+    "load-in-place": ("in_place", "target", places.copy_middle),
+    "commit": ("in_place", "target", places.commit_of_replacement),
+    "committed": ("in_place", "target", places.commit_of_replacement_answered),
 }
 
 
@@ -50,21 +51,8 @@ def _is_program(name: str, scene: Scene, pid: int, line: str) -> bool:
 Which = t.Callable[[Scene, int, str], bool]
 
 
-def kill_all(scene: Scene) -> None:
-    """Leave the run no time for anything."""
-    _kill(scene, lambda scene, pid, line: True)
-
-
 def _kill(scene: Scene, which: Which, message: Message | None = None) -> None:
-    """Do what a kernel without memory does."""
-    victims = {pid for pid, line in scene.run.processes().items() if which(scene, pid, line)}
-    assert victims
-    scene.killed = True
-    for pid in victims:
-        # The run itself may end the others when one is gone.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not victims & scene.run.processes().keys())
+    assert scene.run.kill(functools.partial(which, scene))
 
 
 def _interrupt(scene: Scene, message: Message) -> None:
@@ -78,7 +66,7 @@ def _terminate(scene: Scene, message: Message) -> None:
 
 
 def _arm(place: str, act: t.Callable[[Scene, Message], None], scene: Scene) -> None:
-    side, watch = _PLACES[place]
+    scene.load_mode, side, watch = _PLACES[place]
     scene.proxies[side].at(watch, functools.partial(act, scene))
 
 
@@ -121,7 +109,7 @@ def _faults() -> t.Iterator[Fault]:
         # On SIGTERM Ansible ends without a word.
         for name, act, reason in (("ctrl-c", _interrupt, "interrupted"), ("sigterm", _terminate, "")):
             # Once the last rename is on its way, it may be done before the interruption comes.
-            tidy = place in ("dump", "load")
+            tidy = place in ("dump", "load", "load-in-place")
             yield Fault(f"{name}-in-{place}", functools.partial(_arm, place, act), reason, by="playbook", tidy=tidy)
     yield _killed(
         "psql",

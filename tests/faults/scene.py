@@ -22,6 +22,7 @@ from tests.playbooks import MARK, ROOT, Background, Controller, clean_environmen
 from tests.servers import PostgresServer
 
 By = t.Literal["engine", "playbook"]
+LoadMode = t.Literal["swap", "in_place"]
 
 #: Something of each kind that a run handles by other means, and 3 MB in a table that takes many messages.
 SOURCE: t.Final = """
@@ -42,7 +43,7 @@ SOURCE: t.Final = """
 
 _SESSIONS: t.Final = (
     "SELECT pid, datname, state, query FROM pg_stat_activity"
-    " WHERE application_name = 'pgconvoy' OR datname = ANY(%s) AND pid <> pg_backend_pid()"
+    " WHERE starts_with(application_name, 'pgconvoy') OR datname = ANY(%s) AND pid <> pg_backend_pid()"
 )
 
 
@@ -63,14 +64,13 @@ class Scene:
         self.undo = undo
         #: for what a fault has made and the next run must not meet
         self.undo_before_next = contextlib.ExitStack()
-        #: whether a process of a run was killed: nobody removes its files yet
-        self.killed = False
         #: whether a copy of the source would look otherwise by now
         self.source_has_changed = False
         self.proxies = {"source": Proxy(source.server), "target": Proxy(target.server)}
         #: who connects, where it is not the superuser: name and password
         self.users: dict[str, tuple[str, str]] = {}
         #: what differs from a plain run
+        self.load_mode: LoadMode = "swap"
         self.client_bindir = ""
         self.jobs = 2
         #: whether a run goes through the proxies
@@ -113,7 +113,12 @@ class Scene:
             "source": self._endpoint("source"),
             "target": self._endpoint("target"),
             "archive": str(self.archive_root / "engine" / run_id),
-            "options": {"run_id": run_id, "jobs": self.jobs, "client_bindir": self.client_bindir},
+            "options": {
+                "run_id": run_id,
+                "jobs": self.jobs,
+                "client_bindir": self.client_bindir,
+                "load_mode": self.load_mode,
+            },
         }
         # Known before it begins: what happens to it is done to the run that was started last.
         self._runs.append(Background(process, mark))
@@ -128,7 +133,9 @@ class Scene:
             {f"{side}_{option}": value for option, value in self._endpoint(side).items()}
             for side in ("source", "target")
         ]
-        self._controller.add_host("sandbox", *sides, jobs=self.jobs, client_bindir=self.client_bindir or None)
+        self._controller.add_host(
+            "sandbox", *sides, jobs=self.jobs, client_bindir=self.client_bindir or None, load_mode=self.load_mode
+        )
         environment = {"TMPDIR": str(self.temporary)}
         self._runs.append(self._controller.start("migrate.yml", "--limit=sandbox", environment=environment))
         return self.run
@@ -172,9 +179,7 @@ class Scene:
         """End what still runs, whatever the test has come to."""
         self.undo_before_next.close()
         for run in self._runs:
-            for pid in run.processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, 9)
+            run.kill()
             run.process.wait()
         for proxy in self.proxies.values():
             proxy.stop()
@@ -192,8 +197,7 @@ class Scene:
             wait_until(look)
         found["databases"] = sorted({*self.target.generations()} - {self.target.name, self.target.previous.name})
         found["archives"] = [str(path) for path in self.archive_root.glob("*/.*")]
-        if not self.killed:
-            found["temporary files"] = [str(path) for path in self.temporary.iterdir() if "ansible" not in path.name]
+        found["temporary files"] = [str(path) for path in self.temporary.iterdir() if "ansible" not in path.name]
         return {kind: things for kind, things in found.items() if things}
 
 

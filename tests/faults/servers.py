@@ -16,15 +16,14 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab import progra
 
 from tests.faults import places
 from tests.faults.fault import Fault
+from tests.faults.places import Place, Side
 from tests.faults.proxy import Message, Watch
-from tests.faults.scene import Scene
+from tests.faults.scene import LoadMode, Scene
 from tests.playbooks import wait_until
 from tests.servers import PostgresServer
 
-Side = t.Literal["source", "target"]
-
 #: Where a run is when it happens; a server's end reaches all its sessions, and any of them may be the first to tell.
-_PLACES: t.Final[tuple[tuple[str, Side, Watch, str], ...]] = (
+_PLACES: t.Final[tuple[Place, ...]] = (
     ("pg-dump", "source", places.pg_dump_begins, "pg_dump of the source database"),
     ("copy-start", "source", places.copy_start, "source database"),
     ("copy-middle", "source", places.copy_middle, "source database"),
@@ -34,6 +33,12 @@ _PLACES: t.Final[tuple[tuple[str, Side, Watch, str], ...]] = (
     ("in-switch", "target", places.last_rename, "during the switch|The switch did not happen"),
     ("commit-of-switch", "target", places.commit_of_switch, "during the switch|The switch did not happen"),
     ("answer-to-switch", "target", places.commit_of_switch_answered, "The switch has happened"),
+)
+_PLACES_IN_PLACE: t.Final[tuple[Place, ...]] = (
+    ("clearing", "target", places.clearing, "Cannot clear the live database"),
+    ("copy-middle", "target", places.copy_middle, ""),
+    ("commit", "target", places.commit_of_replacement, "The commit failed|at the commit"),
+    ("answer-to-commit", "target", places.commit_of_replacement_answered, "The commit failed|at the commit"),
 )
 
 
@@ -97,12 +102,13 @@ def wait_for_recovery(side: Side, scene: Scene) -> None:
 Deed = t.Callable[[Scene, Side, Message], None]
 
 
-def _arm(deed: Deed, side: Side, watch: Watch, scene: Scene) -> None:
+def _arm(deed: Deed, load_mode: LoadMode, side: Side, watch: Watch, scene: Scene) -> None:
+    scene.load_mode = load_mode
     scene.proxies[side].at(watch, lambda message: deed(scene, side, message))
 
 
-def _faults() -> t.Iterator[Fault]:
-    for place, side, watch, doing in _PLACES:
+def _faults(load_mode: LoadMode, table: t.Iterable[Place], prefix: str = "") -> t.Iterator[Fault]:
+    for place, side, watch, doing in table:
         for what, deed, words, repair in (
             (
                 "postmaster-killed",
@@ -124,14 +130,15 @@ def _faults() -> t.Iterator[Fault]:
             ),
         ):
             yield Fault(
-                f"{what}-at-{place}-of-{side}",
-                functools.partial(_arm, deed, side, watch),
+                f"{prefix}{what}-at-{place}-of-{side}",
+                functools.partial(_arm, deed, load_mode, side, watch),
                 f"({doing})(.|\n)*({words})",
                 # A session that has sent all it has, be it into buffers, is not needed any more.
-                may_succeed=place == "answer-to-switch" or (side == "source" and place == "copy-middle"),
+                may_succeed=place in ("answer-to-switch", "answer-to-commit")
+                or (side == "source" and place == "copy-middle"),
                 tidy=side == "source" or deed is _terminate_backend,
                 repair=functools.partial(repair, side),
             )
 
 
-FAULTS: t.Final = tuple(_faults())
+FAULTS: t.Final = (*_faults("swap", _PLACES), *_faults("in_place", _PLACES_IN_PLACE, "in-place-"))

@@ -18,10 +18,10 @@ import typing as t
 import pytest
 
 from tests.faults.aftermath import assert_next_run_succeeds, assert_old_or_new
-from tests.faults.processes import kill_all
+from tests.faults.places import Side
 from tests.faults.proxy import Message
 from tests.faults.scene import By, Scene, new_scene
-from tests.faults.servers import Side, kill_backend, wait_for_recovery
+from tests.faults.servers import kill_backend, wait_for_recovery
 from tests.servers import Servers
 
 SEED: t.Final = int(os.environ.get("FAULTS_SEED", "20261122"))
@@ -114,7 +114,7 @@ def test_point(scene: Scene, point: Point, rehearse: t.Callable[[By], list[bytes
 
     def act(side: Side, message: Message) -> None:
         if point.victim == "run":
-            kill_all(scene)
+            assert scene.run.kill()
         elif point.victim == "backend" and message.link.backend_pid:
             kill_backend(scene, side, message)
         else:
