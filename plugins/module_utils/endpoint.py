@@ -9,10 +9,11 @@ import contextlib
 import dataclasses
 import ipaddress
 import os
+import time
 import typing as t
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
 from .errors import MigrationError, describe
 
@@ -61,6 +62,9 @@ _UNPINNED_BY_PG_DUMP: t.Final = ("bytea_output", "quote_all_identifiers", "stand
 _KEEPALIVES: t.Final[dict[str, t.Any]] = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 
 _CONNECT_TIMEOUT_SECONDS: t.Final = 10
+#: How long a server may take to cancel a statement, and how often it is looked whether it has.
+_BREAK_OFF_SECONDS: t.Final = 5
+_PAUSE_SECONDS: t.Final = 0.01
 _TLS_MODES: t.Final = ("require", "verify-ca", "verify-full")
 
 
@@ -164,6 +168,20 @@ def pin_settings(endpoint: Endpoint) -> sql.Composed:
         "SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
         " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name)"
     ).format(pairs)
+
+
+def break_off(session: Session) -> None:
+    """Make what another thread has a session do fail soon: the server cancels it.
+
+    Where server or network say nothing, the session is closed: whoever waits for its answer waits no longer.
+    """
+    deadline = time.monotonic() + _BREAK_OFF_SECONDS
+    with contextlib.suppress(psycopg.Error):
+        session.cancel_safe(timeout=_BREAK_OFF_SECONDS)
+        while session.info.transaction_status == pq.TransactionStatus.ACTIVE and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+    if session.info.transaction_status == pq.TransactionStatus.ACTIVE:
+        session.close()
 
 
 def use_search_path(session: Session, search_path: str) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 import typing as t
 
 Item = t.TypeVar("Item", contravariant=True)
 
-#: How long a cancelled worker may take to stop. One whose network says nothing never would: it ends with the process.
+#: How long cancelled workers may take to stop. One whose network says nothing never would: it ends with the process.
 _CANCEL_SECONDS: t.Final = 10
 
 
@@ -67,11 +68,22 @@ def run_parallel(
         stop.set()
         unfinished = [thread for thread in threads if thread.is_alive()]
         if failures or unfinished:
-            for worker in list(running):
-                # One that cannot be cancelled, its server being gone, hides no failure and spares no other worker.
-                with contextlib.suppress(Exception):
-                    worker.cancel()
-        for thread in unfinished:
-            thread.join(_CANCEL_SECONDS)
+            _stop(running, unfinished)
     if failures:
         raise failures[0]
+
+
+def _stop(workers: t.Iterable[Worker[Item]], threads: t.Iterable[threading.Thread]) -> None:
+    """Cancel the workers, all at once, and wait a while for what is under way."""
+    cancelling = [threading.Thread(target=_cancel, args=(worker,), daemon=True) for worker in list(workers)]
+    for thread in cancelling:
+        thread.start()
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    for thread in [*cancelling, *threads]:
+        thread.join(max(0, deadline - time.monotonic()))
+
+
+def _cancel(worker: Worker[Item]) -> None:
+    # One that cannot be cancelled, its server being gone, hides no failure.
+    with contextlib.suppress(Exception):
+        worker.cancel()

@@ -85,6 +85,27 @@ def test_first_failure_cancels_the_others() -> None:
     assert recorder.cancelled.is_set()
 
 
+def test_cancelling_does_not_take_turns() -> None:
+    """Each waits for the other to be cancelled: where the network is silent, that of one may take long."""
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    cancelled = threading.Barrier(3, timeout=PATIENCE_SECONDS)
+
+    class Waiting(Recorder):
+        def cancel(self) -> None:
+            cancelled.wait()
+
+    def fail_or_wait(item: int) -> None:
+        both.wait()
+        if item == 0:
+            raise ValueError("the first")
+        cancelled.wait()
+
+    recorder = Waiting(fail_or_wait)
+    with pytest.raises(ValueError, match="the first"):
+        run_parallel(range(2), 2, recorder.open)
+    assert recorder.done == [1]
+
+
 def test_worker_that_cannot_be_opened() -> None:
     @contextlib.contextmanager
     def refuse() -> t.Iterator[Recorder]:

@@ -14,7 +14,7 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session
+from ..endpoint import Session, break_off
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
 from .checksums import ALGORITHM, add, digest, sum_query
@@ -204,7 +204,7 @@ class _Reader:
         self.sums[relation.schema, relation.name].append(sum_)
 
     def cancel(self) -> None:
-        self.session.cancel_safe()
+        break_off(self.session)
 
 
 def _sum(session: Session, relation: Relation, query: sql.Composed) -> tuple[int, int]:

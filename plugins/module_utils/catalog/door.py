@@ -21,7 +21,7 @@ import typing as t
 import psycopg
 from psycopg import pq
 
-from ..endpoint import Endpoint, Session
+from ..endpoint import Endpoint, Session, break_off
 from ..work_folder import WorkFolder
 
 #: Part of the socket's file name, by libpq's rule.
@@ -50,12 +50,9 @@ def open_door(session: Session, endpoint: Endpoint) -> t.Iterator[Endpoint]:
         serving.start()
         try:
             yield dataclasses.replace(endpoint, host=str(folder), port=_PORT, password="", sslmode="", sslrootcert="")
-        except KeyboardInterrupt:
-            # A network that says nothing would keep the query, and its thread, for ever.
-            session.close()
-            raise
         except BaseException:
-            session.cancel_safe()
+            # Its query, if one is running, would keep the thread.
+            break_off(session)
             raise
         finally:
             server.shutdown()

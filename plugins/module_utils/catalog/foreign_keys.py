@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session
+from ..endpoint import Session, break_off
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
 from .snapshot import Snapshot
@@ -219,7 +219,7 @@ class _Counter:
         self.counted[key] = Census(key, orphans, examples, null_rows, cycle)
 
     def cancel(self) -> None:
-        self.session.cancel_safe()
+        break_off(self.session)
 
     def _numbers(self, joined: Joined) -> tuple[int, int]:
         # Two queries: FILTER would keep the anti-join from being planned as one.

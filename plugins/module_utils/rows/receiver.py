@@ -10,7 +10,7 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session, use_search_path
+from ..endpoint import Session, break_off, use_search_path
 from ..errors import MigrationError, describe
 
 
@@ -24,7 +24,7 @@ class Receiver:
 
     def cancel(self) -> None:
         """Make a running COPY fail."""
-        self.session.cancel_safe()
+        break_off(self.session)
 
     def load(self, what: str, statement: sql.Composed, chunks: t.Iterable[bytes], sent: int) -> int:
         """Load a stream and return how many rows the target received, which is how many were sent.

@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 
 from ..archive.schema import Entry
-from ..endpoint import OpenSession, Session, use_search_path
+from ..endpoint import OpenSession, Session, break_off, use_search_path
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
 
@@ -119,4 +119,4 @@ class _Builder:
         create_entries(self._session, group)
 
     def cancel(self) -> None:
-        self._session.cancel_safe()
+        break_off(self._session)
