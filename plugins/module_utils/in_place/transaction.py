@@ -69,34 +69,39 @@ def _commit(live: Endpoint, session: Session) -> None:
     try:
         session.execute("COMMIT")
     except BaseException as error:
-        if _was_committed(live, row[0]):
+        told = describe(error) if isinstance(error, psycopg.Error) else "the run was interrupted"
+        if _was_committed(live, row[0], told):
             # It may still wait for the answer, and could not be left otherwise.
             session.close()
             return
         if isinstance(error, psycopg.Error):
-            raise MigrationError(f"The commit failed, and the live database is as it was: {describe(error)}") from None
+            raise MigrationError(f"The commit failed, and the live database is as it was: {told}") from None
         raise
 
 
-def _was_committed(live: Endpoint, transaction: str) -> bool:
+def _was_committed(live: Endpoint, transaction: str, told: str) -> bool:
     """Return what became of a transaction.
 
+    :param told: what the commit ended with
     :raises MigrationError: when the server does not tell
     """
-    told = "the server cannot be reached"
+    answer = ""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     try:
         while time.monotonic() < deadline:
-            with contextlib.suppress(MigrationError, psycopg.OperationalError), connect(live) as session:
-                row = session.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", (transaction,)).fetchone()
-                told = row[0] if row else ""
-                if told in ("committed", "aborted"):
-                    return told == "committed"
+            try:
+                with connect(live) as session:
+                    row = session.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", (transaction,)).fetchone()
+                answer = row[0] if row else ""
+                if answer in ("committed", "aborted"):
+                    return answer == "committed"
+            except (MigrationError, psycopg.OperationalError) as error:
+                answer = str(error)
             time.sleep(_PAUSE_SECONDS)
     except KeyboardInterrupt:
-        told = "nobody waited for the answer"
+        answer = "nobody waited for the answer"
     raise MigrationError(
-        f"The connection broke at the commit, and whether the {live} holds the new content or is as it was is not "
-        f"known ({told}). Run playbooks/verify.yml as soon as the server answers.",
+        f"The connection broke at the commit ({told}), and whether the {live} holds the new content or the old is not "
+        f"known: {answer}\nRun playbooks/verify.yml as soon as the server answers.",
         {"uncertain": True},
     )
