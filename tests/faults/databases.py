@@ -69,7 +69,7 @@ def _altered(scene: Scene) -> None:
 
 
 def _limits(scene: Scene) -> None:
-    """Limit everything to less than it takes, for the role and for the databases."""
+    """Limit everything to less than it takes, for the run's roles and for the databases, but not for those who look."""
     scene.change_source(
         "CREATE FUNCTION look_at(int) RETURNS bool LANGUAGE sql AS 'SELECT true';"
         "CREATE TABLE slow (id int CHECK (look_at(id)));"
@@ -83,12 +83,15 @@ def _limits(scene: Scene) -> None:
         "idle_session_timeout",
         "transaction_timeout",
     )
-    for database in (scene.source, scene.target):
+    for side, database in (("source", scene.source), ("target", scene.target)):
         server = database.server
+        scene.undo.enter_context(role(server, _ROLE, "SUPERUSER", _PASSWORD))
+        scene.users[side] = (_ROLE, _PASSWORD)
         for limit in limits:
-            _execute(server, "postgres", f"ALTER ROLE {server.user} SET {limit} = '300ms'")
-            _execute(server, "postgres", f"ALTER DATABASE {database.name} SET {limit} = '300ms'")
+            _execute(server, "postgres", f"ALTER ROLE {_ROLE} SET {limit} = '300ms'")
+            _execute(server, "postgres", f"ALTER ROLE {server.user} SET {limit} = 0")
             scene.undo.callback(_execute, server, "postgres", f"ALTER ROLE {server.user} RESET {limit}")
+            _execute(server, "postgres", f"ALTER DATABASE {database.name} SET {limit} = '300ms'")
     # The dump's snapshot is idle in its transaction meanwhile.
     scene.proxies["source"].at(places.pg_dump_begins, lambda _: time.sleep(0.6))
 
