@@ -188,6 +188,21 @@ def test_setting_that_changes_the_words_of_pg_dump(
         assert case.migrate().status == "unchanged"
 
 
+@pytest.mark.parametrize(("options", "kept"), [("pg_attver=7", ""), ("pg_attver=7,n_distinct=5", "n_distinct=5")])
+def test_what_a_server_keeps_for_itself_with_a_column(servers: Servers, options: str, kept: str) -> None:
+    """A server of 15.20 does so to each column; here it is done to one, as another server's pg_dump will see it."""
+    script = f"""
+        CREATE TABLE t (a int); INSERT INTO t VALUES (1);
+        UPDATE pg_attribute SET attoptions = '{{{options}}}' WHERE attrelid = 't'::regclass AND attname = 'a'
+    """
+    with new_case(servers.source(), servers.target(), script) as case:
+        assert case.migrate().status == "migrated"
+        assert case.ask("SELECT array_to_string(attoptions, ',') FROM pg_attribute WHERE attname = 'a'") == (
+            kept or None
+        )
+        case.stays()
+
+
 @dataclasses.dataclass
 class Writer:
     """A client that changes the source as long as it is let; how often it has is told."""

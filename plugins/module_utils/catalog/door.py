@@ -124,7 +124,7 @@ class _Guest(socketserver.StreamRequestHandler):
             columns = range(result.nfields)
             self._send(b"T", _counted([_describe_column(result, column) for column in columns]))
             for row in range(result.ntuples):
-                self._send(b"D", _counted([_spell(result.get_value(row, column)) for column in columns]))
+                self._send(b"D", _counted([_spell(_read_value(result, row, column)) for column in columns]))
         self._send(b"C", (result.command_status or b"") + b"\0")
 
     def _tell_ready(self) -> None:
@@ -169,6 +169,18 @@ def _describe_column(result: pq.abc.PGresult, column: int) -> bytes:
             result.fformat(column),
         )
     )
+
+
+def _read_value(result: pq.abc.PGresult, row: int, column: int) -> bytes | None:
+    """Return a value as the program may see it.
+
+    A server of 15.20 keeps an option of its own among those of each column. A pg_dump that is older takes it for the
+    user's, and a server that is older refuses it.
+    """
+    value = result.get_value(row, column)
+    if value and result.fname(column) == b"attoptions":
+        return b", ".join(option for option in value.split(b", ") if not option.startswith(b"pg_attver="))
+    return value
 
 
 def _spell(value: bytes | None) -> bytes:
