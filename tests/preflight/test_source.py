@@ -176,6 +176,19 @@ def test_user_mapping_that_may_not_be_seen(servers: Servers) -> None:
         assert case.finds("user-mapping") == []
 
 
+def test_view_whose_rules_name_it(servers: Servers) -> None:
+    """What is done instead of changing a view may look at it; only what it shows may not."""
+    script = """
+        create table t(id int); insert into t values (1); create view v as select id from t;
+        create rule gone as on delete to v do instead delete from t where id in (select v.id from v where v.id = old.id)
+    """
+    with new_case(servers.source(), servers.target(), script) as case:
+        assert case.finds("self-referring-view") == []
+        case.arrives()
+        case.run("create or replace view v as select id from v")
+        assert case.finds("self-referring-view") == [("error", "view public.v")]
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_locked_relation(servers: Servers, side: str) -> None:
     """Reading would wait for as long as the lock is held, or waited for, and nobody would be told why."""
