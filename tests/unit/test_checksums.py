@@ -164,6 +164,12 @@ def test_expression(column: HashedColumn, expression: str) -> None:
     assert column.hash(7).as_string(None) == expression
 
 
+@pytest.mark.parametrize("types", [[base("refcursor")], [domain(102), base("refcursor")]])
+def test_type_with_the_functions_of_text(types: list[Type]) -> None:
+    column = hashed_column("c", OTHERS[0], TYPES | dict(zip(OTHERS, types, strict=False)))
+    assert (column.form, column.base) == ("text", ("pg_catalog", "text"))
+
+
 def test_query_of_a_table_without_columns() -> None:
     assert "hashint4extended(0, 0)" in sum_query([], sql.SQL("ONLY t")).as_string(None)
 

@@ -80,7 +80,7 @@ class HashedColumn:
     type: str
     form: Form
     function: tuple[str, str]
-    #: what a domain is made of: a function for any enum, say, takes no domain over one
+    #: what it is cast to, where the functions take no value of the declared type: a domain's base type, mostly
     base: tuple[str, str] | None = None
 
     def hash(self, seed: int) -> sql.Composed:
@@ -143,6 +143,9 @@ def hashed_column(name: str, oid: int, types: t.Mapping[int, Type]) -> HashedCol
         type_ = types[type_.base]
     form, function = _form(type_, types)
     base = (type_.schema, type_.name) if declared.kind == "d" else None
+    if type_.builtin and type_.name == "refcursor":
+        # The one type that has the functions of another (pg_type.dat).
+        form, base = "text", ("pg_catalog", "text")
     return HashedColumn(name, f"{declared.schema}.{declared.name}", form, function, base)
 
 
