@@ -44,6 +44,9 @@ HARD = """
     create rule r as on insert to uses do instead nothing;
     create function tell() returns event_trigger language plpgsql as 'begin raise exception ''not allowed''; end';
     create procedure p() language sql as 'select 1'; create cast (comp as int) with inout as assignment;
+    create procedure twice(out int, in int, in int) language sql as 'select 1';
+    create procedure twice(in int, in int, in int) language sql as 'select 1';
+    create transform for int language sql (from sql with function prsd_lextype(internal));
     select lo_from_bytea(70001, 'old'); select lo_from_bytea(70002, 'older');
     insert into doc(body) select 'x' from generate_series(1, 100);
     create event trigger blocks on sql_drop execute function tell();

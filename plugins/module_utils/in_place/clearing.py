@@ -104,7 +104,8 @@ _KINDS: t.Final = {
 # under an index with options of its operator class (ERROR: operator class ... has no options). A schema takes along
 # what is in it; of one that stays, the objects are those that depend on it. Owners are in pg_shdepend, but for the
 # bootstrap superuser, who needs no entry (docs: 53.49 pg_shdepend). Who owns a schema may drop all in it (docs: DROP
-# TABLE).
+# TABLE). pg_identify_object words a transform otherwise than DROP does, and does not tell procedures apart of which one
+# takes an argument that the other one returns.
 _DOOMED: t.Final = """
 WITH schema AS (
     SELECT oid, nspname, nspowner, nspname = ANY (%(schemas)s) AS stays FROM pg_namespace
@@ -126,7 +127,15 @@ WITH schema AS (
     UNION ALL SELECT 6, 'pg_transform'::regclass, oid, 0 FROM pg_transform
     UNION ALL SELECT 6, 'pg_am'::regclass, oid, 0 FROM pg_am
 )
-SELECT i.type, i.identity, pg_get_userbyid(owner.oid),
+SELECT i.type, CASE i.type
+           WHEN 'procedure' THEN (
+               SELECT format('%%I.%%I(%%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+               FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = o.objid)
+           WHEN 'transform' THEN (
+               SELECT format('FOR %%s LANGUAGE %%I', format_type(t.trftype, NULL), l.lanname)
+               FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE t.oid = o.objid)
+           ELSE i.identity END,
+       pg_get_userbyid(owner.oid),
        pg_has_role(owner.oid, 'USAGE') OR (o.schema_owner <> 0 AND pg_has_role(o.schema_owner, 'USAGE'))
        OR o.classid IN ('pg_cast'::regclass, 'pg_transform'::regclass)
 FROM object o
