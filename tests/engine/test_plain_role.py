@@ -157,6 +157,7 @@ def test_plain_on_both_sides(servers: Servers) -> None:
             "superuser-object",
             "transform for integer language sql",
         ),
+        ("create type shell", "superuser-object", "type public.shell"),
         ("create publication everything for all tables", "superuser-object", "publication everything"),
         ("create publication s for tables in schema public", "superuser-object", "publication s"),
         ("create foreign data wrapper w", "superuser-object", "foreign-data wrapper w"),

@@ -84,7 +84,8 @@ WITH object(why, classid, objid) AS (
     WHERE s.context = 'superuser'
     UNION ALL SELECT 'a transition value of type internal', 'pg_proc'::regclass, aggfnoid FROM pg_aggregate
     WHERE 'internal'::regtype IN (aggtranstype, aggmtranstype)
-    UNION ALL SELECT 'a base type', 'pg_type'::regclass, oid FROM pg_type WHERE typtype = 'b' AND typelem = 0
+    UNION ALL SELECT 'a base type', 'pg_type'::regclass, oid FROM pg_type y
+    WHERE (typtype = 'b' OR NOT typisdefined) AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = y.oid)
     UNION ALL SELECT 'a foreign-data wrapper', 'pg_foreign_data_wrapper'::regclass, oid FROM pg_foreign_data_wrapper
     UNION ALL SELECT 'a publication of all tables', 'pg_publication'::regclass, oid
     FROM pg_publication WHERE puballtables
