@@ -189,6 +189,14 @@ def test_view_whose_rules_name_it(servers: Servers) -> None:
         assert case.finds("self-referring-view") == [("error", "view public.v")]
 
 
+def test_xml_where_it_cannot_be(servers: Servers) -> None:
+    """A server that is built without libxml has the type, and no values of it: so can the other."""
+    with new_case(
+        servers.source(), servers.target(), "create table t(id int, x xml); insert into t values (1)"
+    ) as case:
+        case.arrives()
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_locked_relation(servers: Servers, side: str) -> None:
     """Reading would wait for as long as the lock is held, or waited for, and nobody would be told why."""

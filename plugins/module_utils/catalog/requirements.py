@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+import psycopg
 from psycopg import sql
 
 from ..endpoint import Session
@@ -41,7 +42,7 @@ class Requirements:
     superuser: tuple[Need, ...]
     #: collations of the provider icu
     icu: tuple[Need, ...]
-    #: columns of type xml
+    #: columns of type xml that may hold something
     xml: tuple[Need, ...]
     #: collations made of the C library's locales, and what they are made of
     libc: tuple[Need, ...] = ()
@@ -187,7 +188,7 @@ def read_requirements(session: Session) -> Requirements:
         settings=needs(_SETTINGS),
         libraries=needs(_LIBRARIES),
         lz4=needs(_LZ4),
-        xml=tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS, ("xml",)).fetchall()),
+        xml=_xml_columns(session),
         relations=_count_relations(session),
     )
 
@@ -195,6 +196,16 @@ def read_requirements(session: Session) -> Requirements:
 def _count_relations(session: Session) -> int:
     row = session.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone()
     return row[0] if row else 0
+
+
+def _xml_columns(session: Session) -> tuple[Need, ...]:
+    """Return the columns of type xml. On a server that is built without libxml they can be, but hold no values."""
+    try:
+        with session.transaction():
+            session.execute("SELECT xmlparse(CONTENT '')")
+    except psycopg.errors.FeatureNotSupported:
+        return ()
+    return tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS, ("xml",)).fetchall())
 
 
 def _role_values(session: Session) -> tuple[Need, ...]:
