@@ -92,6 +92,7 @@ def test_trusted_extensions_need_no_superuser(servers: Servers, target_15: Postg
                 ("superuser-object", "operator family prog.int_rev USING btree"),
                 ("superuser-object", 'publication "Pub All"'),
                 ("superuser-object", "publication pub_schema"),
+                ("superuser-object", "type types.shell_only"),
             },
         ),
     ],
