@@ -10,7 +10,7 @@ import dataclasses
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import Content
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_keys import ForeignKey, find_way
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_keys import ForeignKey
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import Extension
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import (
@@ -119,10 +119,3 @@ def test_words_of_differing_rows() -> None:
     found.examples["missing"] = ["(1)", "(2)"]
     found.examples["changed"] = ["(3)"]
     assert str(found) == "1,234 missing: (1), (2), ...; 1 changed in a, b: (3)"
-
-
-def test_way_along_keys() -> None:
-    edges = {"a": ["b", "c"], "b": ["d"], "c": ["a"], "d": []}
-    assert find_way(edges, "c", "c") == ("c",)
-    assert find_way(edges, "c", "d") == ("c", "a", "b", "d")
-    assert find_way(edges, "d", "a") == ()

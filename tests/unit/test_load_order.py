@@ -10,7 +10,8 @@ import random
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_keys import ForeignKey, Link, find_way
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_keys import ForeignKey, Link
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.graph import find_way
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.order import LoadOrder, order_tables
 from hypothesis import given
 from hypothesis import strategies as st

@@ -15,6 +15,7 @@ from psycopg import sql
 from ..endpoint import Session, break_off
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
+from .graph import find_ways_back
 from .snapshot import Snapshot
 
 
@@ -187,16 +188,17 @@ def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]
     :raises MigrationError: when a table cannot be read, with the server's message
     """
     keys = list_joined(snapshot.session)
-    edges: dict[str, set[str]] = {}
+    edges: dict[str, set[str]] = {joined.key.references: set() for joined in keys}
     for joined in keys:
         edges.setdefault(joined.key.table, set()).add(joined.key.references)
+    cycles = find_ways_back(edges)
     asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
 
     @contextlib.contextmanager
     def open_counter() -> t.Iterator[_Counter]:
         with snapshot.another_session() as session:
-            yield _Counter(session, edges, counted)
+            yield _Counter(session, cycles, counted)
 
     run_parallel(asked, jobs, open_counter)
     return [counted[joined.key] for joined in asked]
@@ -205,7 +207,8 @@ def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]
 @dataclasses.dataclass(frozen=True)
 class _Counter:
     session: Session
-    edges: dict[str, set[str]]
+    #: for a table and one that it refers to, the way back
+    cycles: t.Mapping[tuple[str, str], tuple[str, ...]]
     counted: dict[ForeignKey, Census]
 
     def run(self, joined: Joined) -> None:
@@ -215,7 +218,7 @@ class _Counter:
             examples = tuple(row for (row,) in self.session.execute(_examples(joined)).fetchall()) if orphans else ()
         except psycopg.Error as error:
             raise MigrationError(f"Cannot check {key}: {describe(error)}") from None
-        cycle = find_way(self.edges, key.references, key.table)
+        cycle = self.cycles.get((key.table, key.references), ())
         self.counted[key] = Census(key, orphans, examples, null_rows, cycle)
 
     def cancel(self) -> None:
@@ -262,17 +265,3 @@ def _examples(joined: Joined) -> sql.Composed:
     return sql.SQL("SELECT DISTINCT ROW({})::text FROM {} WHERE {} ORDER BY 1 LIMIT {}").format(
         columns, joined.referring.as_source("c"), _is_orphan(joined), _EXAMPLES
     )
-
-
-def find_way(edges: t.Mapping[str, t.Iterable[str]], start: str, end: str) -> tuple[str, ...]:
-    """Return the shortest way along the edges, both ends included; empty if there is none."""
-    ways: dict[str, tuple[str, ...]] = {start: (start,)}
-    waiting = [start]
-    for place in waiting:
-        if place == end:
-            return ways[place]
-        for neighbour in sorted(edges.get(place, ())):
-            if neighbour not in ways:
-                ways[neighbour] = (*ways[place], neighbour)
-                waiting.append(neighbour)
-    return ()

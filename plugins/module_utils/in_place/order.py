@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..catalog.foreign_keys import Link
+from ..catalog.graph import find_components
 from ..catalog.relations import Relation
 from ..catalog.selection import Name, Selection
 
@@ -96,38 +97,3 @@ def tell_load(strategy: str, order: LoadOrder, readded: t.Iterable[Link] = ()) -
         "cycles": [[".".join(table) for table in cycle] for cycle in order.cycles],
         "readded_keys": [str(link.key) for link in readded],
     }
-
-
-def find_components(parents: t.Mapping[Name, t.Collection[Name]]) -> list[tuple[Name, ...]]:
-    """Return the strongly connected components, each sorted, each after those that it refers to.
-
-    Tarjan's algorithm, with a stack of its own: chains of tables may be longer than Python may recurse.
-    """
-    found: list[tuple[Name, ...]] = []
-    index: dict[Name, int] = {}
-    lowest: dict[Name, int] = {}
-    open_: dict[Name, None] = {}
-    for start in sorted(parents):
-        way = [] if start in index else [(start, iter(sorted(parents[start])))]
-        while way:
-            table, rest = way[-1]
-            if table not in index:
-                index[table] = lowest[table] = len(index)
-                open_[table] = None
-            for parent in rest:
-                if parent not in index:
-                    way.append((parent, iter(sorted(parents[parent]))))
-                    break
-                if parent in open_:
-                    lowest[table] = min(lowest[table], index[parent])
-            else:
-                way.pop()
-                if way:
-                    child = way[-1][0]
-                    lowest[child] = min(lowest[child], lowest[table])
-                if lowest[table] == index[table]:
-                    component = [table]
-                    while (member := open_.popitem()[0]) != table:
-                        component.append(member)
-                    found.append(tuple(sorted(component)))
-    return found
