@@ -13,7 +13,7 @@ import typing as t
 
 Item = t.TypeVar("Item", contravariant=True)
 
-#: How long cancelled workers may take to stop. One whose network says nothing never would: it ends with the process.
+#: How long cancelled workers may take to stop. One that does not, ends with the process.
 _CANCEL_SECONDS: t.Final = 10
 
 

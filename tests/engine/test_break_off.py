@@ -19,6 +19,7 @@ from tests.playbooks import wait_until
 from tests.servers import PostgresServer, Servers
 
 _LONG: t.Final = "SELECT pg_sleep(600)"
+_PATIENCE_SECONDS: t.Final = 60
 
 
 def _begin(server: PostgresServer, session: Session) -> concurrent.futures.Future[t.Any]:
@@ -37,7 +38,7 @@ def test_server_that_obeys(servers: Servers) -> None:
         waiting = _begin(server, session)
         break_off(session)
         with pytest.raises(psycopg.errors.QueryCanceled):
-            waiting.result()
+            waiting.result(_PATIENCE_SECONDS)
         assert session.execute("SELECT 1").fetchone() == (1,)
 
 
@@ -50,7 +51,7 @@ def test_server_that_does_not(servers: Servers) -> None:
         try:
             break_off(session)
             with pytest.raises(psycopg.OperationalError, match="closed"):
-                waiting.result()
+                waiting.result(_PATIENCE_SECONDS)
         finally:
             os.kill(backend, signal.SIGCONT)
         assert session.closed

@@ -10,11 +10,13 @@ import os
 import signal
 import typing as t
 
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.load_mode import LoadMode
+
 from tests.faults import places
 from tests.faults.fault import Fault
 from tests.faults.places import Place, Side
 from tests.faults.proxy import Message, Watch
-from tests.faults.scene import LoadMode, Scene
+from tests.faults.scene import Scene
 
 Break = t.Callable[[Scene, Message], None]
 

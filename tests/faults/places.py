@@ -46,32 +46,18 @@ def copy_end(m: Message) -> bool:
     return m.kind == "c" and _copying(m)
 
 
-def _committing_replacement(m: Message) -> bool:
-    return m.link.statement == b"COMMIT" and any(b"pg_current_xact_id" in said for said in m.link.statements)
+def _commits(after: bytes, m: Message) -> bool:
+    return m.link.statement == b"COMMIT" and any(after in said for said in m.link.statements)
 
 
-def commit_of_replacement(m: Message) -> bool:
-    """Tell whether what was done in place is about to become true."""
-    return m.origin == "client" and _committing_replacement(m)
+def commit(after: bytes) -> Watch:
+    """Return the moment before that is to become true which a session has done by a statement."""
+    return lambda m: m.origin == "client" and _commits(after, m)
 
 
-def commit_of_replacement_answered(m: Message) -> bool:
-    """Tell whether it has become true, and the client does not know it yet."""
-    return m.origin == "server" and m.kind == "C" and _committing_replacement(m)
-
-
-def _switching(m: Message) -> bool:
-    return m.link.statement == b"COMMIT" and any(b"RENAME TO" in said for said in m.link.statements)
-
-
-def commit_of_switch(m: Message) -> bool:
-    """Tell whether the switch is about to become true."""
-    return m.origin == "client" and _switching(m)
-
-
-def commit_of_switch_answered(m: Message) -> bool:
-    """Tell whether the switch has become true, and the client does not know it yet."""
-    return m.origin == "server" and m.kind == "C" and _switching(m)
+def commit_answered(after: bytes) -> Watch:
+    """Return the moment when it has become true, and the client does not know it yet."""
+    return lambda m: m.origin == "server" and m.kind == "C" and _commits(after, m)
 
 
 copy_start: t.Final = statement(COPY)
@@ -81,3 +67,7 @@ index_built: t.Final = statement(rb"^(CREATE INDEX|ALTER TABLE ONLY public\.wide
 clearing: t.Final = statement(rb"^DROP TABLE IF EXISTS")
 before_switch: t.Final = statement(rb"^ALTER DATABASE .* RENAME TO")
 last_rename: t.Final = statement(rb'^ALTER DATABASE .*staging" RENAME TO')
+commit_of_switch: t.Final = commit(b"RENAME TO")
+commit_of_switch_answered: t.Final = commit_answered(b"RENAME TO")
+commit_of_replacement: t.Final = commit(b"pg_current_xact_id")
+commit_of_replacement_answered: t.Final = commit_answered(b"pg_current_xact_id")

@@ -13,11 +13,12 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.load_mode import LoadMode
 
 from tests.faults import places
 from tests.faults.fault import Fault
 from tests.faults.proxy import Message, Watch
-from tests.faults.scene import By, LoadMode, Scene
+from tests.faults.scene import By, Scene
 
 #: Where a run is when it happens: load mode, side and message.
 _PLACES: t.Final[dict[str, tuple[LoadMode, str, Watch]]] = {

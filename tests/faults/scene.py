@@ -15,6 +15,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.load_mode import LoadMode
+
 from tests import oracle
 from tests.databases import BEFORE, Database, database
 from tests.faults.proxy import Proxy
@@ -22,7 +24,6 @@ from tests.playbooks import MARK, ROOT, Background, Controller, clean_environmen
 from tests.servers import PostgresServer
 
 By = t.Literal["engine", "playbook"]
-LoadMode = t.Literal["swap", "in_place"]
 
 #: Something of each kind that a run handles by other means, and 3 MB in a table that takes many messages.
 SOURCE: t.Final = """

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import psycopg
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab import programs
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.load_mode import LoadMode
 
 from tests.faults import places
 from tests.faults.fault import Fault
 from tests.faults.places import Place, Side
 from tests.faults.proxy import Message, Watch
-from tests.faults.scene import LoadMode, Scene
+from tests.faults.scene import Scene
 from tests.playbooks import wait_until
 from tests.servers import PostgresServer
 

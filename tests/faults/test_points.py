@@ -16,11 +16,12 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.load_mode import LoadMode
 
 from tests.faults.aftermath import assert_next_run_succeeds, assert_old_or_new
 from tests.faults.places import Side
 from tests.faults.proxy import Message
-from tests.faults.scene import By, LoadMode, Scene, new_scene
+from tests.faults.scene import By, Scene, new_scene
 from tests.faults.servers import kill_backend, wait_for_recovery
 from tests.servers import Servers
 
@@ -140,10 +141,10 @@ def test_point(scene: Scene, point: Point, rehearse: Rehearse) -> None:
     for side in t.get_args(Side):
         wait_for_recovery(side, scene)
     scene.heal()
-    if not events.reached:
-        assert rc == 0, words
-        pytest.skip(f"this run had only {len(events.seen)} of the rehearsed one's {len(rehearsed)} events")
+    assert events.reached or rc == 0, words
     if point.victim != "run" and rc != 0:
         assert re.search("connection|closed|reset|lost|crash|recovery|administrator", words), words
     assert_old_or_new(scene, rc, words)
     assert_next_run_succeeds(scene, point.by)
+    if not events.reached:
+        pytest.skip("the run was over before its point: it had fewer events than the rehearsed one")

@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import NOBODY
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.work_folder import WorkFolder
 
 _HOLD = """
@@ -76,6 +77,17 @@ def test_what_is_not_ours_stays(root: Path) -> None:
     with WorkFolder():
         pass
     assert sorted(path.name for path in root.iterdir()) == ["elsewhere", "pgconvoy-work-file", "pgconvoy-work-link"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make somebody else's folder")
+def test_what_is_somebody_elses_stays(root: Path) -> None:
+    """Even if nobody works in it: root could remove it."""
+    theirs = root / "pgconvoy-work-theirs"
+    theirs.mkdir()
+    os.chown(theirs, NOBODY, NOBODY)
+    with WorkFolder():
+        pass
+    assert list(root.iterdir()) == [theirs]
 
 
 def test_long_paths_are_avoided(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

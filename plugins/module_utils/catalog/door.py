@@ -123,8 +123,12 @@ class _Guest(socketserver.StreamRequestHandler):
         if result.status == pq.ExecStatus.TUPLES_OK:
             columns = range(result.nfields)
             self._send(b"T", _counted([_describe_column(result, column) for column in columns]))
+            options = [column for column in columns if result.fname(column) == b"attoptions"]
             for row in range(result.ntuples):
-                self._send(b"D", _counted([_spell(_read_value(result, row, column)) for column in columns]))
+                values = [result.get_value(row, column) for column in columns]
+                for column in options:
+                    values[column] = _without_own(values[column])
+                self._send(b"D", _counted(list(map(_spell, values))))
         self._send(b"C", (result.command_status or b"") + b"\0")
 
     def _tell_ready(self) -> None:
@@ -171,16 +175,14 @@ def _describe_column(result: pq.abc.PGresult, column: int) -> bytes:
     )
 
 
-def _read_value(result: pq.abc.PGresult, row: int, column: int) -> bytes | None:
-    """Return a value as the program may see it.
+def _without_own(options: bytes | None) -> bytes | None:
+    """Return a column's options without the one that a server of 15.20 keeps there for itself.
 
-    A server of 15.20 keeps an option of its own among those of each column. A pg_dump that is older takes it for the
-    user's, and a server that is older refuses it.
+    A pg_dump that is older takes it for the user's, and a server that is older refuses it.
     """
-    value = result.get_value(row, column)
-    if value and result.fname(column) == b"attoptions":
-        return b", ".join(option for option in value.split(b", ") if not option.startswith(b"pg_attver="))
-    return value
+    if options is None:
+        return None
+    return b", ".join(option for option in options.split(b", ") if not option.startswith(b"pg_attver="))
 
 
 def _spell(value: bytes | None) -> bytes:

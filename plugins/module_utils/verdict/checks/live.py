@@ -74,7 +74,8 @@ SELECT pid, usename, coalesce(application_name, ''),
 FROM pg_stat_activity a
 WHERE datname = %s AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
   AND pid <> pg_backend_pid()
-  AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.classid = %s)
+  AND NOT EXISTS (SELECT FROM pg_locks l
+                  WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = %s)
 ORDER BY xact_start, pid
 """
 
