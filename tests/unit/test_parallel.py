@@ -10,7 +10,7 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.parallel import run_parallel
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import run_parallel
 
 PATIENCE_SECONDS = 30
 

@@ -23,9 +23,9 @@ from ..catalog.selection import EVERYTHING, Patterns, select
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
-from ..parallel import run_parallel
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
+from ..schedule.threads import run_parallel
 from ..tools import ClientTools
 from .folder import create_private, describe_file, new_folder
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from ..endpoint import Session, break_off
 from ..errors import MigrationError, describe
-from ..parallel import run_parallel
+from ..schedule.threads import run_parallel
 from .checksums import ALGORITHM, add, digest, sum_query
 from .foreign_keys import ForeignKey, list_foreign_keys
 from .large_objects import LargeObject, read_large_objects

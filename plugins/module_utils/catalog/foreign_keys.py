@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ..endpoint import Session, break_off
 from ..errors import MigrationError, describe
-from ..parallel import run_parallel
+from ..schedule.threads import run_parallel
 from .graph import find_ways_back
 from .snapshot import Snapshot
 

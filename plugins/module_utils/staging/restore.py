@@ -21,9 +21,9 @@ from ..catalog.relations import Relation
 from ..catalog.sequences import set_sequences
 from ..endpoint import OpenSession, Session, use_search_path
 from ..errors import MigrationError, describe
-from ..parallel import run_parallel
 from ..rows.receiver import Receiver
 from ..rows.statements import copy_in, copy_pieces_in
+from ..schedule.threads import run_parallel
 from ..tools import ClientTools
 from .schema import create_entries, create_post_data, create_pre_data, without_validation
 

@@ -14,7 +14,7 @@ import psycopg
 from ..archive.schema import Entry
 from ..endpoint import OpenSession, Session, break_off, use_search_path
 from ..errors import MigrationError, describe
-from ..parallel import run_parallel
+from ..schedule.threads import run_parallel
 
 #: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
 _BATCH_ENTRIES: t.Final = 200
