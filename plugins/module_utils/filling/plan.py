@@ -1,0 +1,254 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an empty schema is filled: rows, and then what must hold over complete rows. Nothing here asks a database.
+
+A large table is copied by itself, and what is made of its rows begins as soon as they are there. Small tables are
+bundled, and so is what is made of them: a far server is asked a few times, however many there are.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import typing as t
+
+from ..archive.schema import Entry
+from ..catalog.relations import Relation
+from ..catalog.selection import Name
+from ..schedule.work import Work
+
+#: Tables of at least so many bytes are copied, indexed and analyzed by themselves; of smaller ones, so many together.
+LARGE: t.Final = 8 << 20
+#: How many at the most: each takes a lock or more, which the server has room for (docs: max_locks_per_transaction).
+_MOST: t.Final = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyRows:
+    """The rows of tables, one after the other in one transaction."""
+
+    tables: tuple[Name, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class MakeObjects:
+    """Objects of the schema's archive, in its order."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Analyze:
+    """Statistics of tables, for the planner."""
+
+    tables: tuple[Name, ...]
+
+
+#: What is done once in a database, if there are any.
+Once = t.Literal["large objects", "sequences", "materialized views"]
+Task = CopyRows | MakeObjects | Analyze | Once
+
+_Label = tuple[t.Hashable, ...]
+#: Indexes of partitioned tables, to which those of their partitions are attached then; all that is cheap, in the
+#: archive's order; and what would fire at all of that.
+_TREES, _ATTACHED, _REST, _EVENT_TRIGGERS = ("trees",), ("attached",), ("rest",), ("event triggers",)
+
+#: What takes time, and locks no more than the tables that it is about: several sessions make these at once.
+_DEAR: t.Final = frozenset({"CONSTRAINT", "FK CONSTRAINT", "INDEX", "INDEX ATTACH"})
+
+
+def plan_filling(
+    relations: t.Iterable[Relation],
+    filled: t.Container[Name],
+    pre_data: t.Iterable[Entry],
+    post_data: t.Sequence[Entry],
+    once: t.Collection[Once] = (),
+) -> list[Work[Task]]:
+    """Return all that is to be done when the schema's pre-data is there.
+
+    :param relations: all that hold rows
+    :param filled: the tables, by schema and name, of which there are rows to copy
+    :param pre_data: the entries that are made already; those of tables tell what an entry of post-data is about
+    :param once: what else there is to do; materialized views are filled over all that they may read
+    """
+    tables = _Tables(list(relations))
+    copying = {
+        ("rows", *bundle): Work[Task](
+            key=("rows", *bundle),
+            item=CopyRows(names),
+            alone=frozenset(tables.roots(names)),
+            weight=tables.size(names),
+        )
+        for bundle, members in tables.bundles().items()
+        if (names := tuple(name for name in members if name in filled))
+    }
+    groups = _group(tables, {entry.number: entry.name for entry in pre_data if entry.kind == "TABLE"}, post_data)
+    making = [
+        Work[Task](
+            key=label,
+            item=MakeObjects(tuple(group.entries)),
+            needs=frozenset(group.needs | group.rows),
+            alone=frozenset() if group.may_share else frozenset(group.tables),
+            shared=frozenset(group.tables) if group.may_share else frozenset(),
+            weight=tables.size(group.tables),
+        )
+        for label, group in groups.items()
+        if label not in (_REST, _EVENT_TRIGGERS)
+    ]
+    works = [*copying.values(), *making, *_analyzing(tables, groups)]
+    works += [Work[Task](key=(what,), item=what) for what in once if what != "materialized views"]
+    last = [(label, MakeObjects(tuple(groups[label].entries))) for label in (_REST, _EVENT_TRIGGERS) if label in groups]
+    if "materialized views" in once:
+        last.insert(len(last) - (_EVENT_TRIGGERS in groups), (("materialized views",), "materialized views"))
+    for label, task in last:
+        works.append(Work[Task](key=label, item=task, needs=frozenset(work.key for work in works)))
+    return works
+
+
+@dataclasses.dataclass
+class _Group:
+    """What is made together, of which tables, and what must have ended before."""
+
+    entries: list[Entry] = dataclasses.field(default_factory=list)
+    tables: set[Name] = dataclasses.field(default_factory=set)
+    needs: set[_Label] = dataclasses.field(default_factory=set)
+    #: the labels under which the tables' rows are copied
+    rows: set[_Label] = dataclasses.field(default_factory=set)
+
+    @property
+    def may_share(self) -> bool:
+        """Whether others may index the tables at the same time: CREATE INDEX alone lets them (docs: 13.3.1)."""
+        return {entry.kind for entry in self.entries} <= {"INDEX", "COMMENT"}
+
+
+def _group(tables: _Tables, names: t.Mapping[int, str], post_data: t.Sequence[Entry]) -> dict[_Label, _Group]:
+    """Return what of post-data is made together.
+
+    :param names: of the tables, as the archive spells them, by the numbers of their entries
+    """
+    groups: dict[_Label, _Group] = {}
+    labels: dict[int, _Label] = {}
+    for entry in post_data:
+        subjects = {name for number in entry.needs & names.keys() for name in tables.named(names[number])}
+        needed = {labels[number] for number in entry.needs & labels.keys()}
+        label = labels[entry.number] = _label(entry, subjects, needed, tables)
+        group = groups.setdefault(label, _Group())
+        leaves = {leaf for name in subjects for leaf in tables.leaves(name)}
+        group.entries.append(entry)
+        group.tables |= leaves | subjects
+        group.needs |= needed - {label}
+        if label != _TREES:
+            group.rows |= {("rows", *tables.bundle(name)) for leaf in leaves for name in tables.loaded_with(leaf)}
+        if entry.kind == "FK CONSTRAINT":
+            # The server looks for orphans by a join, which it plans by statistics.
+            group.needs |= {("statistics", *tables.bundle(leaf)) for leaf in leaves}
+    return groups
+
+
+def _label(entry: Entry, subjects: set[Name], needed: set[_Label], tables: _Tables) -> _Label:
+    """Return under which label an entry is made.
+
+    :param subjects: the tables that it is about
+    :param needed: the labels of what it depends on
+    """
+    if entry.kind == "EVENT TRIGGER":
+        return _EVENT_TRIGGERS
+    if entry.kind == "COMMENT" and needed:
+        return next(iter(needed))
+    if entry.kind not in _DEAR or not subjects or _REST in needed:
+        return _REST
+    leaves = sorted(leaf for name in subjects for leaf in tables.leaves(name))
+    is_large = any(map(tables.is_large, leaves))
+    if entry.kind == "FK CONSTRAINT":
+        return ("key", entry.number) if is_large else ("keys", *(tables.bundle(leaves[0]) if leaves else ()))
+    if entry.kind == "INDEX ATTACH":
+        return _ATTACHED
+    if any(tables.is_tree(name) for name in subjects):
+        return _TREES
+    return ("object", entry.number) if is_large else ("objects", *tables.bundle(min(subjects)))
+
+
+def _analyzing(tables: _Tables, groups: t.Mapping[_Label, _Group]) -> list[Work[Task]]:
+    """Return that statistics are taken, of a bundle's tables when their indexes are there: some index expressions."""
+    bundles = tables.bundles()
+    needs: dict[_Label, set[_Label]] = {bundle: {("rows", *bundle)} for bundle in bundles}
+    for label, group in groups.items():
+        if label[0] in ("object", "objects"):
+            for name in group.tables:
+                needs[tables.bundle(name)].add(label)
+    return [
+        Work[Task](
+            key=("statistics", *bundle),
+            item=Analyze(tuple(members)),
+            needs=frozenset(needs[bundle]),
+            alone=frozenset(members),
+        )
+        for bundle, members in bundles.items()
+    ]
+
+
+class _Tables:
+    """Relations, as far as it matters here who is whose partition and how large."""
+
+    def __init__(self, relations: t.Sequence[Relation]) -> None:
+        self._relations = {relation.full_name: relation for relation in relations}
+        self._by_label: dict[str, list[Name]] = collections.defaultdict(list)
+        self._loaded_through: dict[Name | None, list[Name]] = collections.defaultdict(list)
+        self._bundles: dict[Name, _Label] = {}
+        number = count = size = 0
+        for relation in relations:
+            # A line break in a name is a blank in the archive (sanitize_line in dumputils.c); two may look alike there.
+            self._by_label[str(relation).replace("\n", " ").replace("\r", " ")].append(relation.full_name)
+            if relation.kind == "table":
+                self._loaded_through[relation.load_through].append(relation.full_name)
+                if relation.size >= LARGE:
+                    self._bundles[relation.full_name] = ("large", *relation.full_name)
+                else:
+                    if size >= LARGE or count == _MOST:
+                        number, count, size = number + 1, 0, 0
+                    self._bundles[relation.full_name] = ("small", number)
+                    count, size = count + 1, size + relation.size
+
+    def bundles(self) -> dict[_Label, list[Name]]:
+        """Return the tables that go together."""
+        together: dict[_Label, list[Name]] = collections.defaultdict(list)
+        for name, bundle in self._bundles.items():
+            together[bundle].append(name)
+        return together
+
+    def bundle(self, name: Name) -> _Label:
+        """Return which bundle a table belongs to."""
+        return self._bundles[name]
+
+    def named(self, label: str) -> list[Name]:
+        """Return which tables, or trees of them, the archive may mean by a name."""
+        return self._by_label[label]
+
+    def is_tree(self, name: Name) -> bool:
+        """Whether it is a partitioned table."""
+        return self._relations[name].kind == "partitioned table"
+
+    def leaves(self, name: Name) -> t.Collection[Name]:
+        """Return the tables that hold its rows."""
+        return self._relations[name].partitions if self.is_tree(name) else (name,)
+
+    def loaded_with(self, name: Name) -> t.Collection[Name]:
+        """Return the tables whose rows may end up in this one: itself, or all that are loaded through the same root."""
+        through = self._relations[name].load_through
+        return self._loaded_through[through] if through else (name,)
+
+    def roots(self, names: t.Iterable[Name]) -> t.Iterator[Name]:
+        """Return the tables that COPY names to load these, and these."""
+        for name in names:
+            yield name
+            if through := self._relations[name].load_through:
+                yield through
+
+    def is_large(self, name: Name) -> bool:
+        """Whether it goes by itself."""
+        return self._bundles[name][0] == "large"
+
+    def size(self, names: t.Iterable[Name]) -> int:
+        """Return how many bytes tables have together."""
+        return sum(self._relations[name].size for name in names if not self.is_tree(name))
