@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import pathlib
 import typing as t
 
@@ -16,6 +17,7 @@ from psycopg import sql
 
 from ..catalog.content import Measured, read_content
 from ..catalog.database import read_database
+from ..catalog.large_objects import LargeObject
 from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import read_requirements
@@ -57,7 +59,7 @@ def write_archive(
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
         large_objects, pieces = None, 0
         if content.large_objects:
-            large_objects, pieces = _write_large_objects(snapshot, tools, partial)
+            large_objects, pieces = _write_large_objects(snapshot, tools, partial, content.large_objects)
         manifest = Manifest(
             format=FORMAT,
             taken_at=taken_at,
@@ -117,7 +119,7 @@ class _RowsWriter:
     def run(self, task: _Task) -> None:
         relation = task.relation
         try:
-            file, sent = _write_stream(self.sender, copy_out(relation, self.encoding), self.folder / task.file_name)
+            file, sent = _write_stream(self.sender, [copy_out(relation, self.encoding)], self.folder / task.file_name)
         except MigrationError as error:
             raise MigrationError(f"Cannot read the rows of table {relation}: {error}") from None
         if sent != task.rows:
@@ -129,20 +131,20 @@ class _RowsWriter:
 
 
 def _write_large_objects(
-    snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path
+    snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path, objects: t.Sequence[LargeObject]
 ) -> tuple[ArchivedFile, int]:
     with Sender(snapshot, tools) as sender:
-        return _write_stream(sender, copy_large_objects_out(), folder / _LARGE_OBJECTS_FILE)
+        return _write_stream(sender, copy_large_objects_out(objects), folder / _LARGE_OBJECTS_FILE)
 
 
-def _write_stream(sender: Sender, statement: sql.Composed, path: pathlib.Path) -> tuple[ArchivedFile, int]:
-    """Write a COPY's stream to a file; return its entry and the number of its rows.
+def _write_stream(sender: Sender, statements: t.Iterable[sql.Composed], path: pathlib.Path) -> tuple[ArchivedFile, int]:
+    """Write the streams of COPYs to one file; return its entry and the number of its rows.
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
     """
     digest, rows, size = hashlib.sha256(), 0, 0
     with create_private(path) as stream:
-        for chunk in sender.stream(statement):
+        for chunk in itertools.chain.from_iterable(map(sender.stream, statements)):
             stream.write(chunk)
             digest.update(chunk)
             rows += chunk.count(b"\n")

@@ -51,7 +51,8 @@ class Census:
     """What an anti-join tells of a foreign key.
 
     ``orphans`` are rows without the row that they refer to, ``examples`` the key values of some of them; ``null_rows``
-    refer to nothing. ``cycle`` are the tables by which the key leads back to its own, itself first; empty if none do.
+    refer to nothing. ``cycle`` are the tables by which the key leads back to its own, which is the last; empty if none
+    do. A way over more than 20 tables is told by its ends, with ``...`` between them.
     """
 
     key: ForeignKey
@@ -191,7 +192,7 @@ def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]
     edges: dict[str, set[str]] = {joined.key.references: set() for joined in keys}
     for joined in keys:
         edges.setdefault(joined.key.table, set()).add(joined.key.references)
-    cycles = find_ways_back(edges)
+    cycles = {key: way or (key[1], "...", key[0]) for key, way in find_ways_back(edges).items()}
     asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
 

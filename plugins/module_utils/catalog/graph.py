@@ -46,30 +46,47 @@ def find_components(edges: t.Mapping[Node, t.Collection[Node]]) -> list[tuple[No
     return found
 
 
+#: A way back over more tables than this tells nobody anything, and to tell it of each key would cost its square.
+LONGEST_WAY: t.Final = 20
+
+
 def find_ways_back(edges: t.Mapping[Node, t.Collection[Node]]) -> dict[tuple[Node, Node], tuple[Node, ...]]:
-    """Return, for each edge that is part of a cycle, the shortest way from its end back to where it begins."""
+    """Return, for each edge that is part of a cycle, the shortest way from its end back to where it begins.
+
+    Of a way over more than ``LONGEST_WAY`` nodes nothing is told but that there is one: it is empty.
+    """
     ways: dict[tuple[Node, Node], tuple[Node, ...]] = {}
     for component in map(set, find_components(edges)):
         # No way back leaves the component.
         within = {node: component.intersection(edges[node]) for node in component}
-        ways |= {(start, end): find_way(within, end, start) for start, ends in within.items() for end in ends}
+        starts: dict[Node, set[Node]] = {}
+        for start, ends in within.items():
+            for end in ends:
+                starts.setdefault(end, set()).add(start)
+        for end, wanted in starts.items():
+            found = find_ways(within, end, wanted, LONGEST_WAY)
+            ways |= {(start, end): found.get(start, ()) for start in wanted}
     return ways
 
 
-def find_way(edges: t.Mapping[Node, t.Collection[Node]], start: Node, end: Node) -> tuple[Node, ...]:
-    """Return the shortest way along the edges, both ends included; empty if there is none."""
-    before: dict[Node, Node | None] = {start: None}
+def find_ways(
+    edges: t.Mapping[Node, t.Collection[Node]], start: Node, ends: t.Collection[Node], longest: int
+) -> dict[Node, tuple[Node, ...]]:
+    """Return the shortest ways along the edges to some nodes, by these; the start and the end are part of each.
+
+    It is looked no further than need be.
+
+    :param longest: over how many nodes a way may lead
+    """
+    ways: dict[Node, tuple[Node, ...]] = {start: (start,)}
+    missing = set(ends) - {start}
     waiting = [start]
     for place in waiting:
-        if place == end:
-            way: list[Node] = []
-            step: Node | None = end
-            while step is not None:
-                way.append(step)
-                step = before[step]
-            return tuple(reversed(way))
+        if not missing or len(ways[place]) == longest:
+            break
         for neighbour in sorted(edges.get(place, ())):
-            if neighbour not in before:
-                before[neighbour] = place
+            if neighbour not in ways:
+                ways[neighbour] = (*ways[place], neighbour)
+                missing.discard(neighbour)
                 waiting.append(neighbour)
-    return ()
+    return {end: ways[end] for end in ends if end in ways}

@@ -10,6 +10,7 @@ import typing as t
 
 from psycopg import sql
 
+from ..batches import Statement, execute_all, split
 from ..endpoint import Session
 from .checksums import digest
 
@@ -24,43 +25,54 @@ class LargeObject:
     checksum: str
 
 
+_CHUNK_BYTES: t.Final = 1 << 20
+#: How many are opened at once: the server keeps each in the session's memory until it is closed.
+_OPENED_AT_ONCE: t.Final = 1000
+
 # lo_lseek64 tells the size of what lo_open opened for reading (x40000 is INV_READ). Each step is materialized: the
-# planner would memoize lateral joins, and answer for a descriptor used again with the size of the object before.
-_SIZES: t.Final = """
+# planner would memoize lateral joins, and answer for a descriptor used again with the size of the object before. Where
+# a piece is, is the seed of its hash.
+_READ: t.Final = f"""
 WITH opened AS MATERIALIZED (
-    SELECT oid, pg_catalog.lo_open(oid, x'40000'::int) AS descriptor FROM pg_catalog.pg_largeobject_metadata
+    SELECT oid, pg_catalog.lo_open(oid, x'40000'::int) AS descriptor FROM unnest(%s::oid[]) oid
 ), sized AS MATERIALIZED (
     SELECT oid, descriptor, pg_catalog.lo_lseek64(descriptor, 0, 2) AS size FROM opened
 ), closed AS MATERIALIZED (
     SELECT oid, size, pg_catalog.lo_close(descriptor) AS status FROM sized
 )
-SELECT oid, size, pg_catalog.obj_description(oid, 'pg_largeobject') FROM closed WHERE status = 0 ORDER BY oid
-"""
-
-_CHUNK_BYTES: t.Final = 1 << 20
-
-#: Every large object in pieces, one row a piece: OID, offset, bytes. An empty object has one empty piece.
-COPY_QUERY: t.Final = f"""
-SELECT sized.oid, piece.start, pg_catalog.lo_get(sized.oid, piece.start, {_CHUNK_BYTES})
-FROM ({_SIZES}) sized(oid, size, comment)
-CROSS JOIN LATERAL pg_catalog.generate_series(0::bigint, greatest(sized.size - 1, 0), {_CHUNK_BYTES}) piece(start)
-"""
-
-
-# Where a piece is, is the seed of its hash.
-_CHECKSUMS: t.Final = f"""
-SELECT oid, sum(hashtextextended(bytes::text COLLATE "C", start))
-FROM ({COPY_QUERY}) piece(oid, start, bytes)
-GROUP BY oid
+SELECT oid, size, pg_catalog.obj_description(oid, 'pg_largeobject'), (
+    SELECT sum(hashtextextended(pg_catalog.lo_get(oid, start, {_CHUNK_BYTES})::text COLLATE "C", start))
+    FROM pg_catalog.generate_series(0::bigint, greatest(size - 1, 0), {_CHUNK_BYTES}) start
+)
+FROM closed WHERE status = 0 ORDER BY oid
 """
 
 
 def read_large_objects(session: Session) -> list[LargeObject]:
     """Return every large object, by OID. The session must be in a transaction: descriptors live no longer."""
-    described = session.execute(_SIZES).fetchall()
-    sums = session.execute(_CHECKSUMS).fetchall()
-    checksums = {oid: digest([int(hashes)]) for oid, hashes in sums}
-    return [LargeObject(oid, size, comment, checksums[oid]) for oid, size, comment in described]
+    oids = [oid for (oid,) in session.execute("SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY 1")]
+    return [
+        LargeObject(oid, size, comment, digest([int(hashes)]))
+        for batch in split(oids, _OPENED_AT_ONCE)
+        for oid, size, comment, hashes in session.execute(_READ, (batch,)).fetchall()
+    ]
+
+
+def piece_queries(objects: t.Sequence[LargeObject]) -> t.Iterator[sql.Composed]:
+    """Yield queries for the large objects in pieces, one row a piece: OID, offset, bytes. Of an empty one it is empty.
+
+    The objects and their sizes must be those of the session's snapshot.
+    """
+    for batch in split(objects, _OPENED_AT_ONCE):
+        yield sql.SQL(
+            "SELECT oid, start, pg_catalog.lo_get(oid, start, {chunk}) FROM unnest({oids}::oid[], {sizes}::bigint[])"
+            " sized(oid, size)"
+            " CROSS JOIN LATERAL pg_catalog.generate_series(0::bigint, greatest(size - 1, 0), {chunk}) start"
+        ).format(
+            oids=[large_object.oid for large_object in batch],
+            sizes=[large_object.size for large_object in batch],
+            chunk=_CHUNK_BYTES,
+        )
 
 
 #: Where COPY puts the pieces before they become large objects; it goes with the transaction.
@@ -68,10 +80,19 @@ CREATE_PIECES: t.Final = "CREATE TEMPORARY TABLE pgconvoy_pieces (loid oid, star
 
 
 def make_large_objects(session: Session, objects: t.Sequence[LargeObject]) -> None:
-    """Turn the loaded pieces into large objects with their OIDs and comments."""
+    """Turn the loaded pieces into large objects with their OIDs."""
     oids = [large_object.oid for large_object in objects]
     session.execute("SELECT pg_catalog.lo_create(oid) FROM pg_catalog.unnest(%s::oid[]) oid", (oids,))
-    session.execute("SELECT pg_catalog.lo_put(loid, start, bytes) FROM pg_temp.pgconvoy_pieces ORDER BY loid, start")
-    for large_object in objects:
-        if large_object.comment is not None:
-            session.execute(sql.SQL("COMMENT ON LARGE OBJECT {} IS {}").format(large_object.oid, large_object.comment))
+    session.execute("SELECT pg_catalog.lo_put(loid, start, bytes) FROM pg_temp.pgconvoy_pieces")
+
+
+def comment_on(session: Session, objects: t.Iterable[LargeObject]) -> None:
+    """Give the large objects their comments; each is locked until the transaction ends.
+
+    :raises MigrationError: when the server refuses one
+    """
+    comment = sql.SQL("COMMENT ON LARGE OBJECT {} IS {}")
+    execute_all(
+        session,
+        [Statement(f"comment on large object {o.oid}", comment.format(o.oid, o.comment)) for o in objects if o.comment],
+    )

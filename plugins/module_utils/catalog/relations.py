@@ -12,6 +12,7 @@ from psycopg import sql
 
 from ..endpoint import Session
 from .checksums import HashedColumn, hashed_column, read_types
+from .graph import find_components
 
 Kind = t.Literal["table", "partitioned table", "materialized view"]
 
@@ -82,7 +83,7 @@ SELECT n.nspname, c.relname,
        CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' ELSE 'materialized view' END,
        columns.names, columns.types, columns.generated,
        ARRAY(SELECT a.attname::text FROM pg_index i
-             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey)
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
              WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY 1),
        pg_table_size(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::int, c.relispopulated,
        ARRAY(SELECT ARRAY[pn.nspname::text, l.relname::text] FROM pg_partition_tree(c.oid) p
@@ -148,33 +149,34 @@ def list_relations(session: Session) -> list[Relation]:
     return relations
 
 
-# A materialized view depends on others through the rule that holds its query, perhaps by way of plain views.
-_REFRESH_ORDER: t.Final = """
-WITH RECURSIVE reads AS (
-    SELECT DISTINCT r.ev_class AS reader, d.refobjid AS read
-    FROM pg_catalog.pg_rewrite r
-    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-         AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
-    JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
-), reaches AS (
-    SELECT reader, read FROM reads
-    UNION
-    SELECT reaches.reader, reads.read FROM reaches JOIN reads ON reads.reader = reaches.read
-)
-SELECT n.nspname, c.relname, read.names
+# A view depends on others through its rules, of which one holds its query.
+_VIEWS: t.Final = """
+SELECT n.nspname, c.relname, c.relkind = 'm', c.relispopulated,
+       ARRAY(SELECT DISTINCT ARRAY[rn.nspname::text, read.relname::text]
+             FROM pg_catalog.pg_rewrite r
+             JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+                  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> c.oid
+             JOIN pg_catalog.pg_class read ON read.oid = d.refobjid AND read.relkind IN ('v', 'm')
+             JOIN pg_catalog.pg_namespace rn ON rn.oid = read.relnamespace
+             WHERE r.ev_class = c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (
-    SELECT ARRAY(SELECT ARRAY[rn.nspname::text, m.relname::text]
-                 FROM reaches JOIN pg_catalog.pg_class m ON m.oid = reaches.read AND m.relkind = 'm'
-                 JOIN pg_catalog.pg_namespace rn ON rn.oid = m.relnamespace
-                 WHERE reaches.reader = c.oid ORDER BY 1)
-) read(names)
-WHERE c.relkind = 'm' AND c.relispopulated
-ORDER BY pg_catalog.cardinality(read.names), n.nspname, c.relname
+WHERE c.relkind IN ('v', 'm')
 """
 
 
 def read_refresh_order(session: Session) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
-    """Return the populated materialized views by (schema, name), each after those that it reads, which are told."""
-    rows = session.execute(_REFRESH_ORDER).fetchall()
-    return {(schema, name): tuple((other, view) for other, view in read) for schema, name, read in rows}
+    """Return the populated materialized views by (schema, name), each after those that it reads, which are told.
+
+    Those that are read by way of plain views are among them.
+    """
+    rows = session.execute(_VIEWS).fetchall()
+    materialized = {(schema, name) for schema, name, is_materialized, *_ in rows if is_materialized}
+    populated = {(schema, name) for schema, name, _, is_populated, _ in rows if is_populated} & materialized
+    edges = {(schema, name): {(of, view) for of, view in read} for schema, name, *_, read in rows}
+    read: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for component in find_components(edges):
+        next_ = set().union(*(edges[view] for view in component))
+        reached = next_.union(*(read.get(view, ()) for view in next_))
+        read |= dict.fromkeys(component, reached)
+    order = sorted(populated, key=lambda view: (len(read[view] & materialized), view))
+    return {view: tuple(sorted(read[view] & materialized)) for view in order}

@@ -54,7 +54,7 @@ class Requirements:
     libraries: tuple[Need, ...] = ()
     #: columns compressed by lz4
     lz4: tuple[Need, ...] = ()
-    #: how many tables, indexes, sequences and the like there are
+    #: how many objects are locked as they are made: tables, indexes, sequences, large objects with comments ...
     relations: int = 0
 
 
@@ -194,7 +194,10 @@ def read_requirements(session: Session) -> Requirements:
 
 
 def _count_relations(session: Session) -> int:
-    row = session.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone()
+    row = session.execute(
+        "SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384)"
+        " + (SELECT count(*) FROM pg_description WHERE classoid = 'pg_largeobject'::regclass)"
+    ).fetchone()
     return row[0] if row else 0
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+import psycopg
 from psycopg import sql
 
+from ..batches import ask_all, split
 from ..endpoint import Session
+from ..errors import MigrationError, describe
 from .selection import Selection
 
 
@@ -48,35 +51,45 @@ ORDER BY n.nspname, c.relname
 
 
 def read_sequences(session: Session, selection: Selection | None = None) -> list[Sequence]:
-    """Return every sequence of the user's with its position, by name: two statements however many there are.
+    """Return every sequence of the user's with its position, by name; a thousand are asked with one message.
 
     Sequences do not obey snapshots: a position is that of now, never behind the rows that the snapshot sees.
 
     :param selection: given, only the sequences that its tables own are read
+    :raises MigrationError: when one was dropped since it was listed
     """
-    names = [row for row in session.execute(_LIST).fetchall() if selection is None or tuple(row[2] or ()) in selection]
-    if not names:
-        return []
-    query = sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {}::int, last_value, is_called FROM {}").format(position, sql.Identifier(schema, name))
-        for position, (schema, name, _) in enumerate(names)
-    )
-    positions = sorted(session.execute(query).fetchall())
+    rows = session.execute(_LIST).fetchall()
+    chosen = [(schema, name, tuple(owner) if owner else None) for schema, name, owner in rows]
+    if selection is not None:
+        chosen = [row for row in chosen if row[2] in selection]
+    query = sql.SQL("SELECT last_value, is_called FROM {}")
+    try:
+        positions = list(ask_all(session, [query.format(sql.Identifier(schema, name)) for schema, name, _ in chosen]))
+    except psycopg.errors.UndefinedTable as error:
+        raise MigrationError(f"While it was read, somebody dropped a sequence: {describe(error)}\nRun again.") from None
     return [
-        Sequence(schema, name, last_value, is_called, tuple(owner) if owner else None)
-        for (schema, name, owner), (_, last_value, is_called) in zip(names, positions, strict=True)
+        Sequence(schema, name, last_value, is_called, owner)
+        for (schema, name, owner), ((last_value, is_called),) in zip(chosen, positions, strict=True)
     ]
+
+
+#: How many are set in one statement: each is locked until its end.
+_SET_AT_ONCE: t.Final = 1000
+_SET: t.Final = """
+SELECT pg_catalog.setval(pg_catalog.format('%%I.%%I', s.schema, s.name)::pg_catalog.regclass, value, called)
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::boolean[]) s(schema, name, value, called)
+"""
 
 
 def set_sequences(session: Session, sequences: t.Sequence[Sequence]) -> None:
     """Put every sequence where it stood."""
-    session.execute(
-        "SELECT pg_catalog.setval(pg_catalog.format('%%I.%%I', s.schema, s.name)::pg_catalog.regclass, value, called)"
-        " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::boolean[]) s(schema, name, value, called)",
-        (
-            [sequence.schema for sequence in sequences],
-            [sequence.name for sequence in sequences],
-            [sequence.last_value for sequence in sequences],
-            [sequence.is_called for sequence in sequences],
-        ),
-    )
+    for batch in split(sequences, _SET_AT_ONCE):
+        session.execute(
+            _SET,
+            (
+                [sequence.schema for sequence in batch],
+                [sequence.name for sequence in batch],
+                [sequence.last_value for sequence in batch],
+                [sequence.is_called for sequence in batch],
+            ),
+        )

@@ -11,6 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..archive.manifest import ArchivedRows, Manifest
+from ..batches import Statement, execute_all
 from ..catalog.foreign_keys import Link
 from ..catalog.relations import Relation
 from ..catalog.selection import Selection
@@ -79,8 +80,7 @@ def fill(
             _empty_views(session, manifest)
             session.execute("ANALYZE")
         else:
-            for name in order.tables:
-                session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*name)))
+            session.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(sql.Identifier(*n) for n in order.tables)))
     return list(received.items())
 
 
@@ -90,15 +90,18 @@ def _set_sequences(session: Session, sequences: t.Sequence[Sequence]) -> None:
     setval does not obey transactions; but RESTART gives the sequence a new file, on which setval then acts, and a
     rollback returns to the old one (docs: ALTER SEQUENCE, Notes).
     """
-    for sequence in sequences:
-        statement = sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(sequence.schema, sequence.name))
-        execute(session, f"set sequence {sequence}", statement)
+    restart = sql.SQL("ALTER SEQUENCE {} RESTART")
+    execute_all(
+        session,
+        [Statement(f"set sequence {s}", restart.format(sql.Identifier(s.schema, s.name))) for s in sequences],
+    )
     set_sequences(session, sequences)
 
 
 def _empty_views(session: Session, manifest: Manifest) -> None:
-    for measured in manifest.content.relations:
-        view = measured.relation
-        if view.kind == "materialized view" and not view.populated:
-            statement = sql.SQL("REFRESH MATERIALIZED VIEW {} WITH NO DATA").format(view.identifier)
-            execute(session, f"empty materialized view {view}", statement)
+    views = [m.relation for m in manifest.content.relations if m.relation.kind == "materialized view"]
+    empty = sql.SQL("REFRESH MATERIALIZED VIEW {} WITH NO DATA")
+    statements = [
+        Statement(f"empty materialized view {v}", empty.format(v.identifier)) for v in views if not v.populated
+    ]
+    execute_all(session, statements)

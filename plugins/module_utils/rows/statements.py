@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from psycopg import sql
 
-from ..catalog import large_objects
+from ..catalog.large_objects import LargeObject, piece_queries
 from ..catalog.relations import Relation
 
 
@@ -30,9 +32,10 @@ def copy_in(relation: Relation, encoding: str) -> sql.Composed:
     )
 
 
-def copy_large_objects_out() -> sql.Composed:
-    """Return the COPY that writes the pieces of all large objects."""
-    return sql.SQL("COPY ({}) TO STDOUT (FORMAT text)").format(sql.SQL(large_objects.COPY_QUERY))
+def copy_large_objects_out(objects: t.Sequence[LargeObject]) -> list[sql.Composed]:
+    """Return the COPYs that write, one after the other, the pieces of all large objects."""
+    copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT text)")
+    return [copy.format(query) for query in piece_queries(objects)]
 
 
 def copy_pieces_in() -> sql.Composed:

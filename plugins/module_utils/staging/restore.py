@@ -16,7 +16,7 @@ from psycopg import sql
 
 from ..archive.manifest import ArchivedFile, ArchivedRows, Manifest
 from ..archive.schema import read_section
-from ..catalog.large_objects import CREATE_PIECES, make_large_objects
+from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.sequences import set_sequences
 from ..endpoint import OpenSession, Session, use_search_path
@@ -142,6 +142,8 @@ def load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Manif
         session.execute(CREATE_PIECES)
         receiver.load("the large objects", copy_pieces_in(), read_file(folder, file), manifest.large_object_pieces)
         make_large_objects(session, manifest.content.large_objects)
+    # Not within that transaction: each comment locks its object, and the server has room for so many locks.
+    comment_on(session, manifest.content.large_objects)
 
 
 def refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -> None:

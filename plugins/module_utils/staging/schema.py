@@ -9,15 +9,10 @@ import contextlib
 import dataclasses
 import typing as t
 
-import psycopg
-
 from ..archive.schema import Entry
+from ..batches import Statement, execute_all
 from ..endpoint import OpenSession, Session, break_off, use_search_path
-from ..errors import MigrationError, describe
 from ..schedule.threads import run_parallel
-
-#: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
-_BATCH_ENTRIES: t.Final = 200
 
 
 def without_validation(entry: Entry) -> Entry:
@@ -43,26 +38,7 @@ def create_entries(session: Session, entries: t.Sequence[Entry]) -> None:
 
     :raises MigrationError: naming the object that failed, with the server's message
     """
-    for start in range(0, len(entries), _BATCH_ENTRIES):
-        batch = entries[start : start + _BATCH_ENTRIES]
-        try:
-            with session.transaction():
-                session.execute(b"\n".join(entry.statements for entry in batch))
-        except psycopg.Error as error:
-            if session.closed:
-                others = f" or one of the {len(batch) - 1} objects after it" if len(batch) > 1 else ""
-                raise MigrationError(f"Cannot create {batch[0]}{others}: {describe(error)}") from None
-            # The batch was rolled back. Which object it was, the server does not say: send them singly to learn it.
-            for entry in batch:
-                _create_entry(session, entry)
-
-
-def _create_entry(session: Session, entry: Entry) -> None:
-    try:
-        with session.transaction():
-            session.execute(entry.statements)
-    except psycopg.Error as error:
-        raise MigrationError(f"Cannot create {entry}: {describe(error)}") from None
+    execute_all(session, [Statement(f"create {entry}", entry.statements) for entry in entries])
 
 
 def create_post_data(open_session: OpenSession, entries: t.Sequence[Entry], jobs: int, search_path: str) -> None:

@@ -69,9 +69,10 @@ def find_row_differences(source: Session, target: Session, relation: Relation) -
         elif ours.row_hash != theirs.row_hash:
             found.changed += 1
             _name(found, "changed", ours)
-            changed.append(ours.key_hash)
+            if len(changed) < _NAMED:
+                changed.append(ours.key_hash)
     if changed:
-        found.columns = _changed_columns(source, target, relation, changed[:_NAMED])
+        found.columns = _changed_columns(source, target, relation, changed)
     return found
 
 
