@@ -11,7 +11,7 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import perform
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import Lane, run_lanes
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.work import Graph, Work
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +139,6 @@ def test_threads_wait_for_what_is_needed() -> None:
     def open_worker() -> t.Iterator[Worker]:
         yield Worker()
 
-    perform([work("first"), work("b", "first"), work("c", "first")], 2, open_worker)
+    run_lanes([Lane([work("first"), work("b", "first"), work("c", "first")], 2, open_worker)])
     assert done[0] == "first"
     assert sorted(done[1:]) == ["b", "c"]

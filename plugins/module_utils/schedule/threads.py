@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several threads, one graph of work, and a first failure that stops them all."""
+"""Several threads, one graph of work or several, and a first failure that stops them all."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 import typing as t
@@ -32,75 +33,96 @@ class Worker(t.Protocol[Task]):
 OpenWorker = t.Callable[[], contextlib.AbstractContextManager[Worker[Item]]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Lane(t.Generic[Item]):
+    """Works that up to ``jobs`` threads do, each with a worker of its own."""
+
+    works: t.Iterable[Work[Item]]
+    jobs: int
+    open_worker: OpenWorker[Item]
+
+
+def in_order(items: t.Iterable[Item]) -> list[Work[Item]]:
+    """Return works of which none needs another one, for items that are best begun in their order."""
+    return [Work(key=place, item=item) for place, item in enumerate(items)]
+
+
 def run_parallel(items: t.Iterable[Item], jobs: int, open_worker: OpenWorker[Item]) -> None:
     """Let up to ``jobs`` threads, each with a worker of its own, take the items in order.
 
     :raises Exception: the first failure of any worker, after all have stopped that can be stopped
     :raises KeyboardInterrupt: on Ctrl-C, likewise
     """
-    perform([Work(key=place, item=item) for place, item in enumerate(items)], jobs, open_worker)
+    run_lanes([Lane(in_order(items), jobs, open_worker)])
 
 
-def perform(works: t.Iterable[Work[Item]], jobs: int, open_worker: OpenWorker[Item]) -> None:
-    """Let up to ``jobs`` threads, each with a worker of its own, do the works, each after what it needs.
+def run_lanes(lanes: t.Iterable[Lane[t.Any]]) -> None:
+    """Do what is in several lanes, all at once, each work after what it needs; a failure in one of them stops them all.
 
     :raises Exception: the first failure of any worker, after all have stopped that can be stopped
     :raises KeyboardInterrupt: on Ctrl-C, likewise
     """
-    graph = Graph(works)
-    progress = threading.Condition()
-    failures: list[BaseException] = []
-    running: list[Worker[Item]] = []
-    stop = threading.Event()
+    _Threads(lanes).run()
 
-    def take() -> Work[Item] | None:
-        """Return what to do next, or None when all is done or to be left."""
-        with progress:
-            while graph and not stop.is_set():
-                if work := graph.begin():
-                    return work
-                progress.wait()
-        return None
 
-    def end(work: Work[Item]) -> None:
-        with progress:
-            graph.end(work)
-            progress.notify_all()
+class _Threads:
+    def __init__(self, lanes: t.Iterable[Lane[t.Any]]) -> None:
+        #: guards all graphs, and tells when a work has ended
+        self._progress = threading.Condition()
+        self._stop = threading.Event()
+        self._failures: list[BaseException] = []
+        self._running: list[Worker[t.Any]] = []
+        self._threads = []
+        for lane in lanes:
+            graph = Graph(lane.works)
+            self._threads += [
+                threading.Thread(target=self._do, args=(graph, lane.open_worker), daemon=True)
+                for _ in range(min(lane.jobs, len(graph)))
+            ]
 
-    def fail(error: BaseException) -> None:
-        with progress:
-            failures.append(error)
-            stop.set()
-            progress.notify_all()
+    def run(self) -> None:
+        try:
+            for thread in self._threads:
+                thread.start()
+            while any(thread.is_alive() for thread in self._threads) and not self._stop.wait(0.01):
+                pass
+        finally:
+            self._halt()
+            unfinished = [thread for thread in self._threads if thread.is_alive()]
+            if self._failures or unfinished:
+                _cancel_all(self._running, unfinished)
+        if self._failures:
+            raise self._failures[0]
 
-    def do() -> None:
+    def _do(self, graph: Graph[t.Any], open_worker: OpenWorker[t.Any]) -> None:
         try:
             with open_worker() as worker:
-                running.append(worker)
-                while work := take():
+                self._running.append(worker)
+                while work := self._begin(graph):
                     worker.run(work.item)
-                    end(work)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller below
-            fail(error)
+                    with self._progress:
+                        graph.end(work)
+                        self._progress.notify_all()
+        except BaseException as error:  # noqa: BLE001 - handed to the caller of run
+            self._failures.append(error)
+            self._halt()
 
-    threads = [threading.Thread(target=do, daemon=True) for _ in range(min(jobs, len(graph)))]
-    try:
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads) and not stop.wait(0.01):
-            pass
-    finally:
-        with progress:
-            stop.set()
-            progress.notify_all()
-        unfinished = [thread for thread in threads if thread.is_alive()]
-        if failures or unfinished:
-            _stop(running, unfinished)
-    if failures:
-        raise failures[0]
+    def _begin(self, graph: Graph[t.Any]) -> Work[t.Any] | None:
+        """Return what to do next, or None when all is done or to be left."""
+        with self._progress:
+            while graph and not self._stop.is_set():
+                if work := graph.begin():
+                    return work
+                self._progress.wait()
+        return None
+
+    def _halt(self) -> None:
+        with self._progress:
+            self._stop.set()
+            self._progress.notify_all()
 
 
-def _stop(workers: t.Iterable[Worker[Item]], threads: t.Iterable[threading.Thread]) -> None:
+def _cancel_all(workers: t.Iterable[Worker[t.Any]], threads: t.Iterable[threading.Thread]) -> None:
     """Cancel the workers, all at once, and wait a while for what is under way."""
     cancelling = [threading.Thread(target=_cancel, args=(worker,), daemon=True) for worker in list(workers)]
     for thread in cancelling:
@@ -110,7 +132,7 @@ def _stop(workers: t.Iterable[Worker[Item]], threads: t.Iterable[threading.Threa
         thread.join(max(0, deadline - time.monotonic()))
 
 
-def _cancel(worker: Worker[Item]) -> None:
+def _cancel(worker: Worker[t.Any]) -> None:
     # One that cannot be cancelled, its server being gone, hides no failure.
     with contextlib.suppress(Exception):
         worker.cancel()
