@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several threads, one list of items, and a first failure that stops them all."""
+"""Several threads, one list of items or several, and a first failure that stops them all."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import threading
 import time
@@ -27,6 +28,15 @@ class Worker(t.Protocol[Item]):
         """Make a running ``run`` fail soon; called from another thread."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Lane(t.Generic[Item]):
+    """Items that up to ``jobs`` threads take in order, each with a worker of its own."""
+
+    items: t.Iterable[Item]
+    jobs: int
+    open_worker: t.Callable[[], contextlib.AbstractContextManager[Worker[Item]]]
+
+
 def run_parallel(
     items: t.Iterable[Item], jobs: int, open_worker: t.Callable[[], contextlib.AbstractContextManager[Worker[Item]]]
 ) -> None:
@@ -35,18 +45,22 @@ def run_parallel(
     :raises Exception: the first failure of any worker, after all have stopped that can be stopped
     :raises KeyboardInterrupt: on Ctrl-C, likewise
     """
-    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    count = 0
-    for item in items:
-        waiting.put(item)
-        count += 1
+    run_lanes([Lane(items, jobs, open_worker)])
+
+
+def run_lanes(lanes: t.Iterable[Lane[t.Any]]) -> None:
+    """Do what is in several lanes, all at once; a failure in one of them stops them all.
+
+    :raises Exception: the first failure of any worker, after all have stopped that can be stopped
+    :raises KeyboardInterrupt: on Ctrl-C, likewise
+    """
     failures: list[BaseException] = []
-    running: list[Worker[Item]] = []
+    running: list[Worker[t.Any]] = []
     stop = threading.Event()
 
-    def work() -> None:
+    def work(waiting: queue.SimpleQueue[t.Any], lane: Lane[t.Any]) -> None:
         try:
-            with open_worker() as worker:
+            with lane.open_worker() as worker:
                 running.append(worker)
                 while not stop.is_set():
                     try:
@@ -58,7 +72,13 @@ def run_parallel(
             failures.append(error)
             stop.set()
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs, count))]
+    threads = []
+    for lane in lanes:
+        waiting: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
+        for item in lane.items:
+            waiting.put(item)
+        workers = min(lane.jobs, waiting.qsize())
+        threads += [threading.Thread(target=work, args=(waiting, lane), daemon=True) for _ in range(workers)]
     try:
         for thread in threads:
             thread.start()
@@ -73,7 +93,7 @@ def run_parallel(
         raise failures[0]
 
 
-def _stop(workers: t.Iterable[Worker[Item]], threads: t.Iterable[threading.Thread]) -> None:
+def _stop(workers: t.Iterable[Worker[t.Any]], threads: t.Iterable[threading.Thread]) -> None:
     """Cancel the workers, all at once, and wait a while for what is under way."""
     cancelling = [threading.Thread(target=_cancel, args=(worker,), daemon=True) for worker in list(workers)]
     for thread in cancelling:
@@ -83,7 +103,7 @@ def _stop(workers: t.Iterable[Worker[Item]], threads: t.Iterable[threading.Threa
         thread.join(max(0, deadline - time.monotonic()))
 
 
-def _cancel(worker: Worker[Item]) -> None:
+def _cancel(worker: Worker[t.Any]) -> None:
     # One that cannot be cancelled, its server being gone, hides no failure.
     with contextlib.suppress(Exception):
         worker.cancel()
