@@ -81,7 +81,7 @@ def compose(records: Records, run: Run) -> Report:
         "differences": verdict.get("differences", []),
         "allowed": verdict.get("allowed", []),
         "ledger": ledger,
-        "findings": [*preflight.get("findings", []), *compare.get("findings", [])],
+        "findings": [*preflight.get("findings", []), *compare.get("findings", []), *verdict.get("notices", [])],
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
         "archive": dump.get("archive"),

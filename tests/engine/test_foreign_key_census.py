@@ -28,7 +28,7 @@ def census(servers: Servers) -> t.Callable[[str], dict[str, Census]]:
             new_case(servers.source(), servers.target(), script) as case,
             exported_snapshot(endpoint("source", case.source, case.name)) as snapshot,
         ):
-            return {counted.key.name: counted for counted in take_census(snapshot, 2)}
+            return {counted.key.name: counted for counted in take_census(snapshot, 2, "pg_catalog")}
 
     return take
 

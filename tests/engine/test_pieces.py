@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import content
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 
 from tests.case import new_case
@@ -26,8 +26,10 @@ def test_pieces_cover_the_whole(
         source = prepare(case.source, case.name, case.target, case.name, folder / "archive").source
         read = []
         for pages in (1, 3, 1 << 20):
-            monkeypatch.setattr(content, "_PIECE_PAGES", pages)
+            monkeypatch.setattr(reading, "_PIECE_PAGES", pages)
             with exported_snapshot(source) as snapshot:
-                read.append([measured.rows for measured in content.read_content(snapshot, 2).relations])
+                read.append(
+                    [m.rows for m in reading.read_content(reading.Reading(snapshot, 2, "pg_catalog")).relations]
+                )
         assert read[0] == read[1] == read[2]
         assert [rows.count for rows in read[0] if rows] == [999]

@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry, dump_schema, read_schema
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query, ask
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.reading import Reading, read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import Snapshot, exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
@@ -94,12 +94,12 @@ def test_the_verdicts_readers_share_the_session(servers: Servers) -> None:
                 session.execute("set search_path = public")
                 session.execute(MADE)
                 session.execute("select lo_from_bytea(70001, 'large')")
-            found = read_content(transaction, jobs=1)
+            found = read_content(Reading(transaction, 1, "pg_catalog"))
             assert ask(transaction, [Query("q", "select note from made", "same")], "public") == {"q": "one\nzwei"}
             # A question with a search_path of its own does not leave it behind.
             assert transaction.session.execute("show search_path").fetchone() == ("",)
         with exported_snapshot(live) as snapshot:
-            assert read_content(snapshot, jobs=2) == found
+            assert read_content(Reading(snapshot, 2, "pg_catalog")) == found
         assert [m.rows.count for m in found.relations if m.rows] == [2]
 
 

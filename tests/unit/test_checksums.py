@@ -93,8 +93,8 @@ TYPES: dict[int, Type] = {
         # an enum sends its label
         ([TYPES[ENUM]], "send"),
         # names in the place of OIDs
-        ([TYPES[REGTYPE]], "output"),
-        ([base("regclass")], "output"),
+        ([TYPES[REGTYPE]], "name"),
+        ([base("regclass")], "name"),
         ([base("regrole")], "output"),
         # the user's own regtype is another thing
         ([base("regtype", builtin=False)], "send"),
@@ -108,7 +108,7 @@ TYPES: dict[int, Type] = {
         ([domain(NUMERIC)], "output"),
         ([domain(CITEXT)], "send"),
         ([domain(PAIR)], "output"),
-        ([domain(REGTYPE)], "output"),
+        ([domain(REGTYPE)], "name"),
         ([domain(102), domain(INT4)], "hash"),
         ([array(INT4)], "send"),
         ([array(NUMERIC)], "send"),

@@ -14,13 +14,13 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_k
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import Extension
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import (
-    Difference,
     Verdict,
     compare,
     compare_answers,
     compare_extensions,
     compare_schemas,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Difference
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.rows import RowDifferences
 
 

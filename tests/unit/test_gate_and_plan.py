@@ -13,8 +13,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.confirmation impo
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run_folder import RunFolder
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Difference, Verdict
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding, tell_errors
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Difference, Finding, tell_errors
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.plan import steps
 
 TARGET = Endpoint("target", "h", 5432, "app", "me")

@@ -10,6 +10,7 @@ import typing as t
 
 import msgspec
 
+from ..catalog.bindings import Binding
 from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
@@ -63,6 +64,8 @@ class Manifest:
     large_object_pieces: int
     #: whether ``content`` is of some tables only; the schema is always whole
     partial: bool = False
+    #: what the source's expressions are bound to, which no definition tells
+    bindings: tuple[Binding, ...] = ()
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:

@@ -15,11 +15,13 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.content import Measured, read_content
+from ..catalog.bindings import read_bindings
+from ..catalog.content import Measured, refresh_order
 from ..catalog.database import read_database
 from ..catalog.large_objects import LargeObject
 from ..catalog.queries import Query, ask
-from ..catalog.relations import Relation, list_relations, read_refresh_order
+from ..catalog.reading import Reading, read_content
+from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
@@ -54,7 +56,7 @@ def write_archive(
         taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         database = read_database(snapshot.session)
         selection = select(list_relations(snapshot.session), patterns) if patterns else None
-        content = read_content(snapshot, jobs, database.search_path, selection=selection)
+        content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
         dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
         large_objects, pieces = None, 0
@@ -68,12 +70,13 @@ def write_archive(
             requirements=read_requirements(snapshot.session),
             content=content,
             answers=ask(snapshot, queries, database.search_path),
-            refresh_order=tuple(read_refresh_order(snapshot.session)) if selection is None else (),
+            refresh_order=refresh_order(content.relations) if selection is None else (),
             schema=describe_file(partial / _SCHEMA_FILE),
             tables=tables,
             large_objects=large_objects,
             large_object_pieces=pieces,
             partial=selection is not None,
+            bindings=read_bindings(snapshot.session),
         )
         with create_private(partial / FILE_NAME) as stream:
             stream.write(encode(manifest))

@@ -19,7 +19,7 @@ from psycopg import sql
 from ..endpoint import Session
 
 #: The name of this way to compute; checksums of two names cannot be compared.
-ALGORITHM: t.Final = "column-hashes-1"
+ALGORITHM: t.Final = "column-hashes-2"
 
 #: The types whose own hash differs for different values, by the functions of their hash operator classes. Missing
 #: here, for instance: numeric and jsonb (scale and sign), interval (1 mon = 30 days), all that are stored as a bigint.
@@ -39,6 +39,19 @@ _TEXTS: t.Final = frozenset({"text", "varchar"})
 _FLOATS: t.Final = {"float4": "hashfloat4extended", "float8": "hashfloat8extended"}
 #: Types whose text is exact and costs less than their binary form, which is hashed in hexadecimal digits.
 _PRINTED: t.Final = frozenset({"bool", "bytea", "int8", "json", "jsonb", "numeric", "xml"})
+#: The types whose text tells an object's schema only where the session's search_path does not lead to it, and the
+#: catalogs of these objects, whose full names pg_identify_object knows.
+_NAMES: t.Final = {
+    "regclass": "pg_class",
+    "regcollation": "pg_collation",
+    "regconfig": "pg_ts_config",
+    "regdictionary": "pg_ts_dict",
+    "regoper": "pg_operator",
+    "regoperator": "pg_operator",
+    "regproc": "pg_proc",
+    "regprocedure": "pg_proc",
+    "regtype": "pg_type",
+}
 #: Types that hold OIDs: only their text is the same everywhere.
 _OID_ALIASES: t.Final = frozenset(
     {
@@ -64,7 +77,7 @@ class Type:
     send: tuple[str, str] | None
 
 
-Form = t.Literal["hash", "float", "text", "output", "send"]
+Form = t.Literal["hash", "float", "text", "name", "output", "send"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +85,8 @@ class HashedColumn:
     """How a column is hashed.
 
     ``hash``: by the type's own hash function, which is ``function``; ``float``: likewise, but for zeros; ``text``:
-    under the collation C; ``output`` and ``send``: as what that function of the type makes of it.
+    under the collation C; ``name``: as the full name of the object in ``catalog`` that it stands for; ``output`` and
+    ``send``: as what that function of the type makes of it.
     """
 
     name: str
@@ -82,6 +96,7 @@ class HashedColumn:
     function: tuple[str, str]
     #: what it is cast to, where the functions take no value of the declared type: a domain's base type, mostly
     base: tuple[str, str] | None = None
+    catalog: str = ""
 
     def hash(self, seed: int) -> sql.Composed:
         """Return the expression of the column's hash, a bigint; that of NULL is 0."""
@@ -97,6 +112,13 @@ class HashedColumn:
             hashes = [not_zero, _hash_text(sql.SQL("CAST({} AS pg_catalog.text)").format(column), seed)]
         elif self.form == "text":
             hashes = [_hash_text(column, seed)]
+        elif self.form == "name":
+            # What stands for no object, or for one that is gone, has a text only.
+            named = sql.SQL("(pg_catalog.pg_identify_object({}, CAST({} AS pg_catalog.oid), 0)).identity").format(
+                sql.SQL("CAST({} AS pg_catalog.regclass)").format(f"pg_catalog.{self.catalog}"), column
+            )
+            printed = sql.SQL("pg_catalog.textin({}({}))").format(function, column)
+            hashes = [_hash_text(sql.SQL("COALESCE({}, {})").format(named, printed), seed)]
         else:
             made = sql.SQL("{}({})").format(function, column)
             printed = made if self.form == "output" else sql.SQL("pg_catalog.byteaout({})").format(made)
@@ -146,7 +168,10 @@ def hashed_column(name: str, oid: int, types: t.Mapping[int, Type]) -> HashedCol
     if type_.builtin and type_.name == "refcursor":
         # The one type that has the functions of another (pg_type.dat).
         form, base = "text", ("pg_catalog", "text")
-    return HashedColumn(name, f"{declared.schema}.{declared.name}", form, function, base)
+    catalog = _NAMES.get(type_.name, "") if type_.builtin else ""
+    return HashedColumn(
+        name, f"{declared.schema}.{declared.name}", "name" if catalog else form, function, base, catalog
+    )
 
 
 def _form(type_: Type, types: t.Mapping[int, Type]) -> tuple[Form, tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from ..endpoint import Session
+from .search_path import read_serving_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,8 @@ class DatabaseProperties:
     search_path: str
     #: whether the schema public, which every new database has, is still there
     has_public: bool
+    #: under which the database's expressions mean what they mean there, on any server (search_path.py)
+    serving_path: str = "pg_catalog"
 
     @property
     def major(self) -> int:
@@ -77,6 +80,7 @@ def read_database(session: Session) -> DatabaseProperties:
         size=size,
         search_path=search_path,
         has_public=has_public,
+        serving_path=read_serving_path(session),
     )
 
 

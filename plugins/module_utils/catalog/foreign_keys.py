@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session, break_off
+from ..endpoint import Session, break_off, use_search_path
 from ..errors import MigrationError, describe
 from ..schedule.threads import run_parallel
 from .graph import find_ways_back
@@ -182,9 +182,12 @@ def list_joined(session: Session) -> list[Joined]:
 _EXAMPLES: t.Final = 5
 
 
-def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]] | None = None) -> list[Census]:
+def take_census(
+    snapshot: Snapshot, jobs: int, search_path: str, only: t.Container[tuple[str, str]] | None = None
+) -> list[Census]:
     """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
 
+    :param search_path: the one that serves the database
     :param only: the tables, by schema and name, whose keys are looked at; all if None
     :raises MigrationError: when a table cannot be read, with the server's message
     """
@@ -199,6 +202,7 @@ def take_census(snapshot: Snapshot, jobs: int, only: t.Container[tuple[str, str]
     @contextlib.contextmanager
     def open_counter() -> t.Iterator[_Counter]:
         with snapshot.another_session() as session:
+            use_search_path(session, search_path)
             yield _Counter(session, cycles, counted)
 
     run_parallel(asked, jobs, open_counter)

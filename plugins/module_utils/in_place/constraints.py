@@ -13,7 +13,7 @@ from psycopg import sql
 
 from ..catalog.foreign_keys import Link
 from ..catalog.selection import Name
-from ..endpoint import Session
+from ..endpoint import Session, use_search_path
 from ..errors import MigrationError
 from .locks import execute, impatient
 from .triggers import ENABLE
@@ -39,12 +39,17 @@ class _Constraint:
 
 @contextlib.contextmanager
 def without_constraints(
-    session: Session, keys: t.Iterable[Link], tables: t.Collection[Name], not_valid: t.Container[str] = ()
+    session: Session,
+    keys: t.Iterable[Link],
+    tables: t.Collection[Name],
+    search_path: str,
+    not_valid: t.Container[str] = (),
 ) -> t.Iterator[None]:
     """Drop constraints for as long as the block lasts; then the server validates those that were valid.
 
     :param keys: the foreign keys to drop
     :param tables: those that are loaded: what is NOT VALID for them may be broken by rows that were there before
+    :param search_path: the one that serves the database
     :param not_valid: keys that come back without a look at their rows, as ``fk constraint <table> <name>``
     :raises MigrationError: naming the constraint that the server refuses, or whose rows break it
     """
@@ -63,8 +68,10 @@ def without_constraints(
                 dropped.append((check, {}))
                 _drop(session, check)
     yield
+    use_search_path(session, search_path)
     for constraint, states in reversed(dropped):
         _add(session, constraint, states)
+    use_search_path(session, "")
 
 
 _DESCRIBE: t.Final = """

@@ -16,7 +16,7 @@ from ..catalog.foreign_keys import Link
 from ..catalog.relations import Relation
 from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence, set_sequences
-from ..endpoint import Session
+from ..endpoint import Session, use_search_path
 from ..rows.receiver import Receiver
 from ..staging.restore import TableLoader, load_large_objects, refresh
 from .locks import execute, impatient
@@ -76,10 +76,14 @@ def fill(
             session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
             if manifest.large_objects:
                 load_large_objects(receiver, folder, manifest, manifest.large_objects)
+            use_search_path(session, manifest.database.serving_path)
             refresh(session, manifest.refresh_order)
+            # The query of a view may have drawn from them.
+            set_sequences(session, content.sequences)
             _empty_views(session, manifest)
             session.execute("ANALYZE")
         else:
+            use_search_path(session, manifest.database.serving_path)
             session.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(sql.Identifier(*n) for n in order.tables)))
     return list(received.items())
 

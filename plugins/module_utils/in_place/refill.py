@@ -19,7 +19,8 @@ from ..archive.manifest import ArchivedRows
 from ..catalog.foreign_keys import Link, list_links, take_census
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
-from ..verdict.comparison import Difference, Verdict, compare_schemas
+from ..verdict.comparison import Verdict, compare_schemas
+from ..verdict.findings import Difference
 from ..verdict.judge import Judge
 from .constraints import without_constraints
 from .filling import empty, fill
@@ -70,13 +71,13 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
         stack.enter_context(event_triggers_silenced(session))
         stack.enter_context(owner_unbound(session, tables))
         with (
-            without_constraints(session, readded, tables, judge.allowed),
+            without_constraints(session, readded, tables, manifest.database.serving_path, judge.allowed),
             silenced(session, tables, strategy == "disable_triggers"),
         ):
             empty(session, relations, order, links)
             received = fill(transaction, folder, manifest, order, selection)
         content = judge.judge_content(transaction, manifest, selection)
-        orphans = _find_orphans(transaction, selection)
+        orphans = _find_orphans(transaction, manifest.database.serving_path, selection)
     _, changes = compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
     return Refilled(order, readded, received, verdict)
@@ -103,9 +104,9 @@ def _choose_keys(
     return tuple(dict.fromkeys(dropped))
 
 
-def _find_orphans(transaction: Transaction, selection: Selection | None) -> Verdict:
+def _find_orphans(transaction: Transaction, search_path: str, selection: Selection | None) -> Verdict:
     """Return the keys that claim to be valid over rows that break them, whoever was to check these rows."""
-    census = take_census(transaction, 1, only=selection)
+    census = take_census(transaction, 1, search_path, only=selection)
     return Verdict(
         differences=tuple(
             Difference(

@@ -13,6 +13,7 @@ from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
+from ..endpoint import use_search_path
 from ..errors import MigrationError
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
@@ -68,8 +69,10 @@ def _replace_schema(
     session, source, schema = transaction.session, manifest.database, folder / manifest.schema.name
     kept = find_kept(session, manifest.requirements.extensions, source.has_public)
     clear(session, kept, source.has_public)
-    create_entries(session, kept.without(read_section(tools, schema, "pre-data")))
-    return _reword(transaction, tools, read_section(tools, schema, "post-data"), source.search_path)
+    with transaction.open_session():
+        use_search_path(session, source.serving_path)
+        create_entries(session, kept.without(read_section(tools, schema, "pre-data")))
+    return _reword(transaction, tools, read_section(tools, schema, "post-data"), source.serving_path)
 
 
 def _reword(

@@ -11,7 +11,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Endpoint, connect
+from ..catalog.search_path import read_serving_path
+from ..endpoint import Endpoint, connect, use_search_path
 from ..errors import MigrationError, describe
 
 #: How many relations are read with one message to the server.
@@ -57,6 +58,7 @@ def read_through(database: Endpoint) -> Proof:
         readable = [sql.Identifier(schema, name) for schema, name, may_read in relations if may_read]
         # Rows that a policy hides from this user are none of this question.
         session.execute("SET row_security TO on")
+        use_search_path(session, read_serving_path(session))
         for start in range(0, len(readable), _BATCH):
             queries = [sql.SQL("SELECT FROM ONLY {} LIMIT 1").format(name) for name in readable[start : start + _BATCH]]
             try:

@@ -18,6 +18,7 @@ from ..archive.manifest import ArchivedFile, ArchivedRows, Manifest
 from ..archive.schema import read_section
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
+from ..catalog.selection import Name
 from ..catalog.sequences import set_sequences
 from ..endpoint import OpenSession, Session, use_search_path
 from ..errors import MigrationError, describe
@@ -37,7 +38,7 @@ def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, m
     """
     manifest.require_whole()
     entries = read_section(tools, folder / manifest.schema.name, "pre-data")
-    create_pre_data(session, entries, manifest.database.has_public)
+    create_pre_data(session, entries, manifest.database)
     return len(entries)
 
 
@@ -57,7 +58,7 @@ def restore_data(
     :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
     :raises MigrationError: naming the table or object that failed
     """
-    search_path = manifest.database.search_path
+    search_path = manifest.database.serving_path
     received = _load_rows(open_session, folder, manifest, jobs)
     entries = [
         without_validation(entry) if str(entry) in not_valid else entry
@@ -66,12 +67,17 @@ def restore_data(
     event_triggers = next((i for i, entry in enumerate(entries) if entry.kind == "EVENT TRIGGER"), len(entries))
     with open_session() as session:
         if manifest.large_objects:
-            load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
+            load_large_objects(
+                Receiver(session, manifest.database.search_path), folder, manifest, manifest.large_objects
+            )
         set_sequences(session, manifest.content.sequences)
     create_post_data(open_session, entries[:event_triggers], jobs, search_path)
     with open_session() as session:
         use_search_path(session, search_path)
         refresh(session, manifest.refresh_order)
+        if manifest.refresh_order:
+            # The query of a view may have drawn from them.
+            set_sequences(session, manifest.content.sequences)
         create_entries(session, entries[event_triggers:])
         session.execute("ANALYZE")
     return received
@@ -146,13 +152,28 @@ def load_large_objects(receiver: Receiver, folder: pathlib.Path, manifest: Manif
     comment_on(session, manifest.content.large_objects)
 
 
-def refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -> None:
-    """Fill materialized views, given in such an order that each comes after those that it reads.
+def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
+    """Fill materialized views, each after those that it reads as far as that is known.
+
+    What a function reads may not be: a view that fails because another one is empty is tried again after the others.
 
     :raises MigrationError: naming the one that failed
     """
-    for schema, name in materialized_views:
-        try:
-            session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))
-        except psycopg.Error as error:
-            raise MigrationError(f"Cannot refresh materialized view {schema}.{name}: {describe(error)}") from None
+    waiting = [*materialized_views]
+    while waiting:
+        failed: dict[Name, psycopg.Error] = {}
+        for name in waiting:
+            try:
+                with session.transaction():
+                    session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(*name)))
+            except psycopg.errors.ObjectNotInPrerequisiteState as error:
+                failed[name] = error
+            except psycopg.Error as error:
+                raise _cannot_refresh(name, error) from None
+        if len(failed) == len(waiting):
+            raise _cannot_refresh(*next(iter(failed.items())))
+        waiting = [*failed]
+
+
+def _cannot_refresh(name: Name, error: psycopg.Error) -> MigrationError:
+    return MigrationError(f"Cannot refresh materialized view {'.'.join(name)}: {describe(error)}")

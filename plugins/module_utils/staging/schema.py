@@ -11,6 +11,7 @@ import typing as t
 
 from ..archive.schema import Entry
 from ..batches import Statement, execute_all
+from ..catalog.database import DatabaseProperties
 from ..endpoint import OpenSession, Session, break_off, use_search_path
 from ..schedule.threads import run_parallel
 
@@ -22,14 +23,17 @@ def without_validation(entry: Entry) -> Entry:
     return dataclasses.replace(entry, statements=entry.statements.rstrip().removesuffix(b";") + b" NOT VALID;")
 
 
-def create_pre_data(session: Session, entries: t.Sequence[Entry], has_public: bool) -> None:
+def create_pre_data(session: Session, entries: t.Sequence[Entry], source: DatabaseProperties) -> None:
     """Create in an empty database all that must be there before the rows.
 
-    :param has_public: whether the source has the schema public, which every new database has and no dump mentions
+    The schema public, which every new database has, goes if the source has none: no dump says so.
+
+    :param session: keeps the path that serves the source
     :raises MigrationError: naming the object that failed, with the server's message
     """
-    if not has_public:
+    if not source.has_public:
         session.execute("DROP SCHEMA public")
+    use_search_path(session, source.serving_path)
     create_entries(session, entries)
 
 

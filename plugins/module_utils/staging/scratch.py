@@ -15,7 +15,7 @@ import pathlib
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import DatabaseProperties
 from ..catalog.snapshot import exported_snapshot
-from ..endpoint import Endpoint, connect, use_search_path
+from ..endpoint import Endpoint, connect
 from ..errors import MigrationError
 from ..tools import ClientTools
 from .databases import create_database, drop_database, maintenance_session, may_create_databases
@@ -54,8 +54,7 @@ def reword_schema(
         create_database(maintenance, scratch.dbname, source.locale)
         try:
             with connect(scratch) as session:
-                create_pre_data(session, read_section(tools, schema, "pre-data"), source.has_public)
-                use_search_path(session, source.search_path)
+                create_pre_data(session, read_section(tools, schema, "pre-data"), source)
                 create_entries(session, read_section(tools, schema, "post-data"))
             with exported_snapshot(scratch) as snapshot:
                 dump_schema(snapshot, tools, folder / "reworded.dump")

@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ..archive.schema import Entry, parts_of
-from ..catalog.content import Content, Measured, Rows
+from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import ForeignKey
 from ..catalog.large_objects import LargeObject
@@ -20,20 +20,8 @@ from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
 from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence
-
-
-@dataclasses.dataclass(frozen=True)
-class TableVerdict:
-    """One relation on both sides; rows and checksum are None where it is missing, has no data or other columns."""
-
-    schema: str
-    name: str
-    kind: str
-    source_rows: int | None
-    target_rows: int | None
-    source_checksum: str | None
-    target_checksum: str | None
-    equal: bool
+from .findings import Difference, Finding
+from .tables import TableVerdict, compare_relations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,17 +57,6 @@ class TypeVerdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """What differs and how, as a person would say it."""
-
-    object: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.object}: {self.message}"
-
-
-@dataclasses.dataclass(frozen=True)
 class Allowed:
     """A difference in an object for which the user has given a reason."""
 
@@ -100,6 +77,8 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
     #: differences that the user has allowed
     allowed: tuple[Allowed, ...] = ()
+    #: what is good to know of what was compared
+    notices: tuple[Finding, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -128,7 +107,7 @@ class Verdict:
 
 def compare(source: Content, target: Content) -> Verdict:
     """Compare what two databases hold; ``source`` is what must be."""
-    tables, differences = _compare_relations(source.relations, target.relations)
+    tables, differences, notices = compare_relations(source.relations, target.relations)
     sequences = _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
     large_objects = _pair(_describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects))
     return Verdict(
@@ -140,81 +119,8 @@ def compare(source: Content, target: Content) -> Verdict:
             *(Difference(f"sequence {pair.name}", _say(pair)) for pair in sequences if not pair.equal),
             *(Difference(f"large object {pair.name}", _say(pair)) for pair in large_objects if not pair.equal),
         ),
+        notices=tuple(notices),
     ).joined(compare_foreign_keys(source.foreign_keys, target.foreign_keys))
-
-
-def _compare_relations(
-    source: t.Sequence[Measured], target: t.Sequence[Measured]
-) -> tuple[list[TableVerdict], list[Difference]]:
-    ours = {(measured.relation.schema, measured.relation.name): measured for measured in source}
-    theirs = {(measured.relation.schema, measured.relation.name): measured for measured in target}
-    stale = {name for name, measured in ours.items() if measured.stale}
-    tables, differences = [], []
-    for schema, name in sorted(ours.keys() | theirs.keys()):
-        expected, found = ours.get((schema, name)), theirs.get((schema, name))
-        kind = (expected or theirs[schema, name]).relation.kind
-        message = _judge(expected, found, stale)
-        if message:
-            differences.append(Difference(f"{kind} {schema}.{name}", message))
-        wanted = _wanted(expected) if expected else None
-        there = found.rows if found else None
-        tables.append(
-            TableVerdict(
-                schema=schema,
-                name=name,
-                kind=kind,
-                source_rows=wanted.count if wanted else None,
-                target_rows=there.count if there else None,
-                source_checksum=wanted.checksum if wanted and message != _OTHER_COLUMNS else None,
-                target_checksum=there.checksum if there and message != _OTHER_COLUMNS else None,
-                equal=not message,
-            )
-        )
-    return tables, differences
-
-
-def _wanted(expected: Measured) -> Rows | None:
-    """A materialized view can only be copied by a refresh: where the source's is stale, the copy is fresh."""
-    return expected.fresh or expected.rows
-
-
-#: Checksums are of the columns by name and type: over others, two of them cannot be compared.
-_OTHER_COLUMNS: t.Final = "its columns are not the same on both sides"
-
-
-def _judge(expected: Measured | None, found: Measured | None, stale: t.Container[tuple[str, str]]) -> str:
-    """Return what is wrong with a relation, or nothing.
-
-    :param stale: the source's materialized views that do not hold what their query yields now, because of their age or
-        because it never yields the same twice; what is made of them cannot be the same after a refresh
-    """
-    if found is None:
-        return "missing on the target"
-    if expected is None:
-        return "only on the target"
-    if expected.relation.kind != found.relation.kind:
-        return f"a {expected.relation.kind} on the source, a {found.relation.kind} on the target"
-    if [(c.name, c.type) for c in expected.relation.hashed] != [(c.name, c.type) for c in found.relation.hashed]:
-        return _OTHER_COLUMNS
-    if expected.relation.load_through:
-        # A row may lie in another partition of the same tree there; the tree as a whole is compared.
-        return ""
-    wanted = _wanted(expected)
-    if found.rows == wanted:
-        return ""
-    if found.rows is None or wanted is None:
-        return f"{_populated(wanted)} on the source, {_populated(found.rows)} on the target"
-    if any(view in stale for view in expected.relation.reads):
-        return ""
-    if found.rows.count != wanted.count:
-        return f"{wanted.count:,} rows on the source, {found.rows.count:,} on the target"
-    if expected.stale:
-        return ""
-    return f"{wanted.count:,} rows on both sides, but not the same ones"
-
-
-def _populated(rows: Rows | None) -> str:
-    return "without data" if rows is None else f"{rows.count:,} rows"
 
 
 def _describe_sequences(sequences: t.Iterable[Sequence]) -> dict[str, str]:

@@ -29,3 +29,14 @@ class Finding:
 def tell_errors(findings: t.Iterable[Finding]) -> str:
     """Return the errors as lines, or nothing when there are none."""
     return "\n".join(f"- {finding}" for finding in findings if finding.severity == "error")
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """What differs and how, as a person would say it."""
+
+    object: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.message}"

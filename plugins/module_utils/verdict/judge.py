@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import pathlib
 import typing as t
@@ -13,20 +12,22 @@ import typing as t
 from ..archive.folder import read_manifest
 from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
-from ..catalog.content import read_content
+from ..catalog.bindings import Binding, read_bindings
+from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.queries import Query, ask
+from ..catalog.reading import Reading, read_content, read_contents, read_views
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot, exported_snapshot
-from ..endpoint import Endpoint
+from ..endpoint import Endpoint, use_search_path
 from ..staging.names import Generations
 from ..staging.scratch import reword_schema
 from ..tools import ClientTools, tools_for
 from ..work_folder import WorkFolder
+from .bindings import compare_bindings
 from .comparison import (
-    TableVerdict,
     Verdict,
     compare,
     compare_answers,
@@ -36,6 +37,7 @@ from .comparison import (
     same_objects,
 )
 from .rows import find_row_differences
+from .tables import TableVerdict, find_undecided
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class _Source:
 
     database: DatabaseProperties
     extensions: tuple[Extension, ...]
+    bindings: tuple[Binding, ...]
     schema: pathlib.Path
     selection: Selection | None
 
@@ -94,7 +97,13 @@ class Judge:
 
         :raises MigrationError: when anything cannot be read
         """
-        source = _Source(manifest.database, manifest.requirements.extensions, folder / manifest.schema.name, selection)
+        source = _Source(
+            database=manifest.database,
+            extensions=manifest.requirements.extensions,
+            bindings=manifest.bindings,
+            schema=folder / manifest.schema.name,
+            selection=selection,
+        )
         with WorkFolder() as work:
             return self._judge_schema(source, there, work, stop_early=False).allowing(self.allowed)
 
@@ -105,7 +114,8 @@ class Judge:
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
-        content = compare(ours, read_content(there, self.jobs, like=relations, selection=selection))
+        reading = Reading(there, self.jobs, manifest.database.serving_path, relations, selection)
+        content = _compare(ours, read_content(reading), reading)
         answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
@@ -139,14 +149,13 @@ class Judge:
             schema = self._judge_schema(wanted, there, work, stop_early)
             if stop_early and not schema.allowing(self.allowed).equal:
                 return schema
-            relations = list_relations(here.session)
-            with concurrent.futures.ThreadPoolExecutor() as pool:
-                reading = pool.submit(read_content, here, self.jobs, database.search_path, selection=selection)
-                theirs = pool.submit(read_content, there, self.jobs, like=relations, selection=selection).result()
-                ours = reading.result()
-            content = compare(ours, theirs)
+            relations, path = list_relations(here.session), database.serving_path
+            theirs = Reading(there, self.jobs, path, relations, selection)
+            content = _compare(
+                *read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), theirs), theirs
+            )
             if not stop_early:
-                content = content.explained(_explain_rows(content, here, there, relations))
+                content = content.explained(_explain_rows(content, here, there, relations, path))
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
             return schema.joined(content).joined(answers).allowing(self.allowed)
 
@@ -155,6 +164,7 @@ class Judge:
         return _Source(
             database=read_database(here.session),
             extensions=tuple(read_extensions(here.session)),
+            bindings=read_bindings(here.session),
             schema=work / "source.dump",
             selection=select(list_relations(here.session), self.patterns) if self.patterns else None,
         )
@@ -181,6 +191,7 @@ class Judge:
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
             reworded = self.reworded or reword_schema(self.live, tools, source.database, source.schema, work)
             objects, differences = compare_schemas(reworded, theirs, source.selection)
+        differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection)
         schema, database = Verdict(objects=objects, differences=differences), read_database(there.session)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
@@ -202,14 +213,30 @@ class Judge:
 _EXPLAINED_TABLES: t.Final = 20
 
 
-def _explain_rows(verdict: Verdict, here: Snapshot, there: Snapshot, relations: t.Iterable[Relation]) -> dict[str, str]:
+def _compare(source: Content, target: Content, reading: Reading) -> Verdict:
+    """Compare contents; where the source's cannot tell what a materialized view must hold, the target is asked itself.
+
+    :param reading: how the target was read
+    """
+    undecided = find_undecided(source.relations, target.relations)
+    if undecided:
+        target = read_views(dataclasses.replace(reading, evaluated=undecided), target)
+    return compare(source, target)
+
+
+def _explain_rows(
+    verdict: Verdict, here: Snapshot, there: Snapshot, relations: t.Iterable[Relation], search_path: str
+) -> dict[str, str]:
     """Return which rows differ, by object, for the tables that are on both sides with the same columns."""
     by_name = {(relation.schema, relation.name): relation for relation in relations}
     unequal = [by_name[v.schema, v.name] for v in verdict.tables if not v.equal and v.kind == "table" and _both(v)]
-    return {
-        f"table {relation}": str(find_row_differences(here.session, there.session, relation))
-        for relation in unequal[:_EXPLAINED_TABLES]
-    }
+    with here.another_session() as ours, there.another_session() as theirs:
+        for session in (ours, theirs):
+            use_search_path(session, search_path)
+        return {
+            f"table {relation}": str(find_row_differences(ours, theirs, relation))
+            for relation in unequal[:_EXPLAINED_TABLES]
+        }
 
 
 def _both(table: TableVerdict) -> bool:

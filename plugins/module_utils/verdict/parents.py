@@ -11,7 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.foreign_keys import Joined
-from ..endpoint import Session
+from ..endpoint import Session, use_search_path
 
 #: How many different values of a key are asked for at once.
 _BATCH: t.Final = 10_000
@@ -19,12 +19,13 @@ _BATCH: t.Final = 10_000
 _NAMED: t.Final = 5
 
 
-def find_missing_parents(source: Session, target: Session, key: Joined) -> list[str]:
+def find_missing_parents(source: Session, target: Session, key: Joined, search_path: str) -> list[str]:
     """Return the first of the values by which the source's rows refer to a row that the target does not have.
 
     The values travel as text, which the pinned settings make the same everywhere.
 
     :param key: the key as the target has it
+    :param search_path: the one that serves the source
     """
     columns = [sql.Identifier("c", column) for column in key.referring.columns]
     values = sql.SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
@@ -34,7 +35,13 @@ def find_missing_parents(source: Session, target: Session, key: Joined) -> list[
     )
     absent = _absent(target, key)
     missing: list[str] = []
-    with source.transaction(), source.cursor("pgconvoy_keys") as cursor:
+    with (
+        source.transaction(force_rollback=True),
+        target.transaction(force_rollback=True),
+        source.cursor("pgconvoy_keys") as cursor,
+    ):
+        for session in (source, target):
+            use_search_path(session, search_path)
         cursor.itersize = _BATCH
         rows = iter(cursor.execute(values))
         while len(missing) < _NAMED and (batch := list(itertools.islice(rows, _BATCH))):

@@ -11,7 +11,8 @@ from ..endpoint import Endpoint
 from ..in_place.order import LoadOrder
 from ..staging.names import Generations
 from .checks.load_mode import LoadMode
-from .comparison import TableVerdict, Verdict
+from .comparison import Verdict
+from .tables import TableVerdict
 
 #: How many tables a step names.
 _NAMED: t.Final = 10

@@ -179,12 +179,12 @@ def examine(
             found.findings += check_target(target_session, found.source, found.requirements, present)
         if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
-            found.findings += check_expressions(source_session, found.source.search_path, target_major)
+            found.findings += check_expressions(source_session, found.source, target_major)
             # They are not looked for without a reason: that reads tables as a whole, and sorts them.
             if any(finding.code == "collation-version" for finding in found.findings):
-                found.findings += check_duplicates(source_session)
+                found.findings += check_duplicates(source_session, found.source.serving_path)
             with exported_snapshot(found.reached) as snapshot:
-                found.census = take_census(snapshot, jobs, only=found.selection)
+                found.census = take_census(snapshot, jobs, found.source.serving_path, only=found.selection)
             found.findings += check_foreign_keys(found.census, allowed or {})
         if found.source:
             target_major = (found.target_version or found.source.server_version) // 10000

@@ -82,7 +82,7 @@ def _name(found: RowDifferences, kind: str, row: _Row) -> None:
 
 
 def _differing_buckets(source: Session, target: Session, relation: Relation) -> list[int]:
-    query = sql.SQL("SELECT k & {mask}, count(*), sum(h) FROM ({hashes}) hashed GROUP BY 1").format(
+    query = sql.SQL("SELECT pg_catalog.int8and(k, {mask}), count(*), sum(h) FROM ({hashes}) hashed GROUP BY 1").format(
         mask=_BUCKETS - 1, hashes=_hashes(relation)
     )
     ours, theirs = ({row[0]: row[1:] for row in session.execute(query).fetchall()} for session in (source, target))
@@ -91,7 +91,7 @@ def _differing_buckets(source: Session, target: Session, relation: Relation) -> 
 
 def _rows(session: Session, relation: Relation, buckets: list[int]) -> t.Iterator[_Row]:
     """Yield the rows of the buckets in the order of their hashes, fetched bit by bit."""
-    query = sql.SQL("SELECT k, h, key FROM ({}) hashed WHERE k & {} = ANY({}) ORDER BY k, h").format(
+    query = sql.SQL("SELECT k, h, key FROM ({}) hashed WHERE pg_catalog.int8and(k, {}) = ANY({}) ORDER BY k, h").format(
         _hashes(relation), _BUCKETS - 1, buckets
     )
     with session.cursor("pgconvoy_rows") as cursor:

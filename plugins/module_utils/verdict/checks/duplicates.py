@@ -10,7 +10,7 @@ import typing as t
 
 import psycopg
 
-from ...endpoint import Session
+from ...endpoint import Session, use_search_path
 from ..findings import Finding
 
 # One that treats NULLs as distinct says nothing of keys with a NULL in them. Where an index is wrong, only a table can
@@ -35,16 +35,19 @@ ORDER BY 1
 """
 
 
-def check_duplicates(session: Session) -> list[Finding]:
+def check_duplicates(session: Session, search_path: str) -> list[Finding]:
     """Return the unique indexes that hold duplicates; each table is read as a whole.
 
     :param session: of the source, which is left as it was
+    :param search_path: the one that serves it
     """
     findings = []
     with contextlib.suppress(psycopg.Rollback), session.transaction():
         for method in ("indexscan", "indexonlyscan", "bitmapscan"):
             session.execute(f"SET LOCAL enable_{method} = off".encode())
-        for name, query in session.execute(_UNIQUE).fetchall():
+        indexes = session.execute(_UNIQUE).fetchall()
+        use_search_path(session, search_path)
+        for name, query in indexes:
             row = session.execute(query.encode()).fetchone()
             if row and row[0]:
                 message = f"it is unique, and {row[0]:,} of its keys are in the table more than once."

@@ -14,13 +14,11 @@ import typing as t
 
 import psycopg
 
+from ...catalog.database import DatabaseProperties
+from ...catalog.search_path import SAFE_SEARCH_PATH, SAFE_SINCE
 from ...endpoint import Session, use_search_path
 from ...errors import describe
 from ..findings import Finding
-
-#: From 17 on, indexes are built and materialized views refreshed under this one (RestrictSearchPath in guc.c).
-_SAFE_SEARCH_PATH: t.Final = "pg_catalog, pg_temp"
-_SAFE_SINCE: t.Final = 17
 
 # Functions of extensions are not the user's to replace.
 _CALLED: t.Final = """
@@ -89,26 +87,28 @@ ORDER BY 1
 _UNTRIED: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
 
-def check_expressions(session: Session, search_path: str, target_major: int | None) -> list[Finding]:
+def check_expressions(session: Session, source: DatabaseProperties, target_major: int | None) -> list[Finding]:
     """Return the expressions that the source's rows do not agree with, or that the target could not evaluate.
 
+    Rows are loaded under the database's own search_path, the rest is made under the one that serves.
+
     :param session: of the source, which is left as it was
-    :param search_path: the database's own, under which rows are loaded and, before 17, indexes built
     :param target_major: the target's major version; None if it takes no part
     """
     findings = []
     for kind, name, table, query in session.execute(_EXPRESSIONS).fetchall():
-        safe = kind in ("index", "materialized view") and (target_major or 0) >= _SAFE_SINCE
+        loaded = kind not in ("index", "materialized view")
+        safe = not loaded and (target_major or 0) >= SAFE_SINCE
         with contextlib.suppress(psycopg.Rollback), session.transaction():
-            use_search_path(session, _SAFE_SEARCH_PATH if safe else search_path)
-            findings += _try_expression(session, kind, name, table, query)
+            use_search_path(session, source.search_path if loaded else source.serving_path)
+            findings += _try_expression(session, kind, name, table, query, safe)
             raise psycopg.Rollback
     return findings
 
 
-def _try_expression(session: Session, kind: str, name: str, table: int, query: str) -> list[Finding]:
+def _try_expression(session: Session, kind: str, name: str, table: int, query: str, safe: bool) -> list[Finding]:
     try:
-        row = session.execute(query.encode()).fetchone()
+        row = _evaluate_safely(session, query) if safe else session.execute(query.encode()).fetchone()
     except _UNTRIED:
         return []
     except psycopg.Error as error:
@@ -146,3 +146,21 @@ def _try_expression(session: Session, kind: str, name: str, table: int, query: s
             )
         )
     return findings
+
+
+def _evaluate_safely(session: Session, query: str) -> tuple[t.Any, ...] | None:
+    """Return what a query yields under the path that a server from 17 on gives to what it builds itself.
+
+    The server has parsed the expression long ago, and may have found operators that no path leads to and no wording can
+    name. Where our wording is what fails, and no function, it is read under the session's path and run under that one.
+    """
+    try:
+        with session.transaction():
+            use_search_path(session, SAFE_SEARCH_PATH)
+            return session.execute(query.encode()).fetchone()
+    except psycopg.errors.UndefinedFunction as error:
+        if error.diag.context:
+            raise
+    session.execute(f"DECLARE pgconvoy_expression CURSOR FOR {query}".encode())
+    use_search_path(session, SAFE_SEARCH_PATH)
+    return session.execute("FETCH pgconvoy_expression").fetchone()

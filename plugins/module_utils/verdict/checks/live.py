@@ -12,7 +12,8 @@ import psycopg
 from psycopg import sql
 
 from ...catalog.requirements import read_extensions
-from ...endpoint import Session
+from ...catalog.search_path import read_serving_path
+from ...endpoint import Session, use_search_path
 from ...staging.locks import CLASS
 from ...staging.names import Generations
 from ..findings import Finding
@@ -128,7 +129,9 @@ def check_only_live(
     extensions = [e.name for e in read_extensions(live_session) if e.name not in source_extensions]
     said = []
     if tables:
-        named = [f"{schema}.{name} ({_count(live_session, schema, name)})" for schema, name in tables[:_NAMED]]
+        with live_session.transaction(force_rollback=True):
+            use_search_path(live_session, read_serving_path(live_session))
+            named = [f"{schema}.{name} ({_count(live_session, schema, name)})" for schema, name in tables[:_NAMED]]
         said.append(f"tables, {len(tables):,} in number: {_name(named, len(tables))}")
     if extensions:
         said.append(f"extensions, {len(extensions)} in number: {_name(extensions[:_NAMED], len(extensions))}")
@@ -148,7 +151,8 @@ def check_only_live(
 def _count(session: Session, schema: str, name: str) -> str:
     query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) counted")
     try:
-        row = session.execute(query.format(sql.Identifier(schema, name), _COUNTED + 1)).fetchone()
+        with session.transaction():
+            row = session.execute(query.format(sql.Identifier(schema, name), _COUNTED + 1)).fetchone()
     except psycopg.Error:
         return "it may not be read"
     assert row is not None

@@ -13,6 +13,7 @@ from ...catalog.database import DatabaseProperties
 from ...catalog.foreign_keys import list_joined, list_links
 from ...catalog.relations import list_relations
 from ...catalog.requirements import Requirements
+from ...catalog.search_path import read_serving_path
 from ...catalog.selection import Selection
 from ...endpoint import Session
 from ...in_place.order import LoadOrder, order_selected
@@ -145,13 +146,14 @@ def check_parents(source: Session, live: Session, order: LoadOrder) -> list[Find
 
     :param live: a session of the live database, whose schema must be the source's
     """
+    search_path = read_serving_path(source)
     selected, keys = set(order.tables), {joined.key: joined for joined in list_joined(live)}
     trees = {relation.full_name: relation.partitions for relation in list_relations(live)}
     findings = []
     for link in order.leading_out:
         if link.referring not in selected or selected.intersection(trees.get(link.referenced, ())):
             continue
-        if missing := find_missing_parents(source, live, keys[link.key]):
+        if missing := find_missing_parents(source, live, keys[link.key], search_path):
             findings.append(
                 Finding(
                     "error",

@@ -1,0 +1,264 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the content of databases is read: counted, hashed and evaluated by the servers, in many pieces at once."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import itertools
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..endpoint import Session, break_off, use_search_path
+from ..errors import MigrationError, describe
+from ..schedule.threads import Lane, in_order, run_lanes
+from .checksums import ALGORITHM, add, digest, sum_query
+from .content import Content, Measured, Rows
+from .foreign_keys import list_foreign_keys
+from .large_objects import LargeObject, read_large_objects
+from .relations import Relation, list_relations
+from .selection import Name, Selection
+from .sequences import read_sequences
+from .snapshot import Snapshot
+from .views import Evaluation, evaluate, read_definitions
+
+#: A part of the work, for whichever session is free.
+_Task = t.Callable[[Session], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What is to be read of a database, and how.
+
+    :param search_path: the one that serves the source, on both sides the same: values that name objects (regclass) are
+        printed by it
+    :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
+    :param evaluated: whether materialized views are evaluated afresh as well: all, none, or the named ones
+    """
+
+    snapshot: Snapshot
+    jobs: int
+    search_path: str
+    like: t.Collection[Relation] = ()
+    selection: Selection | None = None
+    evaluated: bool | t.Container[tuple[str, str]] = False
+
+
+def read_content(reading: Reading) -> Content:
+    """Count and checksum everything in the snapshot, or what is selected, several pieces at a time.
+
+    :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
+    """
+    (content,) = read_contents(reading)
+    return content
+
+
+def read_contents(*readings: Reading) -> list[Content]:
+    """Read several databases at once; what fails for one of them, or Ctrl-C, ends all.
+
+    :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
+    """
+    begun = [_Begun(reading) for reading in readings]
+    run_lanes([one.lane(one.first_tasks()) for one in begun])
+    run_lanes([one.lane(one.second_tasks()) for one in begun])
+    return [one.content() for one in begun]
+
+
+def read_views(reading: Reading, content: Content) -> Content:
+    """Return the content of a target with the named views evaluated as well.
+
+    :raises MigrationError: when the query of one fails
+    """
+    begun = _Begun(reading)
+    run_lanes([begun.lane(begun.evaluations())])
+    begun.rows |= {m.relation.full_name: m.rows for m in content.relations if m.rows}
+    run_lanes([begun.lane(begun.second_tasks())])
+    return dataclasses.replace(content, relations=tuple(begun.measured(m.relation) for m in content.relations))
+
+
+def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relation]:
+    """Return the selected relations, with the partitions that a selected tree has here but not on the other side."""
+    chosen = [relation for relation in relations if relation.full_name in selection]
+    names = {relation.full_name for relation in chosen}.union(*(tree.partitions for tree in chosen))
+    return [relation for relation in relations if relation.full_name in names]
+
+
+# A query sees pg_class as it was at the snapshot's instant, the function sees it as it is now.
+_REWRITTEN: t.Final = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= 16384 AND pg_relation_filenode(c.oid) <> c.relfilenode ORDER BY 1
+"""
+
+
+def _check_not_rewritten(session: Session) -> None:
+    """Make sure that the snapshot has shown the tables as they were at its instant.
+
+    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control).
+    """
+    rewritten = [name for (name,) in session.execute(_REWRITTEN).fetchall()]
+    if rewritten:
+        raise MigrationError(
+            f"While it was read, somebody truncated or rewrote (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER) "
+            f"{', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
+        )
+
+
+def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
+    """An extension may give its types a send function on one server and not yet on the other."""
+    wanted = {relation.full_name: relation.hashed for relation in like}
+    same = []
+    for relation in relations:
+        hashed = wanted.get(relation.full_name, ())
+        alike = [(c.name, c.type) for c in hashed] == [(c.name, c.type) for c in relation.hashed]
+        same.append(dataclasses.replace(relation, hashed=hashed) if alike else relation)
+    return same
+
+
+#: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
+_PIECE_PAGES: t.Final = 1 << 11
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """The pages of a relation from ``first`` to before ``last``; the first piece and the last one are open."""
+
+    relation: Relation
+    first: int | None
+    last: int | None
+
+    @property
+    def rows(self) -> sql.Composed:
+        condition: sql.Composable = sql.SQL("")
+        bounds = [
+            sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
+            for operator, page in ((">=", self.first), ("<", self.last))
+            if page is not None
+        ]
+        if bounds:
+            condition = sql.SQL(" AND " if self.relation.condition else " WHERE ") + sql.SQL(" AND ").join(bounds)
+        return self.relation.own_rows + condition
+
+
+def _pieces(relation: Relation) -> list[_Piece]:
+    """Return pieces that cover the relation without overlap, whatever has grown since its size was read."""
+    edges: list[int | None] = [None, *range(_PIECE_PAGES, relation.pages, _PIECE_PAGES), None]
+    return [_Piece(relation, first, last) for first, last in itertools.pairwise(edges)]
+
+
+class _Begun:
+    """A reading under way: what is to be done, and what has come of it so far."""
+
+    def __init__(self, reading: Reading) -> None:
+        session, selection = reading.snapshot.session, reading.selection
+        relations = _in_the_same_forms(list_relations(session), reading.like)
+        self.reading = reading
+        self.relations = relations if selection is None else _only(relations, selection)
+        self.rows: dict[Name, Rows] = {}
+        self.first: dict[Name, Evaluation] = {}
+        self.second: dict[Name, Evaluation] = {}
+        self._definitions = read_definitions(session) if reading.evaluated else {}
+        self._sums: dict[Name, list[tuple[int, int]]] = collections.defaultdict(list)
+        self._large_objects: list[LargeObject] = []
+
+    def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
+        """Return the tasks with sessions that take part in the snapshot to do them in."""
+
+        @contextlib.contextmanager
+        def open_reader() -> t.Iterator[_Reader]:
+            with self.reading.snapshot.another_session() as session:
+                use_search_path(session, self.reading.search_path)
+                yield _Reader(session)
+
+        return Lane(in_order(tasks), self.reading.jobs, open_reader)
+
+    def first_tasks(self) -> list[_Task]:
+        """Return all that must be read, what may take longest first."""
+        stored = [
+            relation for relation in self.relations if relation.kind != "partitioned table" and relation.populated
+        ]
+        pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
+        large_objects = [self._read_large_objects] if self.reading.selection is None else []
+        return [*self.evaluations(), *large_objects, *(functools.partial(self._add, piece) for piece in pieces)]
+
+    def evaluations(self) -> list[_Task]:
+        """Return the evaluation of each materialized view that is asked for."""
+        return [functools.partial(self._evaluate, view, self.first) for view in self.relations if self._is_asked(view)]
+
+    def second_tasks(self) -> list[_Task]:
+        """Return another evaluation, in another transaction, of the views that do not hold what the first yielded."""
+        for name, parts in self._sums.items():
+            self.rows[name] = Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
+        stale = [relation for relation in self.relations if self.measured(relation).stale]
+        return [functools.partial(self._evaluate, view, self.second) for view in stale]
+
+    def content(self) -> Content:
+        """Return what was read; the tasks must have been done."""
+        session, selection = self.reading.snapshot.session, self.reading.selection
+        for tree in self.relations:
+            if tree.kind == "partitioned table":
+                leaves = [self.rows[leaf] for leaf in tree.partitions]
+                self.rows[tree.full_name] = Rows(
+                    sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
+                )
+        _check_not_rewritten(session)
+        content = Content(
+            checksum_algorithm=ALGORITHM,
+            relations=tuple(map(self.measured, self.relations)),
+            sequences=tuple(read_sequences(session, selection)),
+            large_objects=tuple(self._large_objects),
+            foreign_keys=tuple(list_foreign_keys(session)),
+        )
+        return content if selection is None else content.of(selection)
+
+    def measured(self, relation: Relation) -> Measured:
+        """Return what was read of a relation."""
+        name = relation.full_name
+        first, second = self.first.get(name), self.second.get(name)
+        return Measured(
+            relation,
+            self.rows.get(name),
+            first.rows if first else None,
+            second.rows if second else None,
+            first.read if first else (),
+        )
+
+    def _is_asked(self, view: Relation) -> bool:
+        asked = self.reading.evaluated
+        return view.full_name in self._definitions and (
+            asked is True or (asked is not False and view.full_name in asked)
+        )
+
+    def _read_large_objects(self, session: Session) -> None:
+        self._large_objects = read_large_objects(session)
+
+    def _add(self, piece: _Piece, session: Session) -> None:
+        relation = piece.relation
+        try:
+            row = session.execute(sum_query(relation.hashed, piece.rows)).fetchone()
+        except psycopg.Error as error:
+            raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
+        assert row is not None
+        count, hashes = row
+        self._sums[relation.full_name].append((int(count), int(hashes)))
+
+    def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
+        found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)
+        if found is not None:
+            outcome[view.full_name] = found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    session: Session
+
+    def run(self, task: _Task) -> None:
+        task(self.session)
+
+    def cancel(self) -> None:
+        break_off(self.session)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The search_path that serves: under it a database's own expressions mean what they mean there.
+
+pg_dump qualifies all names but the operators of IS [NOT] DISTINCT FROM, NULLIF, CASE x WHEN, IN (SELECT ...), row
+comparisons and JOIN ... USING, for which SQL has no way to say OPERATOR(schema.=) (get_rule_expr in ruleutils.c). And
+even a table that is merely read is planned, by which SQL functions in expressions of its indexes and statistics are
+inlined: their bodies are read under the search_path of the session (get_relation_info in plancat.c).
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from psycopg import sql
+
+from ..endpoint import Session
+
+#: From 17 on, indexes are built and materialized views refreshed under this one (RestrictSearchPath in guc.c).
+SAFE_SEARCH_PATH: t.Final = "pg_catalog, pg_temp"
+SAFE_SINCE: t.Final = 17
+
+# Where the operators are that rules, constraints, indexes, triggers, policies, defaults and so on depend on. What
+# operators and their classes depend on among themselves is always said with the schema.
+_OPERATORS: t.Final = """
+SELECT DISTINCT n.nspname::text
+FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid
+JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+WHERE d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid >= 16384
+  AND d.classid NOT IN ('pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_amop'::pg_catalog.regclass)
+ORDER BY 1
+"""
+
+# The setting that the session has reset itself from: the database's own, or the role's in it.
+_OWN: t.Final = """
+SELECT pg_catalog.set_config('search_path', reset_val, true) FROM pg_catalog.pg_settings WHERE name = 'search_path'
+"""
+
+
+def read_serving_path(session: Session) -> str:
+    """Return the path that serves the database that the session is in, as a value of search_path.
+
+    pg_catalog comes first, so that nobody's now() takes the place of the server's own; then the schemas of the
+    database's own path, as the session's role finds them ("$user" is nobody's elsewhere); then those of other operators
+    that its objects use. The session's search_path must be one that SET has pinned, and stays so.
+    """
+    with session.transaction(force_rollback=True):
+        session.execute(_OWN)
+        row = session.execute("SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").fetchone()
+    assert row is not None
+    operators = [schema for (schema,) in session.execute(_OPERATORS).fetchall()]
+    # A schema for temporary objects is a session's alone.
+    schemas = [schema for schema in [*row[0], *operators] if not schema.startswith("pg_temp_")]
+    return ", ".join(_quote(schema, session) for schema in dict.fromkeys(["pg_catalog", *schemas]))
+
+
+def _quote(schema: str, session: Session) -> str:
+    return sql.Identifier(schema).as_string(session)

@@ -1,0 +1,83 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What materialized views would hold after a refresh, without one: their queries, evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..endpoint import Session, use_search_path
+from ..errors import MigrationError, describe
+from .checksums import digest, sum_query
+from .content import Rows
+from .relations import Relation
+from .search_path import SAFE_SEARCH_PATH, SAFE_SINCE
+from .selection import Name
+
+#: A refresh is the owner's, and may write: a reader may not be allowed what the query does, or no reader can do it.
+_UNTOLD: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+
+_DEFINITIONS: t.Final = """
+SELECT n.nspname::text, c.relname::text, pg_get_viewdef(c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated
+"""
+
+# What a query has read stays locked until its transaction, or the part of it, ends: also what a function reads, which
+# no catalog tells. Whatever the transaction has read before is listed as well.
+_READ: t.Final = """
+SELECT DISTINCT n.nspname::pg_catalog.text, c.relname::pg_catalog.text
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind = 'm'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation'
+ORDER BY 1, 2
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a materialized view's query yields, and the materialized views that were read for it, however hidden."""
+
+    rows: Rows
+    read: tuple[Name, ...]
+
+
+def read_definitions(session: Session) -> dict[Name, sql.SQL]:
+    """Return the queries of the populated materialized views by (schema, name).
+
+    All names in them are qualified that can be, since the session's search_path is empty.
+    """
+    rows = session.execute(_DEFINITIONS).fetchall()
+    return {(schema, name): sql.SQL(text.rstrip().removesuffix(";")) for schema, name, text in rows}
+
+
+def evaluate(session: Session, view: Relation, definition: sql.SQL, search_path: str) -> Evaluation | None:
+    """Return what a view's query yields; None where a reader cannot tell.
+
+    The query is worded under the path that serves, and run under the one that a refresh has: a cursor is planned when
+    it is declared.
+
+    :param session: in a transaction, and left as it was
+    :raises MigrationError: when the query fails, as a refresh would
+    """
+    query = sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
+    try:
+        with session.transaction(force_rollback=True):
+            use_search_path(session, search_path)
+            session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
+            if session.info.server_version // 10000 >= SAFE_SINCE:
+                use_search_path(session, SAFE_SEARCH_PATH)
+            row = session.execute("FETCH pgconvoy_view").fetchone()
+            read = session.execute(_READ).fetchall()
+    except _UNTOLD:
+        return None
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot evaluate the query of materialized view {view}: {describe(error)}") from None
+    assert row is not None
+    count, hashes = row
+    names = tuple((schema, name) for schema, name in read if (schema, name) != view.full_name)
+    return Evaluation(Rows(int(count), digest([int(hashes)])), names)

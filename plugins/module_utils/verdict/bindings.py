@@ -1,0 +1,48 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the same words mean the same: the operators and functions that expressions are bound to on both sides."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..catalog.bindings import Binding, read_bindings
+from ..catalog.selection import Selection
+from ..endpoint import Session
+from .findings import Difference
+
+
+def find_other_bindings(source: Session, target: Session) -> tuple[Difference, ...]:
+    """Return the objects that are bound to something else on the target than on the source.
+
+    :param source: a session of the source
+    :param target: a session of a database that holds the source's schema, with rows or without
+    """
+    return compare_bindings(read_bindings(source), read_bindings(target))
+
+
+def compare_bindings(
+    source: t.Iterable[Binding], target: t.Iterable[Binding], selection: Selection | None = None
+) -> tuple[Difference, ...]:
+    """Return the objects that are bound to something else; one that is missing, its definition tells.
+
+    :param selection: tables which, with all that is part of them, are compared alone
+    """
+    ours, theirs = ({b.object: b for b in side if _counts(b, selection)} for side in (source, target))
+    return tuple(
+        Difference(name, f"its text is bound to something else: {change}")
+        for name in sorted(ours.keys() | theirs.keys())
+        if (change := _change(ours.get(name), theirs.get(name)))
+    )
+
+
+def _counts(binding: Binding, selection: Selection | None) -> bool:
+    return selection is None or binding.relation in selection.labels
+
+
+def _change(source: Binding | None, target: Binding | None) -> str:
+    ours, theirs = (set(binding.uses) if binding else set() for binding in (source, target))
+    lost, won = (", ".join(sorted(some)) for some in (ours - theirs, theirs - ours))
+    told = [f"{lost} on the source alone"] if lost else []
+    return "; ".join(told + ([f"{won} on the target alone"] if won else []))

@@ -1,0 +1,177 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a relation's rows are what they must be: those of the source or, of a materialized view, made anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..catalog.content import Measured, Rows
+from ..catalog.selection import Name
+from .findings import Difference, Finding
+
+#: What was compared of a relation: its ``rows`` with the source's; with what its own ``query`` yields on the target,
+#: where the source's does not tell; their ``count`` alone; those of the ``tree`` that it is part of; or ``nothing``.
+Compared = t.Literal["rows", "query", "count", "tree", "nothing"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TableVerdict:
+    """One relation on both sides; rows and checksum are None where it is missing, has no data or other columns.
+
+    Of an equal one they are also None as far as they say nothing, since something else was ``compared``.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    source_rows: int | None
+    target_rows: int | None
+    source_checksum: str | None
+    target_checksum: str | None
+    equal: bool
+    compared: Compared = "rows"
+
+
+class _Judgement(t.NamedTuple):
+    """What is wrong with a relation, or nothing; and what was compared to learn it."""
+
+    message: str
+    compared: Compared = "rows"
+
+
+def compare_relations(
+    source: t.Iterable[Measured], target: t.Iterable[Measured]
+) -> tuple[list[TableVerdict], list[Difference], list[Finding]]:
+    """Return a verdict on each relation, the differences, and what is good to know of materialized views."""
+    ours, theirs = _by_name(source), _by_name(target)
+    doubtful = _doubtful(ours)
+    tables, differences, notices = [], [], []
+    for name in sorted(ours.keys() | theirs.keys()):
+        expected, found = ours.get(name), theirs.get(name)
+        kind = (expected or theirs[name]).relation.kind
+        judgement = _judge(expected, found, doubtful)
+        if judgement.message:
+            differences.append(Difference(f"{kind} {'.'.join(name)}", judgement.message))
+        elif expected:
+            notices += _tell_view(expected, judgement.compared)
+        tables.append(_enter(name, kind, expected, found, judgement))
+    return tables, differences, notices
+
+
+def find_undecided(source: t.Iterable[Measured], target: t.Iterable[Measured]) -> frozenset[Name]:
+    """Return the materialized views of the target that must be compared with what their own queries yield there."""
+    return frozenset(_doubtful(_by_name(source)) & {m.relation.full_name for m in target if m.rows is not None})
+
+
+def _by_name(relations: t.Iterable[Measured]) -> dict[Name, Measured]:
+    return {measured.relation.full_name: measured for measured in relations}
+
+
+def _doubtful(source: t.Mapping[Name, Measured]) -> set[Name]:
+    """Return the views of which the source does not tell what a copy must hold.
+
+    No reader could evaluate them; or they read one, directly or not, that does not hold there what it will elsewhere.
+    """
+    doubtful = {name for name, view in source.items() if view.untold}
+    unlike = doubtful | {name for name, view in source.items() if view.stale}
+    while True:
+        reached = {name for name, view in source.items() if unlike & {*view.read, *view.relation.reads}}
+        if reached <= doubtful:
+            return doubtful
+        doubtful |= reached
+        unlike |= reached
+
+
+#: Checksums are of the columns by name and type: over others, two of them cannot be compared.
+_OTHER_COLUMNS: t.Final = "its columns are not the same on both sides"
+
+
+def _judge(expected: Measured | None, found: Measured | None, doubtful: t.Container[Name]) -> _Judgement:
+    if found is None:
+        return _Judgement("missing on the target")
+    if expected is None:
+        return _Judgement("only on the target")
+    if expected.relation.kind != found.relation.kind:
+        return _Judgement(f"a {expected.relation.kind} on the source, a {found.relation.kind} on the target")
+    if [(c.name, c.type) for c in expected.relation.hashed] != [(c.name, c.type) for c in found.relation.hashed]:
+        return _Judgement(_OTHER_COLUMNS)
+    if expected.relation.load_through:
+        # A row may lie in another partition of the same tree there; the tree as a whole is compared.
+        return _Judgement("", "rows" if found.rows == expected.rows else "tree")
+    wanted = expected.fresh or expected.rows
+    if found.rows is None or wanted is None:
+        return _Judgement(
+            ""
+            if found.rows == wanted
+            else f"{_populated(wanted)} on the source, {_populated(found.rows)} on the target"
+        )
+    if expected.relation.full_name in doubtful:
+        return _judge_by_query(expected, found, found.rows)
+    if found.rows == wanted:
+        return _Judgement("")
+    if expected.volatile:
+        return _judge_count(wanted, expected.again, found.rows)
+    if found.rows.count != wanted.count:
+        return _Judgement(f"{wanted.count:,} rows on the source, {found.rows.count:,} on the target")
+    return _Judgement(f"{wanted.count:,} rows on both sides, but not the same ones")
+
+
+def _judge_by_query(expected: Measured, found: Measured, held: Rows) -> _Judgement:
+    """A view that reads one that is stale on the source, directly or not, cannot be what it is there."""
+    if found.fresh is None:
+        # Neither side's reader may run the query.
+        assert expected.rows
+        return _Judgement("") if held == expected.rows else _judge_count(expected.rows, None, held)
+    if held == found.fresh:
+        return _Judgement("", "rows" if held == expected.fresh else "query")
+    if found.volatile:
+        return _judge_count(found.fresh, found.again, held)
+    return _Judgement("it does not hold what its query yields on the target", "query")
+
+
+def _judge_count(wanted: Rows, again: Rows | None, held: Rows) -> _Judgement:
+    """Of what is never the same twice there may be the same number, unless that changes, too."""
+    if again and again.count != wanted.count:
+        return _Judgement("", "nothing")
+    if held.count != wanted.count:
+        return _Judgement(f"{wanted.count:,} rows expected, {held.count:,} on the target", "count")
+    return _Judgement("", "count")
+
+
+def _populated(rows: Rows | None) -> str:
+    return "without data" if rows is None else f"{rows.count:,} rows"
+
+
+def _enter(
+    name: Name, kind: str, expected: Measured | None, found: Measured | None, judgement: _Judgement
+) -> TableVerdict:
+    """Return the entry of a relation; nothing stands beside "equal" that is not, or was not compared."""
+    wanted, there = expected and (expected.fresh or expected.rows), found and found.rows
+    equal = not judgement.message
+    hashed = judgement.message != _OTHER_COLUMNS and (judgement.compared == "rows" or not equal)
+    counted = not equal or not wanted or not there or wanted.count == there.count
+    return TableVerdict(
+        *name,
+        kind,
+        source_rows=wanted.count if wanted and counted else None,
+        target_rows=there.count if there else None,
+        source_checksum=wanted.checksum if wanted and hashed else None,
+        target_checksum=there.checksum if there and hashed else None,
+        equal=equal,
+        compared=judgement.compared,
+    )
+
+
+def _tell_view(expected: Measured, compared: Compared) -> list[Finding]:
+    name = f"materialized view {expected.relation}"
+    if compared in ("count", "nothing"):
+        what = "the number of its rows" if compared == "count" else "nothing of it, not even the number of its rows,"
+        why = "no reader may run its query" if expected.untold else "its query yields something else each time"
+        return [Finding("notice", "matview-volatile", name, f"{why}: {what} was compared.")]
+    if expected.stale:
+        message = "it was stale on the source; the copy holds what its query yields on the copied rows."
+        return [Finding("notice", "matview-stale", name, message)]
+    return []

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Expressions mean on the target what they mean on the source, also where only a search_path leads to what they use."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.search_path import read_serving_path
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+
+from tests.case import Case, execute, new_case
+from tests.migration import endpoint
+from tests.servers import Servers
+
+MakeCase = t.Callable[..., Case]
+
+
+@pytest.fixture
+def make(servers: Servers) -> t.Iterator[MakeCase]:
+    """Give a maker of cases between two servers that have the same extensions, which are those of Debian."""
+    with contextlib.ExitStack() as stack:
+        yield lambda script="": stack.enter_context(new_case(servers.source("15"), servers.target("15"), script))
+
+
+INLINED: t.Final = """
+    create extension unaccent;
+    create function fold(t text) returns text language sql immutable strict as
+        $$ select lower(unaccent('unaccent', t)) $$;
+    create table person(id int primary key, name text, boss int references person);
+    insert into person select g, 'Élodie '||g, 1 from generate_series(1,50) g;
+    create index on person(fold(name));
+    create statistics folded on (fold(name)) from person;
+    create materialized view folded_names as select fold(name) from person;
+"""
+
+
+def test_inlined_function(make: MakeCase) -> None:
+    """Whatever is planned on the table reads the function's body: counts, keys, the proof after the switch."""
+    # The oracle reads under an empty path, and cannot.
+    case = make(INLINED)
+    for _ in range(2):
+        assert case.migrate().status == "migrated"
+        case.equal_answers("select md5(string_agg(p::text, ',' order by id)) from person p")
+        assert case.ask("select count(*) from folded_names where fold = 'elodie 8'") == 1
+        case.stays()
+        case.run("update person set name = 'x' where id = 7")
+
+
+OPERATORS: t.Final = """
+    create schema ext; create extension citext schema ext; create extension hstore schema ext;
+    set search_path to public, ext;
+    create table acct(id int primary key, email citext, tags hstore, seen int default 0,
+        check (email is distinct from 'nobody'));
+    create table acct2(email citext primary key, n int);
+    insert into acct select g, 'A'||g, hstore('k',(g%4)::text) from generate_series(1,80) g;
+    insert into acct2 select 'a'||g, g from generate_series(1,80) g;
+    create function bump() returns trigger language plpgsql as $$ begin new.seen := new.seen+1; return new; end $$;
+    create trigger t1 before update on acct for each row
+        when (old.email is distinct from new.email or old.tags is distinct from new.tags) execute function bump();
+    create view v1 as select id, nullif(email, 'A1') as e, case email when 'A2' then 'two' else 'x' end as c,
+        email in (select email from acct2) as i, (email, id) = (email, 7) as r from acct;
+    create view v2 as select * from acct join acct2 using (email);
+    create view v3 as select * from acct natural join (select email from acct2) a;
+    create materialized view m1 as select email, count(*) from acct where email is distinct from 'A9' group by email;
+    create index on acct(id) where email is distinct from 'A5';
+    create statistics nobody on (nullif(email, 'x')), id from acct;
+    create rule r as on update to acct2 where old.email is distinct from new.email
+        do also insert into acct(id, email) values (1000 + new.n, new.email);
+    alter table acct enable row level security;
+    create policy p on acct using (email is not distinct from current_setting('x.y', true)::citext);
+    create function f(e citext default nullif('x'::citext, 'y')) returns boolean stable
+        begin atomic select e is distinct from 'q'::citext; end;
+    create domain em as citext check (value is distinct from ''); create table de(e em); insert into de values ('x');
+    create table part(k citext, n int default case 'a'::citext when 'A' then 1 else 2 end)
+        partition by list (nullif(k, 'z'));
+"""
+
+MEANINGS: t.Final = """
+    select array[(select count(*) from v1 where i), (select count(*) from v1 where e is null),
+                 (select count(*) from v1 where c = 'two'), (select count(*) from v2), (select count(*) from v3)]
+"""
+
+
+def test_operators_that_no_dump_can_qualify(make: MakeCase) -> None:
+    """The operators are in a schema to which not even the database's own path leads."""
+    # The oracle restores under an empty path, and cannot.
+    case = make(OPERATORS)
+    outcome = case.migrate()
+    assert outcome.status == "migrated", outcome
+    # Were text's operators taken in citext's place, most of these would be 0.
+    assert case.equal_answers(MEANINGS) == [80, 1, 1, 80, 80]
+    case.stays()
+
+
+def test_the_same_text_with_another_operator(make: MakeCase) -> None:
+    """A view whose text is the source's, and whose operator is not, is a difference."""
+    case = make(OPERATORS)
+    assert case.migrate().status == "migrated"
+    with case.target.connect(case.name) as connection:
+        connection.execute("set search_path = ''")
+        (definition,) = connection.execute("select pg_get_viewdef('public.v2'::regclass)").fetchone() or ("",)
+        connection.execute(f"create or replace view public.v2 as {definition}".encode())
+    assert case.ask("select count(*) from v2") == 0, "the test proves nothing"
+    outcome = case.migrate()
+    assert outcome.status == "migrated", outcome
+    assert case.equal_answers(MEANINGS) == [80, 1, 1, 80, 80]
+
+
+def test_path_that_serves(servers: Servers) -> None:
+    """pg_catalog comes first; "$user" is a name; schemas that are not there do not count; operators' schemas follow."""
+    with new_case(servers.source("15"), servers.target("15"), OPERATORS) as case:
+        execute(
+            case.source, "postgres", f"""alter database {case.name} set search_path = none, "$user", "A b", public"""
+        )
+        case.run(f'create schema "{case.source.user}"; create schema "A b"; create schema other')
+        with connect(endpoint("source", case.source, case.name)) as session:
+            expected = f'"pg_catalog", "{case.source.user}", "A b", "public", "ext"'
+            assert read_serving_path(session) == expected
+            assert session.execute("show search_path").fetchone() == ("",)
