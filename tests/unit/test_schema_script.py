@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry, parts_of, split_script
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.schema import plan_steps
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,28 +77,6 @@ def test_bodies_that_imitate_headers(one: bytes, two: bytes) -> None:
 KINDS = st.sampled_from(
     ["INDEX", "CONSTRAINT", "FK CONSTRAINT", "TRIGGER", "COMMENT", "INDEX ATTACH", "RULE", "STATISTICS", "POLICY"]
 )
-
-
-@given(st.lists(KINDS))
-def test_steps_keep_every_entry_in_order(kinds: list[str]) -> None:
-    entries = [Entry(kind, str(number), b"") for number, kind in enumerate(kinds)]
-    steps = plan_steps(entries)
-    assert [entry for step in steps for group in step for entry in group] == entries
-    for step in steps:
-        if len(step) > 1:
-            # Side by side: an index or a constraint each, with its comments and nothing else.
-            assert {group[0].kind for group in step} <= {"INDEX", "CONSTRAINT"}
-            assert {entry.kind for group in step for entry in group[1:]} <= {"COMMENT"}
-
-
-def test_indexes_go_side_by_side() -> None:
-    kinds = ["INDEX", "COMMENT", "CONSTRAINT", "INDEX", "INDEX ATTACH", "TRIGGER", "COMMENT", "FK CONSTRAINT", "INDEX"]
-    steps = plan_steps([Entry(kind, "", b"") for kind in kinds])
-    assert [[[entry.kind for entry in group] for group in step] for step in steps] == [
-        [["INDEX", "COMMENT"], ["CONSTRAINT"], ["INDEX"]],
-        [["INDEX ATTACH", "TRIGGER", "COMMENT", "FK CONSTRAINT"]],
-        [["INDEX"]],
-    ]
 
 
 def test_parts_of_a_table() -> None:

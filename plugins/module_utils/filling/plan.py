@@ -13,6 +13,7 @@ import collections
 import dataclasses
 import typing as t
 
+from ..archive.manifest import Manifest
 from ..archive.schema import Entry
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -48,6 +49,17 @@ class Analyze:
 #: What is done once in a database, if there are any.
 Once = t.Literal["large objects", "sequences", "materialized views"]
 Task = CopyRows | MakeObjects | Analyze | Once
+
+
+def all_once(manifest: Manifest) -> list[Once]:
+    """Return what there is to be done once for all that a manifest describes."""
+    there: list[tuple[Once, t.Sized]] = [
+        ("large objects", manifest.content.large_objects),
+        ("sequences", manifest.content.sequences),
+        ("materialized views", manifest.refresh_order),
+    ]
+    return [what for what, things in there if things]
+
 
 _Label = tuple[t.Hashable, ...]
 #: Indexes of partitioned tables, to which those of their partitions are attached then; all that is cheap, in the
@@ -98,12 +110,38 @@ def plan_filling(
     ]
     works = [*copying.values(), *making, *_analyzing(tables, groups)]
     works += [Work[Task](key=(what,), item=what) for what in once if what != "materialized views"]
-    last = [(label, MakeObjects(tuple(groups[label].entries))) for label in (_REST, _EVENT_TRIGGERS) if label in groups]
-    if "materialized views" in once:
-        last.insert(len(last) - (_EVENT_TRIGGERS in groups), (("materialized views",), "materialized views"))
-    for label, task in last:
+    for label, task in _ending(groups, once):
         works.append(Work[Task](key=label, item=task, needs=frozenset(work.key for work in works)))
     return works
+
+
+def _ending(groups: t.Mapping[_Label, _Group], once: t.Container[Once]) -> t.Iterator[tuple[_Label, Task]]:
+    """Yield what comes after all else, one after the other. Event triggers are last: they fire at what anybody does."""
+    if rest := groups.get(_REST):
+        yield _REST, MakeObjects(tuple(rest.entries))
+    if "materialized views" in once:
+        yield ("materialized views",), "materialized views"
+    if event_triggers := groups.get(_EVENT_TRIGGERS):
+        yield _EVENT_TRIGGERS, MakeObjects(tuple(event_triggers.entries))
+
+
+def plan_refilling(
+    tables: t.Sequence[Name], filled: t.Container[Name], once: t.Collection[Once] = ()
+) -> list[Work[Task]]:
+    """Return how tables are filled whose indexes and keys are there: one after the other.
+
+    :param tables: in an order in which each row finds the one that it refers to
+    :param filled: those of which there are rows
+    """
+    tasks: list[Task] = [CopyRows((name,)) for name in tables if name in filled]
+    tasks += [what for what in once if what != "materialized views"]
+    # Views are refreshed by queries, which are planned by statistics.
+    tasks += [Analyze(tuple(tables))] if tables else []
+    tasks += [what for what in once if what == "materialized views"]
+    return [
+        Work[Task](key=(place,), item=task, needs=frozenset([(place - 1,)] if place else []))
+        for place, task in enumerate(tasks)
+    ]
 
 
 @dataclasses.dataclass

@@ -15,17 +15,20 @@ import pathlib
 import typing as t
 
 from ..archive.folder import read_manifest
-from ..archive.manifest import ArchivedRows
+from ..archive.manifest import ArchivedRows, Manifest
 from ..catalog.foreign_keys import Link, list_links, take_census
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
+from ..filling.filler import fill
+from ..filling.plan import all_once, plan_refilling
+from ..rows.origin import ArchiveFiles
 from ..verdict.comparison import Verdict, compare_schemas
 from ..verdict.findings import Difference
 from ..verdict.judge import Judge
 from .constraints import without_constraints
-from .filling import empty, fill
+from .emptying import empty, empty_others, restart
 from .kept_schema import judge_kept_schema
-from .locks import lock_tables
+from .locks import impatient, lock_tables
 from .order import LoadOrder, order_selected
 from .row_security import owner_unbound
 from .transaction import Transaction
@@ -75,12 +78,28 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
             silenced(session, tables, strategy == "disable_triggers"),
         ):
             empty(session, relations, order, links)
-            received = fill(transaction, folder, manifest, order, selection)
+            received = _fill(transaction, folder, manifest, order, selection)
         content = judge.judge_content(transaction, manifest, selection)
         orphans = _find_orphans(transaction, manifest.database.serving_path, selection)
     _, changes = compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
     return Refilled(order, readded, received, verdict)
+
+
+def _fill(
+    transaction: Transaction, folder: pathlib.Path, manifest: Manifest, order: LoadOrder, selection: Selection | None
+) -> list[tuple[ArchivedRows, int]]:
+    """Load the archive's rows, or those of the selected tables; sequences, large objects and views follow."""
+    session = transaction.session
+    if selection is not None:
+        manifest = dataclasses.replace(manifest, content=manifest.content.of(selection), refresh_order=())
+    restart(session, manifest.content.sequences)
+    if selection is None:
+        empty_others(session, manifest.content)
+    plan = plan_refilling(order.tables, {(table.schema, table.name) for table in manifest.tables}, all_once(manifest))
+    # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
+    with impatient(session):
+        return fill(transaction.open_session, manifest, ArchiveFiles(folder), plan, jobs=1)
 
 
 def _choose_keys(

@@ -17,7 +17,7 @@ from ..endpoint import use_search_path
 from ..errors import MigrationError
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
-from ..staging.schema import create_entries, create_post_data
+from ..staging.schema import create_entries
 from ..tools import ClientTools, tools_for
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
@@ -86,6 +86,8 @@ def _reword(
     with WorkFolder() as work:
         path = work / "reworded.dump"
         with transaction.session.transaction(force_rollback=True):
-            create_post_data(transaction.open_session, post_data, 1, search_path)
+            with transaction.open_session() as session:
+                use_search_path(session, search_path)
+                create_entries(session, post_data)
             dump_schema(transaction, tools, path)
         return read_schema(tools, path)

@@ -54,7 +54,7 @@ class Graph(t.Generic[Item]):
         self._weights = self._weigh()
         self._places = {key: place for place, key in enumerate(self._works)}
         self._ready: list[tuple[int, int, t.Hashable]] = []
-        self._locks: dict[t.Hashable, int] = collections.Counter()
+        self._locks: collections.Counter[t.Hashable] = collections.Counter()
         #: the works that are ready and wait for a table, by the table
         self._locked_out: dict[t.Hashable, list[t.Hashable]] = collections.defaultdict(list)
         self._left = len(works)

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions that fill a database by a plan: one does all of it in order, several share it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..archive.manifest import ArchivedRows, Manifest
+from ..batches import Statement, execute_all
+from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
+from ..catalog.relations import Relation
+from ..catalog.selection import Name
+from ..catalog.sequences import set_sequences
+from ..endpoint import OpenSession, Session, break_off, use_search_path
+from ..errors import MigrationError, describe
+from ..rows.origin import ArchiveFiles
+from ..rows.receiver import receive
+from ..rows.statements import copy_in, copy_pieces_in
+from ..schedule.threads import Lane, run_lanes
+from ..schedule.work import Work
+from .plan import Analyze, CopyRows, MakeObjects, Once, Task
+from .refresh import refresh
+
+
+def fill(
+    open_session: OpenSession, manifest: Manifest, origin: ArchiveFiles, plan: t.Iterable[Work[Task]], jobs: int
+) -> list[tuple[ArchivedRows, int]]:
+    """Do what is planned; return, for each table that was loaded, how many rows the target received.
+
+    :param manifest: of what the database is filled with
+    :param jobs: how many sessions there may be
+    :raises MigrationError: naming the table or object that failed
+    """
+    filling = _Filling(manifest, origin)
+
+    @contextlib.contextmanager
+    def open_filler() -> t.Iterator[_Filler]:
+        with open_session() as session:
+            # Functions behind generated columns, checks, domains and indexes may rely on it.
+            use_search_path(session, manifest.database.serving_path)
+            yield _Filler(session, filling)
+
+    run_lanes([Lane(plan, jobs, open_filler)])
+    return [(table, filling.received[table]) for table in manifest.tables if table in filling.received]
+
+
+class _Filling:
+    """What the sessions share."""
+
+    def __init__(self, manifest: Manifest, origin: ArchiveFiles) -> None:
+        self.manifest = manifest
+        self.origin = origin
+        self.tables: dict[Name, ArchivedRows] = {(table.schema, table.name): table for table in manifest.tables}
+        self.relations: dict[Name, Relation] = {m.relation.full_name: m.relation for m in manifest.content.relations}
+        #: how many rows of each table have arrived
+        self.received: dict[ArchivedRows, int] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Filler:
+    session: Session
+    filling: _Filling
+
+    def run(self, item: Task) -> None:
+        match item:
+            case CopyRows(tables):
+                with self.session.transaction():
+                    for name in tables:
+                        self._copy(self.filling.tables[name])
+            case MakeObjects(entries):
+                execute_all(self.session, [Statement(f"create {entry}", entry.statements) for entry in entries])
+            case Analyze(tables):
+                self._analyze(tables)
+            case _:
+                self._do_once(item)
+
+    def cancel(self) -> None:
+        break_off(self.session)
+
+    def _copy(self, table: ArchivedRows) -> None:
+        relation = self.filling.relations[table.schema, table.name]
+        statement = copy_in(relation, self.filling.manifest.database.locale.encoding)
+        chunks = self.filling.origin.read(table)
+        self.filling.received[table] = receive(self.session, f"table {relation}", statement, chunks, table.rows)
+
+    def _analyze(self, tables: t.Iterable[Name]) -> None:
+        names = sql.SQL(", ").join(sql.Identifier(*name) for name in tables)
+        try:
+            self.session.execute(sql.SQL("ANALYZE {}").format(names))
+        except psycopg.Error as error:
+            raise MigrationError(f"Cannot take statistics: {describe(error)}") from None
+
+    def _do_once(self, what: Once) -> None:
+        manifest = self.filling.manifest
+        match what:
+            case "large objects":
+                self._load_large_objects()
+            case "sequences":
+                set_sequences(self.session, manifest.content.sequences)
+            case "materialized views":
+                refresh(self.session, manifest.refresh_order)
+                # Their queries may have drawn from sequences.
+                set_sequences(self.session, manifest.content.sequences)
+                self._analyze(manifest.refresh_order)
+
+    def _load_large_objects(self) -> None:
+        """Load all large objects; there must be none of their OIDs."""
+        manifest, objects = self.filling.manifest, self.filling.manifest.content.large_objects
+        assert manifest.large_objects
+        with self.session.transaction():
+            self.session.execute(CREATE_PIECES)
+            chunks = self.filling.origin.read(manifest.large_objects)
+            receive(self.session, "the large objects", copy_pieces_in(), chunks, manifest.large_object_pieces)
+            make_large_objects(self.session, objects)
+        # Not within that transaction: each comment locks its object, and the server has room for so many locks.
+        comment_on(self.session, objects)

@@ -1,0 +1,42 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Materialized views are not copied: each is filled by its own query."""
+
+from __future__ import annotations
+
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..catalog.selection import Name
+from ..endpoint import Session
+from ..errors import MigrationError, describe
+
+
+def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
+    """Fill materialized views, each after those that it reads as far as that is known.
+
+    What a function reads may not be: a view that fails because another one is empty is tried again after the others.
+
+    :raises MigrationError: naming the one that failed
+    """
+    waiting = [*materialized_views]
+    while waiting:
+        failed: dict[Name, psycopg.Error] = {}
+        for name in waiting:
+            try:
+                with session.transaction():
+                    session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(*name)))
+            except psycopg.errors.ObjectNotInPrerequisiteState as error:
+                failed[name] = error
+            except psycopg.Error as error:
+                raise _cannot_refresh(name, error) from None
+        if len(failed) == len(waiting):
+            raise _cannot_refresh(*next(iter(failed.items())))
+        waiting = [*failed]
+
+
+def _cannot_refresh(name: Name, error: psycopg.Error) -> MigrationError:
+    return MigrationError(f"Cannot refresh materialized view {'.'.join(name)}: {describe(error)}")
