@@ -150,10 +150,9 @@ class Judge:
             if stop_early and not schema.allowing(self.allowed).equal:
                 return schema
             relations, path = list_relations(here.session), database.serving_path
-            theirs = Reading(there, self.jobs, path, relations, selection)
-            content = _compare(
-                *read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), theirs), theirs
-            )
+            reading = Reading(there, self.jobs, path, relations, selection)
+            ours, theirs = read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), reading)
+            content = _compare(ours, theirs, reading)
             if not stop_early:
                 content = content.explained(_explain_rows(content, here, there, relations, path))
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
