@@ -166,6 +166,31 @@ def test_never_the_same_twice(make: MakeCase) -> None:
     assert differs(judge(case)) == {"materialized view public.chance", "materialized view public.over"}
 
 
+def test_time_goes_by(make: MakeCase) -> None:
+    """A window that moves on, in the query, in a view on the way or in a function, is no difference a day later."""
+    case = make("""
+        create table event(id int primary key, at timestamptz);
+        insert into event select g, now() - g * interval '1 hour' from generate_series(1, 90) g;
+        create view lately as select * from event where at > now() - interval '2 days';
+        create function yesterday() returns timestamptz language sql stable as
+            $$ select current_date - interval '1 day' $$;
+        create materialized view recent as select id from event where at > now() - interval '2 days';
+        create materialized view through as select count(*) from lately;
+        create materialized view called as select id from event where at > yesterday();
+        create materialized view over as select count(*) from recent;
+    """)
+    assert case.migrate().status == "migrated"
+    # A day goes by: the rows are older, the views are as they were.
+    for server in (case.source, case.target):
+        execute(server, case.name, "update event set at = at - interval '1 day'")
+    case.stays()
+    verdict = judge(case)
+    compared = {name: entry(verdict, name).compared for name in ("recent", "through", "called", "over")}
+    assert compared == {"recent": "nothing", "through": "count", "called": "nothing", "over": "rows"}
+    execute(case.target, case.name, "update event set at = at - interval '1 day' where id = 1")
+    assert differs(judge(case)) == {"table public.event"}
+
+
 def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
     """A refresh is the owner's, and may write: what the source cannot tell, the target does, as far as it can."""
     case = make(f"""{ITEMS} create sequence s;

@@ -73,9 +73,10 @@ def _by_name(relations: t.Iterable[Measured]) -> dict[Name, Measured]:
 def _doubtful(source: t.Mapping[Name, Measured]) -> set[Name]:
     """Return the views of which the source does not tell what a copy must hold.
 
-    No reader could evaluate them; or they read one, directly or not, that does not hold there what it will elsewhere.
+    No reader could evaluate them; they ask for the time; or they read one, directly or not, that does not hold there
+    what it will elsewhere.
     """
-    doubtful = {name for name, view in source.items() if view.untold}
+    doubtful = {name for name, view in source.items() if view.untold or view.timed}
     unlike = doubtful | {name for name, view in source.items() if view.stale}
     while True:
         reached = {name for name, view in source.items() if unlike & {*view.read, *view.relation.reads}}
@@ -127,8 +128,13 @@ def _judge_by_query(expected: Measured, found: Measured, held: Rows) -> _Judgeme
         return _Judgement("") if held == expected.rows else _judge_count(expected.rows, None, held)
     if held == found.fresh:
         return _Judgement("", "rows" if held == expected.fresh else "query")
+    if expected.timed and held == expected.fresh:
+        return _Judgement("")
     if found.volatile:
         return _judge_count(found.fresh, found.again, held)
+    if expected.timed:
+        # The time has gone by since it was refreshed.
+        return _Judgement("", "count" if held.count == found.fresh.count else "nothing")
     return _Judgement("it does not hold what its query yields on the target", "query")
 
 
