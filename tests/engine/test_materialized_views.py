@@ -219,7 +219,7 @@ def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
 def test_views_of_a_kept_schema(make: MakeCase) -> None:
     """Filled before, they would be refreshed in any order without a complaint, and hold what is no more."""
     case = make(ITEMS + HIDDEN)
-    make_target(case, f"{ITEMS}{HIDDEN} delete from item where id > 80")
+    make_target(case, f"{ITEMS} delete from item where id > 80; {HIDDEN}")
     assert refill_target(case).verdict.equal
     assert judge(case).equal
     assert case.ask("select bool_and(live = total) from live_top")
