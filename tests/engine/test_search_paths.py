@@ -14,7 +14,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.search_pa
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 
 from tests.case import Case, execute, new_case
-from tests.migration import endpoint, prepare
+from tests.migration import endpoint, prepare, run
+from tests.refilling import refill_target
 from tests.servers import Servers
 
 MakeCase = t.Callable[..., Case]
@@ -155,3 +156,19 @@ def test_names_that_users_have_taken(servers: Servers, path: str) -> None:
         (difference,) = migration.compare().differences
         assert difference.object == "table public.t"
         assert "1 changed in v: (7)" in difference.message
+
+
+def test_in_place(make: MakeCase, tmp_path: Path) -> None:
+    """Schema replaced in the live database, or kept and filled again: what must be added anew is bound as it was."""
+    script = OPERATORS + INLINED.replace("create extension unaccent;", "create extension unaccent schema public;")
+    late = "; alter table acct add constraint late check (nullif(email, 'b') is distinct from 'B') not valid"
+    case = make(script + late)
+    case.target.create_database(case.name, template="template0")
+    migration = prepare(case.source, case.name, case.target, case.name, tmp_path / "archive")
+    migration.load_mode = "in_place"
+    outcome = run(migration)
+    assert outcome.status == "migrated", outcome
+    assert case.equal_answers(MEANINGS) == [80, 1, 1, 80, 80]
+    case.run("delete from acct2 where n = 5; update acct set seen = 7 where id = 3")
+    assert refill_target(case, "dependency_order").verdict.equal
+    assert case.equal_answers(MEANINGS) == [79, 1, 1, 79, 79]
