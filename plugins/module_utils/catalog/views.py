@@ -97,10 +97,11 @@ def evaluate(session: Session, view: Relation, definition: Definition, search_pa
     try:
         with session.transaction(force_rollback=True):
             use_search_path(session, search_path)
-            session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
             if session.info.server_version // 10000 >= SAFE_SINCE:
+                session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
                 use_search_path(session, SAFE_SEARCH_PATH)
-            row = session.execute("FETCH pgconvoy_view").fetchone()
+                query = sql.Composed([sql.SQL("FETCH pgconvoy_view")])
+            row = session.execute(query).fetchone()
             read = session.execute(_READ).fetchall()
     except _UNTOLD:
         return None
