@@ -27,7 +27,7 @@ from ansible import constants
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback import CallbackBase
 
-from ..module_utils.presentation import number, visible
+from ..module_utils.presentation import judged, number, visible
 from ..module_utils.report import REACHED
 
 _GOOD: t.Final[str] = constants.COLOR_OK  # type: ignore[attr-defined]  # made when Ansible reads its configuration
@@ -91,7 +91,7 @@ def _row(table: dict[str, t.Any]) -> Row:
         visible(f"{table['schema']}.{table['name']}"),
         number(table["source_rows"]),
         number(table["target_rows"]),
-        "equal" if table["equal"] else "DIFFERENT",
+        judged(table) if table["equal"] else "DIFFERENT",
     )
 
 

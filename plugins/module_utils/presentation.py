@@ -86,7 +86,9 @@ def render(report: Report, template: pathlib.Path) -> str:
         lstrip_blocks=True,
     )
     environment.tests.update(unfinished=_unfinished)
-    environment.filters.update(shown=_shown, visible=visible, number=number, counted=_counted, spoken=_spoken)
+    environment.filters.update(
+        judged=judged, shown=_shown, visible=visible, number=number, counted=_counted, spoken=_spoken
+    )
     return environment.get_template(template.name).render(
         report=report,
         reached=report["status"] in REACHED,
@@ -104,6 +106,20 @@ def visible(text: str, keep: str = "") -> str:
         else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+#: What may be said of an entry that is equal, where other things were compared than its rows with the source's.
+_EQUAL_BY: t.Final = {
+    "query": "equal to its query",
+    "count": "equal in number",
+    "tree": "equal as a tree",
+    "nothing": "not compared",
+}
+
+
+def judged(entry: Record) -> str:
+    """Return the verdict on an entry, which says no more than what was compared."""
+    return _EQUAL_BY.get(entry.get("compared", ""), "equal") if entry["equal"] else "different"
 
 
 def number(count: int | None) -> str:

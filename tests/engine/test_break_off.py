@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import _thread
 import concurrent.futures
 import os
 import signal
+import threading
 import typing as t
+from pathlib import Path
 
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Session, break_off, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
 
-from tests.migration import endpoint
+from tests.case import execute, new_case
+from tests.migration import Migration, endpoint, prepare
 from tests.playbooks import wait_until
 from tests.servers import PostgresServer, Servers
 
@@ -29,6 +35,57 @@ def _begin(server: PostgresServer, session: Session) -> concurrent.futures.Futur
     with server.connect() as connection:
         wait_until(lambda: connection.execute(asleep, (session.info.backend_pid,)).fetchall())
     return waiting
+
+
+SLOW: t.Final = """
+    create table t(id int primary key, v text); insert into t select g, 'v' from generate_series(1, 9) g;
+    create table flag(raised bool);
+    create function slow() returns int language plpgsql stable as
+        $$ begin if exists (select from public.flag) then perform pg_sleep(600); end if; return 1; end $$;
+    create function fold(v text) returns text language sql immutable as $$ select lower(v) $$;
+    create index on t(fold(v));
+    create materialized view m as select slow();
+"""
+
+
+@pytest.fixture
+def slow(servers: Servers) -> t.Iterator[Migration]:
+    """Give two live databases that are equal; whoever evaluates the source's view waits for ten minutes."""
+    with new_case(servers.source(), servers.target(), SLOW) as case:
+        case.target.create_database(case.name, template="template0")
+        execute(case.target, case.name, SLOW)
+        case.run("insert into flag values (true)")
+        migration = prepare(case.source, case.name, case.target, case.name, Path("unused"))
+        migration.tools = choose_tools(int(case.source.major), int(case.target.major), "")
+        yield migration
+        for server in (case.source, case.target):
+            with server.connect() as connection:
+                ours = "SELECT FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'pgconvoy%%'"
+                wait_until(lambda: not connection.execute(ours, (case.name,)).fetchall())  # noqa: B023
+
+
+def test_comparison_that_fails_on_one_side(slow: Migration, servers: Servers) -> None:
+    """The other side is not waited for, and nobody's session stays."""
+    broken = "create or replace function fold(v text) returns text language sql immutable as $$ select nope(v) $$"
+    execute(servers.target(), slow.target.dbname, f"set check_function_bodies = off; {broken}")
+    with pytest.raises(MigrationError, match="function nope"):
+        slow.compare()
+
+
+def test_comparison_that_is_interrupted(slow: Migration, servers: Servers) -> None:
+    """Ctrl-C ends what both sides are doing."""
+    asleep = "SELECT FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
+
+    def interrupt() -> None:
+        with servers.source().connect() as connection:
+            wait_until(lambda: connection.execute(asleep, (slow.source.dbname,)).fetchall())
+        _thread.interrupt_main()
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        slow.compare()
+    interrupting.join()
 
 
 def test_server_that_obeys(servers: Servers) -> None:

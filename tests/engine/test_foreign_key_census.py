@@ -160,3 +160,37 @@ def test_operators_and_tables_out_of_the_search_path(census: TakeCensus) -> None
     """)
     assert figures(found["k"]) == (1, ("(b)",), 0)
     assert str(found["k"].key) == 'fk constraint S"%s.c k'
+
+
+TEMPORAL: t.Final = """
+    CREATE TABLE p (id int4range, valid_at daterange, PRIMARY KEY (id, valid_at WITHOUT OVERLAPS));
+    CREATE TABLE c (n int PRIMARY KEY, p int4range, valid_at daterange,
+        CONSTRAINT k FOREIGN KEY (p, PERIOD valid_at) REFERENCES p (id, PERIOD valid_at));
+    INSERT INTO p VALUES ('[1,1]', '[2020-01-01,2020-06-01)'), ('[1,1]', '[2020-06-01,2021-01-01)'),
+        ('[1,1]', '[2022-01-01,)'), ('[2,2]', '[2019-01-01,2023-01-01)');
+    INSERT INTO c VALUES (1, '[1,1]', '[2020-02-01,2020-12-01)'), (2, NULL, '[2020-01-01,)'), (3, '[2,2]', NULL),
+        (4, '[1,1]', '[2023-01-01,)');
+"""
+
+
+def test_period(census: TakeCensus) -> None:
+    """From 18 on: all of it must lie within those of the parents together, not just meet one."""
+    assert figures(census(TEMPORAL)["k"]) == (0, (), 2)
+    broken = census(f"""{TEMPORAL} {UNCHECKED}
+        INSERT INTO c VALUES (5, '[1,1]', '[2020-12-01,2021-02-01)'), (6, '[1,1]', '[2020-01-01,2022-02-01)'),
+            (7, '[2,2]', '[2018-01-01,2018-02-01)'), (8, '[3,3]', '[2020-01-01,2020-02-01)'), (9, '[2,2]', '(,)')
+    """)["k"]
+    assert (broken.orphans, broken.null_rows) == (5, 2)
+
+
+def test_period_of_several_ranges(census: TakeCensus) -> None:
+    made = """
+        CREATE TABLE p (id int4range, valid_at datemultirange, PRIMARY KEY (id, valid_at WITHOUT OVERLAPS));
+        CREATE TABLE c (p int4range, valid_at datemultirange,
+            CONSTRAINT k FOREIGN KEY (p, PERIOD valid_at) REFERENCES p (id, PERIOD valid_at));
+        INSERT INTO p VALUES ('[1,1]', '{[2020-01-01,2020-06-01),[2021-01-01,2021-06-01)}');
+        INSERT INTO c VALUES ('[1,1]', '{[2020-02-01,2020-03-01),[2021-02-01,2021-03-01)}');
+    """
+    assert figures(census(made)["k"]) == (0, (), 0)
+    broken = f"{made} {UNCHECKED} INSERT INTO c VALUES ('[1,1]', '{{[2020-02-01,2021-02-01)}}')"
+    assert figures(census(broken)["k"])[0] == 1

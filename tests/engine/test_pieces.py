@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+import typing as t
 
-from tests.case import new_case
-from tests.migration import prepare
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading, snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
+
+from tests.case import execute, new_case
+from tests.migration import endpoint, prepare
 from tests.servers import Servers
 
 
@@ -33,3 +37,77 @@ def test_pieces_cover_the_whole(
                 )
         assert read[0] == read[1] == read[2]
         assert [rows.count for rows in read[0] if rows] == [999]
+
+
+#: What is done to one row, by its place, which every verifier that reads in ranges must see.
+_CHANGES: t.Final = {
+    "value": "update t set v = upper(v) where ctid = {}",
+    "missing": "delete from t where ctid = {}",
+    "twice": "insert into t select * from t where ctid = {}",
+    "another one's": "update t set (id, v) = (select id, v from t where ctid = '(2,2)') where ctid = {}",
+}
+
+
+def test_rows_at_the_edges_of_pieces(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first and the last row of each page, where pieces of a page each begin and end; also in equal rows."""
+    monkeypatch.setattr(reading, "_PIECE_PAGES", 1)
+    script = """
+        create table t(id int, v text);
+        insert into t select g % 8, repeat('x', 1000) || g % 3 from generate_series(1, 32) g
+    """
+    with new_case(servers.source(), servers.target(), script) as case:
+        source = endpoint("target", case.source, case.name)
+        with exported_snapshot(source) as there:
+            before = reading.read_content(reading.Reading(there, 1, "pg_catalog")).relations[0].rows
+        with begin(source) as transaction:
+            session = transaction.session
+            session.execute("set local search_path = public")
+            edges = session.execute(
+                "select unnest(array[min(ctid), max(ctid)]) from t group by (ctid::text::point)[0]"
+            ).fetchall()
+            assert len(edges) > 8
+            for (place,) in edges:
+                for change, statement in _CHANGES.items():
+                    with session.transaction(force_rollback=True):
+                        session.execute(statement.format("%s").encode(), (place,))
+                        found = reading.read_content(reading.Reading(transaction, 1, "pg_catalog")).relations[0].rows
+                        assert found != before, (place, change)
+
+
+@pytest.mark.parametrize("copies", [2, 4, 1024])
+def test_duplicates(servers: Servers, copies: int) -> None:
+    """As many copies of another row, or one of them exchanged for it."""
+    made = f"create table t(v text); insert into t select 'a' from generate_series(1, {copies})"
+    checksums = []
+    one = "update public.t set v = 'a' where ctid = (select min(ctid) from public.t)"
+    others = ("select", "update public.t set v = 'b'", one)
+    with (
+        new_case(servers.source(), servers.target(), made) as case,
+        begin(endpoint("target", case.source, case.name)) as transaction,
+    ):
+        for statement in others:
+            transaction.session.execute(statement.encode())
+            (found,) = reading.read_content(reading.Reading(transaction, 1, "pg_catalog")).relations
+            checksums.append(found.rows)
+    assert {rows.count for rows in checksums if rows} == {copies}
+    assert len(set(checksums)) == 3
+
+
+def test_settings_that_a_pooler_swallows(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set for a session may reach another server process: values are read under the settings all the same."""
+
+    def connect_and_forget(endpoint: Endpoint) -> Session:
+        session = connect(endpoint)
+        session.execute("RESET ALL")
+        return session
+
+    script = "create table t(v float8, d interval); insert into t values (0.1 + 0.2, '1 mon 2 days')"
+    with new_case(servers.source(), servers.target(), script) as case:
+        for setting in ("extra_float_digits = 0", "intervalstyle = iso_8601", "search_path = public"):
+            execute(case.source, "postgres", f"alter database {case.name} set {setting}")
+        source, read = endpoint("source", case.source, case.name), []
+        for opener in (connect, connect_and_forget):
+            monkeypatch.setattr(snapshot, "connect", opener)
+            with snapshot.exported_snapshot(source) as there, there.another_session() as session:
+                read.append(session.execute("SHOW ALL").fetchall())
+        assert read[0] == read[1]

@@ -1,16 +1,27 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of names, written to a real server and read back from its catalog."""
+"""A database's properties in the words of a real server: written to it, and read back from its catalog."""
 
 from __future__ import annotations
 
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import split_setting
+import dataclasses
+
+import psycopg
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import (
+    Locale,
+    read_database,
+    reword_locale,
+    split_setting,
+)
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.properties import set_statement, split_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from tests.migration import endpoint
 from tests.servers import Servers
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20) | st.sampled_from(
@@ -48,3 +59,22 @@ def test_search_paths_of_a_server(servers: Servers) -> None:
             check()
         finally:
             session.execute("ALTER DATABASE template1 RESET search_path")
+
+
+@pytest.mark.parametrize(("major", "wanted"), [("15", "en_US"), ("16", "en-US"), ("18", "en-US")])
+def test_icu_locale_in_the_target_s_words(servers: Servers, major: str, wanted: str) -> None:
+    """From 16 on a language tag is kept; a server built without ICU leaves the name as it is, and nothing stays."""
+    server = servers.target(major)
+    locale = Locale("UTF8", "icu", "C", "C", "en_US", None)
+    with connect(endpoint("target", server, "postgres")) as session:
+        source = dataclasses.replace(read_database(session), locale=locale)
+        try:
+            with session.transaction(force_rollback=True):
+                session.execute("CREATE COLLATION pg_temp.probe (PROVIDER = icu, LOCALE = 'en')")
+        except psycopg.errors.FeatureNotSupported:
+            wanted = "en_US"
+        assert reword_locale(session, source).locale == dataclasses.replace(locale, locale=wanted)
+        plain = dataclasses.replace(source, locale=dataclasses.replace(locale, provider="libc", locale=None))
+        assert reword_locale(session, plain) == plain
+        left = "SELECT FROM pg_catalog.pg_collation WHERE collname LIKE 'pgconvoy%%'"
+        assert session.execute(left, ()).fetchall() == []

@@ -554,6 +554,43 @@ def test_missing_parents_are_found_before(servers: Servers) -> None:
         assert "{1,2}" not in finding.message
 
 
+def test_missing_parents_of_a_period(servers: Servers) -> None:
+    """From 18 on: a period must lie within those of its parents."""
+    made = """
+        CREATE TABLE parent (id int4range, valid_at daterange, PRIMARY KEY (id, valid_at WITHOUT OVERLAPS));
+        CREATE TABLE child (id int4range, valid_at daterange,
+            CONSTRAINT led FOREIGN KEY (id, PERIOD valid_at) REFERENCES parent (id, PERIOD valid_at));
+        INSERT INTO parent VALUES ('[1,1]', '[2020-01-01,2021-01-01)');
+    """
+    with new_case(servers.source(), servers.target(), made) as case:
+        make_target(case, made)
+        case.run("INSERT INTO child VALUES ('[1,1]', '[2020-02-01,2020-03-01)')")
+        assert missing_parents(case) == []
+        case.run(
+            "INSERT INTO parent VALUES ('[1,1]', '[2021-01-01,2022-01-01)');"
+            "INSERT INTO child VALUES ('[1,1]', '[2020-12-01,2021-02-01)')"
+        )
+        (finding,) = missing_parents(case)
+        assert (finding.code, finding.object) == ("parent-missing", "fk constraint public.child led")
+
+
+def test_orphans_by_period(servers: Servers) -> None:
+    """With its triggers disabled, nobody else checks such a key."""
+    made = """
+        CREATE TABLE parent (id int4range, valid_at daterange, PRIMARY KEY (id, valid_at WITHOUT OVERLAPS));
+        CREATE TABLE child (id int4range, valid_at daterange,
+            CONSTRAINT led FOREIGN KEY (id, PERIOD valid_at) REFERENCES parent (id, PERIOD valid_at));
+        INSERT INTO parent VALUES ('[1,1]', '[2020-01-01,2021-01-01)');
+    """
+    with new_case(servers.source(), servers.target(), made) as case:
+        make_target(case, made)
+        case.run(
+            "SET session_replication_role = replica; INSERT INTO child VALUES ('[1,1]', '[2020-12-01,2021-02-01)')"
+        )
+        with pytest.raises(MigrationError, match=r"fk constraint public.child led: 1 rows refer to a row of"):
+            refill_target(case, "disable_triggers")
+
+
 def missing_parents(case: Case) -> list[Finding]:
     source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
     with connect(source) as here, connect(target) as there:

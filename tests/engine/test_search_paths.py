@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.search_path import read_serving_path
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 
 from tests.case import Case, execute, new_case
-from tests.migration import endpoint
+from tests.migration import endpoint, prepare, run
+from tests.refilling import refill_target
 from tests.servers import Servers
 
 MakeCase = t.Callable[..., Case]
@@ -121,3 +123,52 @@ def test_path_that_serves(servers: Servers) -> None:
             expected = f'"pg_catalog", "{case.source.user}", "A b", "public", "ext"'
             assert read_serving_path(session) == expected
             assert session.execute("show search_path").fetchone() == ("",)
+
+
+HOSTILE: t.Final = """
+    create schema hostile;
+    create function hostile.lies(bigint, int) returns bigint language sql immutable as 'select 0::bigint';
+    create operator hostile.& (leftarg = bigint, rightarg = int, function = hostile.lies);
+    create function hostile.equal(float8, text) returns bool language sql immutable as 'select true';
+    create operator hostile.= (leftarg = float8, rightarg = text, function = hostile.equal);
+    create function hostile.now() returns timestamptz language sql as 'select ''epoch''::timestamptz';
+    create function hostile.first(numeric, bigint) returns numeric language sql immutable as 'select 7::numeric';
+    create aggregate hostile.sum(bigint) (sfunc = hostile.first, stype = numeric, initcond = '0');
+    create function hostile.hashint4extended(int, int) returns bigint language sql immutable as 'select 1::bigint';
+    create table hostile.pg_class (oid oid, relname name); create view hostile.pg_locks as select 1 as pid;
+    create table t(id int primary key, v float8, c regclass, p regprocedure, s text);
+    insert into t select g, g * 0.5, 'hostile.pg_class'::regclass, 'hostile.now()'::regprocedure, 'x'
+        from generate_series(1, 50) g;
+    create materialized view m as select c, p, count(*) from t group by c, p;
+"""
+
+
+@pytest.mark.parametrize("path", ["hostile, pg_catalog, public", "public, hostile"])
+def test_names_that_users_have_taken(servers: Servers, path: str) -> None:
+    """What we ask, the server's own functions and operators answer, wherever the database's path leads first."""
+    with new_case(servers.source("15"), servers.target(), HOSTILE) as case:
+        execute(case.source, "postgres", f"alter database {case.name} set search_path = {path}")
+        case.arrives()
+        case.stays()
+        execute(case.target, case.name, "update public.t set v = 0 where id = 7")
+        migration = prepare(case.source, case.name, case.target, case.name, Path("unused"))
+        migration.preflight()
+        (difference,) = migration.compare().differences
+        assert difference.object == "table public.t"
+        assert "1 changed in v: (7)" in difference.message
+
+
+def test_in_place(make: MakeCase, tmp_path: Path) -> None:
+    """Schema replaced in the live database, or kept and filled again: what must be added anew is bound as it was."""
+    script = OPERATORS + INLINED.replace("create extension unaccent;", "create extension unaccent schema public;")
+    late = "; alter table acct add constraint late check (nullif(email, 'b') is distinct from 'B') not valid"
+    case = make(script + late)
+    case.target.create_database(case.name, template="template0")
+    migration = prepare(case.source, case.name, case.target, case.name, tmp_path / "archive")
+    migration.load_mode = "in_place"
+    outcome = run(migration)
+    assert outcome.status == "migrated", outcome
+    assert case.equal_answers(MEANINGS) == [80, 1, 1, 80, 80]
+    case.run("delete from acct2 where n = 5; update acct set seen = 7 where id = 3")
+    assert refill_target(case, "dependency_order").verdict.equal
+    assert case.equal_answers(MEANINGS) == [79, 1, 1, 79, 79]

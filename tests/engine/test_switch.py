@@ -142,7 +142,12 @@ def _deaf(monkeypatch: pytest.MonkeyPatch, error: type[BaseException], *, commit
     transaction = psycopg.Connection.transaction
 
     @contextlib.contextmanager
-    def cut(session: psycopg.Connection[t.Any]) -> t.Iterator[object]:
+    def cut(session: psycopg.Connection[t.Any], *, force_rollback: bool = False) -> t.Iterator[object]:
+        if force_rollback:
+            # That of a look at something, which ends as always.
+            with transaction(session, force_rollback=True) as look:
+                yield look
+            return
         monkeypatch.undo()
         with contextlib.suppress(psycopg.Rollback), transaction(session) as inner:
             yield inner

@@ -25,6 +25,18 @@ ADDITIONS: t.Final = """
     CREATE TABLE blanks (v bpchar); INSERT INTO blanks VALUES ('a');
     CREATE VIEW open_positions AS SELECT id, symbol FROM positions WHERE exit_date IS NULL;
     CREATE MATERIALIZED VIEW per_symbol AS SELECT symbol, count(*) FROM positions GROUP BY symbol;
+    CREATE TABLE aging (n int); INSERT INTO aging VALUES (1), (2);
+    CREATE MATERIALIZED VIEW aged AS SELECT sum(n) FROM aging; INSERT INTO aging VALUES (3);
+    CREATE FUNCTION age_of(n int) RETURNS bigint LANGUAGE plpgsql STABLE AS
+        'BEGIN RETURN n + (SELECT sum FROM public.aged); END';
+    CREATE MATERIALIZED VIEW ages AS SELECT age_of(n) FROM aging;
+    CREATE SCHEMA meaning; CREATE TYPE meaning.pair AS (a int, b int);
+    CREATE FUNCTION meaning.alike(meaning.pair, meaning.pair) RETURNS bool LANGUAGE sql IMMUTABLE
+        AS 'SELECT ($1).a = ($2).a';
+    CREATE OPERATOR meaning.= (LEFTARG = meaning.pair, RIGHTARG = meaning.pair, FUNCTION = meaning.alike);
+    CREATE TABLE pairs (a meaning.pair, b meaning.pair);
+    SET search_path = public, meaning; CREATE VIEW unlike AS SELECT a IS DISTINCT FROM b AS told FROM pairs;
+    SET search_path = public;
     CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at := now(); RETURN NEW; END';
     CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch();
     CREATE SEQUENCE invoice_numbers; SELECT nextval('invoice_numbers');
@@ -193,6 +205,19 @@ MUTATIONS: t.Final = (
         "materialized view without data",
         "REFRESH MATERIALIZED VIEW per_symbol WITH NO DATA",
         "materialized view public.per_symbol",
+    ),
+    mutation(
+        "stale materialized view's content",
+        "UPDATE aging SET n = n + 1; REFRESH MATERIALIZED VIEW aged; UPDATE aging SET n = n - 1",
+        "materialized view public.aged",
+        # It reads that one within a function.
+        "materialized view public.ages",
+    ),
+    mutation(
+        "operator behind the same text",
+        "SET search_path = ''; CREATE OR REPLACE VIEW public.unlike AS SELECT a IS DISTINCT FROM b AS told"
+        " FROM public.pairs; SET search_path = public",
+        "view public.unlike",
     ),
     mutation(
         "function's body",

@@ -42,7 +42,7 @@ def view(held: Rows | None, fresh: Rows | None = None, again: Rows | None = None
     return dataclasses.replace(EMPTY, relations=(Measured(relation, held, fresh, again, read), *others))
 
 
-def other_view(held: Rows, fresh: Rows) -> Measured:
+def other_view(held: Rows | None, fresh: Rows | None) -> Measured:
     return Measured(Relation("public", "other", "materialized view"), held, fresh)
 
 

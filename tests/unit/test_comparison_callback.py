@@ -39,6 +39,23 @@ def test_what_differs_comes_first_and_in_another_color() -> None:
     assert ("b" in first[0], first[1], second[1]) == (True, "red", "green")
 
 
+@pytest.mark.parametrize(
+    ("compared", "told"),
+    [
+        ("rows", "equal"),
+        ("query", "equal to its query"),
+        ("count", "equal in number"),
+        ("tree", "equal as a tree"),
+        ("nothing", "not compared"),
+    ],
+)
+def test_no_more_is_said_than_was_compared(compared: str, told: str) -> None:
+    (line,) = _lines({**_table("t"), "compared": compared})[2:]
+    assert line == f"public.t |      3 |      3 | {told}"
+    (line,) = _lines({**_table("t", 1, 2), "compared": compared})[2:]
+    assert line.endswith("DIFFERENT")
+
+
 def test_no_tables_no_table() -> None:
     """A run that broke off before its comparison has nothing to show."""
     assert draw([]) == []

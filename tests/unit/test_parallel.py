@@ -10,7 +10,12 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import run_parallel
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import (
+    Lane,
+    in_order,
+    run_lanes,
+    run_parallel,
+)
 
 PATIENCE_SECONDS = 30
 
@@ -136,3 +141,22 @@ def test_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_parallel(range(100), 2, recorder.open)
     assert recorder.done == []
+
+
+def test_failure_in_one_lane_stops_the_other() -> None:
+    """What the other one is doing is cancelled, and what it has not begun is left."""
+    begun = threading.Event()
+
+    def wait(item: int) -> None:
+        begun.set()
+        assert slow.cancelled.wait(PATIENCE_SECONDS)
+
+    def fail(item: int) -> None:
+        assert begun.wait(PATIENCE_SECONDS)
+        raise ValueError(item)
+
+    slow, failing = Recorder(wait), Recorder(fail)
+    with pytest.raises(ValueError, match="7"):
+        run_lanes([Lane(in_order(range(100)), 1, slow.open), Lane(in_order([7]), 1, failing.open)])
+    assert len(slow.done) <= 1
+    assert slow.closed == slow.opened == 1

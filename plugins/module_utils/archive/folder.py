@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
 import pathlib
 import shutil
+import threading
 import typing as t
 
 from ..errors import MigrationError
+from ..schedule.threads import run_parallel
 from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
 
 _READ_BYTES: t.Final = 1 << 20
@@ -83,11 +85,14 @@ def create_private(path: pathlib.Path) -> t.BinaryIO:
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def describe_file(path: pathlib.Path) -> ArchivedFile:
-    """Return a file's entry for the manifest."""
+def describe_file(path: pathlib.Path, stop: threading.Event | None = None) -> ArchivedFile:
+    """Return a file's entry for the manifest.
+
+    :param stop: set, it ends the reading early; the entry is then of no use
+    """
     with path.open("rb") as stream:
         digest = hashlib.sha256()
-        while chunk := stream.read(_READ_BYTES):
+        while (chunk := stream.read(_READ_BYTES)) and not (stop and stop.is_set()):
             digest.update(chunk)
         return ArchivedFile(path.name, stream.tell(), digest.hexdigest())
 
@@ -123,9 +128,30 @@ def read_archive(folder: pathlib.Path) -> Manifest:
     faults += [f"{name} is not a regular file" for name in sorted(entries) if name in expected and not entries[name]]
     faults += [f"{name} is missing" for name in sorted(expected.keys() - present)]
     there = [file for name, file in sorted(expected.items()) if entries.get(name)]
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = pool.map(lambda file: describe_file(folder / file.name), there)
-        faults += [f"{file.name} was altered" for file, now in zip(there, found, strict=True) if now != file]
+    altered: list[str] = []
+
+    @contextlib.contextmanager
+    def open_checker() -> t.Iterator[_Checker]:
+        yield _Checker(folder, altered)
+
+    run_parallel(there, os.cpu_count() or 1, open_checker)
+    faults += [f"{name} was altered" for name in sorted(altered)]
     if faults:
         raise MigrationError(f"The archive {folder} is not as it was written: {'; '.join(faults)}. Dump again.")
     return manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class _Checker:
+    """Notes the archive's files that are not what was written."""
+
+    folder: pathlib.Path
+    altered: list[str]
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def run(self, file: ArchivedFile) -> None:
+        if describe_file(self.folder / file.name, self.stop) != file:
+            self.altered.append(file.name)
+
+    def cancel(self) -> None:
+        self.stop.set()

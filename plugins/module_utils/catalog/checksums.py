@@ -223,8 +223,12 @@ def sum_query(columns: t.Sequence[HashedColumn], source: sql.Composable) -> sql.
 
 
 def digest(sums: t.Iterable[int]) -> str:
-    """Return the checksum that sums make together: 16 hexadecimal digits."""
-    return f"{sum(sums) % 2**64:016x}"
+    """Return the checksum that sums make together: 32 hexadecimal digits.
+
+    That is wide enough for the sum of any number of rows. Taken modulo 2^64, 2^k copies of a row would be told from as
+    many of another one by 64 - k bits of their hashes alone.
+    """
+    return f"{sum(sums) % 2**128:032x}"
 
 
 def add(checksums: t.Iterable[str]) -> str:

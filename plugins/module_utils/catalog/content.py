@@ -38,6 +38,8 @@ class Measured:
     fresh: Rows | None = None
     again: Rows | None = None
     read: tuple[Name, ...] = ()
+    #: its query asks for the time
+    timed: bool = False
 
     @property
     def stale(self) -> bool:

@@ -91,6 +91,18 @@ class Joined:
     operators: tuple[tuple[str, str], ...]
     collations: tuple[tuple[str, str] | None, ...]
     match_full: bool
+    #: the last column is a period: all of it must lie within those of the matching rows together (docs: CREATE TABLE,
+    #: PERIOD; ri_Check_Pk_Match and FindFKPeriodOpers)
+    period: bool = False
+
+    def found(self, values: t.Sequence[sql.Composable]) -> sql.Composed:
+        """Return the condition under which what values refer to is there."""
+        matching = sql.SQL("FROM {} WHERE {}").format(self.referenced.as_source("p"), self.matches(values))
+        if not self.period:
+            return sql.SQL("EXISTS (SELECT {})").format(matching)
+        return sql.SQL("(SELECT {} OPERATOR(pg_catalog.<@) pg_catalog.range_agg({}) {}) IS TRUE").format(
+            values[-1], sql.Identifier("p", self.referenced.columns[-1]), matching
+        )
 
     def matches(self, values: t.Iterable[sql.Composable]) -> sql.Composed:
         """Return the condition under which a row ``p`` is the one that values refer to."""
@@ -111,7 +123,8 @@ class Joined:
         return Link(self.key, (referring.schema, referring.name), (referenced.schema, referenced.name))
 
 
-# A partition's copy of its parent's key is part of the parent's. Names are plain, not quoted: people read them.
+# A partition's copy of its parent's key is part of the parent's. Names are plain, not quoted: people read them. Before
+# 18 there are no periods, and no column that tells of them.
 _LIST: t.Final = """
 WITH RECURSIVE disabled(key) AS (
     SELECT tgconstraint FROM pg_trigger WHERE tgisinternal AND tgconstraint <> 0 AND tgenabled IN ('D', 'R')
@@ -121,7 +134,7 @@ WITH RECURSIVE disabled(key) AS (
 SELECT k.conname, n.nspname || '.' || c.relname, rn.nspname || '.' || r.relname, pg_get_constraintdef(k.oid),
        k.convalidated, NOT k.oid IN (SELECT key FROM disabled), k.confmatchtype = 'f', n.nspname, c.relname,
        c.relkind = 'p', rn.nspname, r.relname, r.relkind = 'p', parts.columns, parts.referenced, parts.operators,
-       parts.collations
+       parts.collations, coalesce((to_jsonb(k) ->> 'conperiod')::bool, false)
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid AND c.relpersistence <> 't'
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -162,7 +175,7 @@ def list_joined(session: Session) -> list[Joined]:
     found = []
     for name, table, references, definition, validated, enforced, *rest in session.execute(_LIST).fetchall():
         match_full, schema, relation, partitioned, referenced_schema, referenced_relation, *rest = rest
-        referenced_partitioned, columns, referenced_columns, operators, collations = rest
+        referenced_partitioned, columns, referenced_columns, operators, collations, period = rest
         found.append(
             Joined(
                 key=ForeignKey(name, table, references, definition, validated, enforced),
@@ -173,6 +186,7 @@ def list_joined(session: Session) -> list[Joined]:
                 operators=tuple((schema, operator) for schema, operator in operators),
                 collations=tuple((schema, collation) if collation else None for schema, collation in collations),
                 match_full=match_full,
+                period=period,
             )
         )
     return found
@@ -242,9 +256,7 @@ class _Counter:
 def _is_orphan(joined: Joined) -> sql.Composed:
     """A row that refers to something that is not there; under MATCH FULL also one that is half NULL."""
     values = [sql.Identifier("c", column) for column in joined.referring.columns]
-    whole = sql.SQL("{} AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
-        _all_null(joined, "IS NOT NULL"), joined.referenced.as_source("p"), joined.matches(values)
-    )
+    whole = sql.SQL("{} AND NOT ({})").format(_all_null(joined, "IS NOT NULL"), joined.found(values))
     if not joined.match_full or len(joined.operators) == 1:
         return whole
     return sql.SQL("({} OR NOT ({} OR {}))").format(

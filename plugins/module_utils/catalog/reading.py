@@ -226,6 +226,7 @@ class _Begun:
             first.rows if first else None,
             second.rows if second else None,
             first.read if first else (),
+            name in self._definitions and self._definitions[name].timed,
         )
 
     def _is_asked(self, view: Relation) -> bool:

@@ -12,7 +12,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Endpoint, Session, connect
+from ..endpoint import Endpoint, Session, connect, pin_settings
 from .door import open_door
 
 _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -52,9 +52,12 @@ class ExportedSnapshot(Snapshot):
 
     @contextlib.contextmanager
     def another_session(self) -> t.Iterator[Session]:
-        """Open one more session at the same instant."""
+        """Open one more session at the same instant.
+
+        What is pinned is pinned once more, within the transaction: it holds as long, whatever lies between.
+        """
         with connect(self.endpoint) as session:
-            session.execute(self.import_statements)
+            session.execute(sql.SQL("; ").join([self.import_statements, pin_settings(self.endpoint)]))
             yield session
 
 
@@ -62,7 +65,7 @@ class ExportedSnapshot(Snapshot):
 def exported_snapshot(endpoint: Endpoint) -> t.Iterator[ExportedSnapshot]:
     """Hold a read-only transaction whose snapshot others can import, for as long as the block lasts."""
     with connect(endpoint) as session:
-        session.execute(_BEGIN)
+        session.execute(sql.SQL("; ").join([sql.SQL(_BEGIN), pin_settings(endpoint)]))
         row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         assert row is not None
         yield ExportedSnapshot(endpoint, session, row[0])

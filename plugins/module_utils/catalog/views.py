@@ -22,8 +22,26 @@ from .selection import Name
 #: A refresh is the owner's, and may write: a reader may not be allowed what the query does, or no reader can do it.
 _UNTOLD: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
-_DEFINITIONS: t.Final = """
-SELECT n.nspname::text, c.relname::text, pg_get_viewdef(c.oid)
+#: What a query or the body of a function says that asks for the time.
+_CLOCK: t.Final = (
+    r"\m(now|(clock|statement|transaction)_timestamp|timeofday|age)\s*\("
+    r"|\m(current_(date|time|timestamp)|localtime(stamp)?)\M"
+)
+
+# Views on the way, and the functions that are called by name in any of their queries.
+_DEFINITIONS: t.Final = f"""
+WITH RECURSIVE part(view, oid) AS (
+    SELECT oid, oid FROM pg_class WHERE relkind = 'm' AND relispopulated
+    UNION
+    SELECT part.view, v.oid FROM part JOIN pg_rewrite r ON r.ev_class = part.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_class v ON v.oid = d.refobjid AND v.relkind = 'v'
+)
+SELECT n.nspname::text, c.relname::text, pg_get_viewdef(c.oid), EXISTS (
+    SELECT FROM part WHERE part.view = c.oid AND (pg_get_viewdef(part.oid) ~* '{_CLOCK}' OR EXISTS (
+        SELECT FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+        JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+        WHERE r.ev_class = part.oid AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~* '{_CLOCK}')))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated
 """
 
@@ -46,16 +64,27 @@ class Evaluation:
     read: tuple[Name, ...]
 
 
-def read_definitions(session: Session) -> dict[Name, sql.SQL]:
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """A materialized view's query; ``timed``: it asks for the time, and yields something else as that goes by."""
+
+    query: sql.SQL
+    timed: bool
+
+
+def read_definitions(session: Session) -> dict[Name, Definition]:
     """Return the queries of the populated materialized views by (schema, name).
 
     All names in them are qualified that can be, since the session's search_path is empty.
     """
     rows = session.execute(_DEFINITIONS).fetchall()
-    return {(schema, name): sql.SQL(text.rstrip().removesuffix(";")) for schema, name, text in rows}
+    return {
+        (schema, name): Definition(sql.SQL(text.rstrip().removesuffix(";")), timed)
+        for schema, name, text, timed in rows
+    }
 
 
-def evaluate(session: Session, view: Relation, definition: sql.SQL, search_path: str) -> Evaluation | None:
+def evaluate(session: Session, view: Relation, definition: Definition, search_path: str) -> Evaluation | None:
     """Return what a view's query yields; None where a reader cannot tell.
 
     The query is worded under the path that serves, and run under the one that a refresh has: a cursor is planned when
@@ -64,14 +93,15 @@ def evaluate(session: Session, view: Relation, definition: sql.SQL, search_path:
     :param session: in a transaction, and left as it was
     :raises MigrationError: when the query fails, as a refresh would
     """
-    query = sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition))
+    query = sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition.query))
     try:
         with session.transaction(force_rollback=True):
             use_search_path(session, search_path)
-            session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
             if session.info.server_version // 10000 >= SAFE_SINCE:
+                session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
                 use_search_path(session, SAFE_SEARCH_PATH)
-            row = session.execute("FETCH pgconvoy_view").fetchone()
+                query = sql.Composed([sql.SQL("FETCH pgconvoy_view")])
+            row = session.execute(query).fetchone()
             read = session.execute(_READ).fetchall()
     except _UNTOLD:
         return None

@@ -19,6 +19,7 @@ from ..archive.manifest import ArchivedRows, Manifest
 from ..catalog.foreign_keys import Link, list_links, take_census
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
+from ..endpoint import use_search_path
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
 from ..rows.origin import ArchiveFiles
@@ -77,6 +78,8 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
             without_constraints(session, readded, tables, manifest.database.serving_path, judge.allowed),
             silenced(session, tables, strategy == "disable_triggers"),
         ):
+            # To empty a table is to build its indexes anew.
+            use_search_path(session, manifest.database.serving_path)
             empty(session, relations, order, links)
             received = _fill(transaction, folder, manifest, order, selection)
         content = judge.judge_content(transaction, manifest, selection)

@@ -14,14 +14,14 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.bindings import Binding, read_bindings
 from ..catalog.content import Content
-from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.database import DatabaseProperties, read_database, reword_locale
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot, exported_snapshot
-from ..endpoint import Endpoint, use_search_path
+from ..endpoint import Endpoint, connect, use_search_path
 from ..staging.names import Generations
 from ..staging.scratch import reword_schema
 from ..tools import ClientTools, tools_for
@@ -150,10 +150,9 @@ class Judge:
             if stop_early and not schema.allowing(self.allowed).equal:
                 return schema
             relations, path = list_relations(here.session), database.serving_path
-            theirs = Reading(there, self.jobs, path, relations, selection)
-            content = _compare(
-                *read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), theirs), theirs
-            )
+            reading = Reading(there, self.jobs, path, relations, selection)
+            ours, theirs = read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), reading)
+            content = _compare(ours, theirs, reading)
             if not stop_early:
                 content = content.explained(_explain_rows(content, here, there, relations, path))
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
@@ -197,7 +196,11 @@ class Judge:
             # The same text is not the same bytes in another encoding: no checksum would agree.
             encoding = compare_databases(source.database, database, with_settings=False)
             return Verdict(differences=tuple(d for d in encoding if d.object == "database encoding")).joined(schema)
-        properties = compare_databases(source.database, database, with_settings=not self.staging)
+        wanted = source.database
+        if wanted.locale != database.locale:
+            with connect(self.target) as session:
+                wanted = reword_locale(session, wanted)
+        properties = compare_databases(wanted, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
         return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))

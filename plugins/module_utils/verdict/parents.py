@@ -66,12 +66,11 @@ def _absent(target: Session, key: Joined) -> sql.Composed:
     typed = [sql.SQL("{}::{} AS {}").format(name, kind, name) for name, kind in zip(names, types, strict=True)]
     return sql.SQL(
         "SELECT ROW({values})::text FROM (SELECT {typed} FROM unnest({arrays}) raw({names}) OFFSET 0) c({names})"
-        " WHERE NOT EXISTS (SELECT FROM {parent} WHERE {same})"
+        " WHERE NOT ({found})"
     ).format(
         values=sql.SQL(", ").join(sql.SQL("c.") + name for name in names),
         typed=sql.SQL(", ").join(typed),
         arrays=sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Placeholder()) for _ in names),
         names=sql.SQL(", ").join(names),
-        parent=key.referenced.as_source("p"),
-        same=key.matches([sql.SQL("c.") + name for name in names]),
+        found=key.found([sql.SQL("c.") + name for name in names]),
     )

@@ -73,9 +73,10 @@ def _by_name(relations: t.Iterable[Measured]) -> dict[Name, Measured]:
 def _doubtful(source: t.Mapping[Name, Measured]) -> set[Name]:
     """Return the views of which the source does not tell what a copy must hold.
 
-    No reader could evaluate them; or they read one, directly or not, that does not hold there what it will elsewhere.
+    No reader could evaluate them; they ask for the time; or they read one, directly or not, that does not hold there
+    what it will elsewhere.
     """
-    doubtful = {name for name, view in source.items() if view.untold}
+    doubtful = {name for name, view in source.items() if view.untold or view.timed}
     unlike = doubtful | {name for name, view in source.items() if view.stale}
     while True:
         reached = {name for name, view in source.items() if unlike & {*view.read, *view.relation.reads}}
@@ -109,7 +110,7 @@ def _judge(expected: Measured | None, found: Measured | None, doubtful: t.Contai
             else f"{_populated(wanted)} on the source, {_populated(found.rows)} on the target"
         )
     if expected.relation.full_name in doubtful:
-        return _judge_by_query(expected, found, found.rows)
+        return _judge_by_query(expected, found, wanted, found.rows)
     if found.rows == wanted:
         return _Judgement("")
     if expected.volatile:
@@ -119,16 +120,20 @@ def _judge(expected: Measured | None, found: Measured | None, doubtful: t.Contai
     return _Judgement(f"{wanted.count:,} rows on both sides, but not the same ones")
 
 
-def _judge_by_query(expected: Measured, found: Measured, held: Rows) -> _Judgement:
+def _judge_by_query(expected: Measured, found: Measured, wanted: Rows, held: Rows) -> _Judgement:
     """A view that reads one that is stale on the source, directly or not, cannot be what it is there."""
     if found.fresh is None:
-        # Neither side's reader may run the query.
-        assert expected.rows
-        return _Judgement("") if held == expected.rows else _judge_count(expected.rows, None, held)
+        # The target's reader may not run the query either.
+        return _Judgement("") if held == wanted else _judge_count(wanted, expected.again, held)
     if held == found.fresh:
         return _Judgement("", "rows" if held == expected.fresh else "query")
+    if expected.timed and held == expected.fresh:
+        return _Judgement("")
     if found.volatile:
         return _judge_count(found.fresh, found.again, held)
+    if expected.timed:
+        # The time has gone by since it was refreshed.
+        return _Judgement("", "count" if held.count == found.fresh.count else "nothing")
     return _Judgement("it does not hold what its query yields on the target", "query")
 
 
@@ -169,7 +174,9 @@ def _tell_view(expected: Measured, compared: Compared) -> list[Finding]:
     name = f"materialized view {expected.relation}"
     if compared in ("count", "nothing"):
         what = "the number of its rows" if compared == "count" else "nothing of it, not even the number of its rows,"
-        why = "no reader may run its query" if expected.untold else "its query yields something else each time"
+        why = "its query yields something else each time"
+        if expected.untold or expected.timed:
+            why = "no reader may run its query" if expected.untold else "its query asks for the time, which has gone by"
         return [Finding("notice", "matview-volatile", name, f"{why}: {what} was compared.")]
     if expected.stale:
         message = "it was stale on the source; the copy holds what its query yields on the copied rows."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import typing as t
 
-from ...catalog.database import DatabaseProperties, read_database
+from ...catalog.database import DatabaseProperties, read_database, reword_locale
 from ...catalog.requirements import Requirements
 from ...endpoint import Session
 from ...in_place.clearing import Kept, list_doomed
@@ -30,7 +30,7 @@ def check_in_place(
     """
     live = read_database(session)
     return [
-        *_check_locale(source, live, allowed),
+        *_check_locale(reword_locale(session, source), live, allowed),
         *_check_dropping(session, kept),
         *check_subscriptions(session),
         *_check_creating(session, source, live),
