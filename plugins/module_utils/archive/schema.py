@@ -113,10 +113,13 @@ def split_script(script: bytes, announced: t.Sequence[int]) -> list[Entry]:
     closing = list(_END.finditer(script, headers[-1].end() if headers else 0))
     if not closing:
         raise MigrationError("pg_restore's script ends in the middle")
+    preamble = script[: headers[0].start() if headers else 0]
+    # As the session spells names: those of a SQL_ASCII database as LATIN1 (endpoint.py).
+    encoding = "latin-1" if b"\nSET client_encoding = 'LATIN1';\n" in preamble else "utf-8"
     return [
         Entry(
             kind=header["kind"].decode(),
-            name=_qualified(header).decode(errors="replace"),
+            name=_qualified(header).decode(encoding, errors="replace"),
             statements=script[header.end() : end].strip(),
             number=int(header["id"]),
             needs=frozenset(map(int, (header["needs"] or b"").split())),

@@ -19,6 +19,7 @@ from ..archive.manifest import ArchivedRows
 from ..catalog.foreign_keys import Link, list_links, take_census
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
+from ..staging.schema import left_unvalidated
 from ..verdict.comparison import Difference, Verdict, compare_schemas
 from ..verdict.judge import Judge
 from .constraints import without_constraints
@@ -63,14 +64,15 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_selected(everything, links, selection)
-    readded = _choose_keys(order, links, tables, strategy, judge.allowed)
+    not_valid = left_unvalidated(manifest.content, judge.allowed, session.info.server_version)
+    readded = _choose_keys(order, links, tables, strategy, not_valid)
     with contextlib.ExitStack() as stack:
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))
         stack.enter_context(event_triggers_silenced(session))
         stack.enter_context(owner_unbound(session, tables))
         with (
-            without_constraints(session, readded, tables, judge.allowed),
+            without_constraints(session, readded, tables, not_valid),
             silenced(session, tables, strategy == "disable_triggers"),
         ):
             empty(session, relations, order, links)
@@ -87,7 +89,7 @@ def _choose_keys(
     links: t.Iterable[Link],
     tables: t.Container[Name],
     strategy: Strategy,
-    allowed: t.Container[str],
+    not_valid: t.Container[str],
 ) -> tuple[Link, ...]:
     """Return the keys that must be dropped meanwhile.
 
@@ -96,7 +98,7 @@ def _choose_keys(
     rows may break them, and within a cycle some row always comes before the one that it refers to.
     """
     dropped = [*order.leading_in]
-    dropped += [link for link in links if link.referring in tables and str(link.key) in allowed]
+    dropped += [link for link in links if link.referring in tables and str(link.key) in not_valid]
     if strategy == "dependency_order":
         dropped += order.within_cycles
         dropped += [link for link in links if link.referring in tables and not link.key.validated]

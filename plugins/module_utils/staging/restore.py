@@ -25,7 +25,7 @@ from ..parallel import run_parallel
 from ..rows.receiver import Receiver
 from ..rows.statements import copy_in, copy_pieces_in
 from ..tools import ClientTools
-from .schema import create_entries, create_post_data, create_pre_data, without_validation
+from .schema import create_entries, create_post_data, create_pre_data, left_unvalidated, without_validation
 
 _READ_BYTES: t.Final = 1 << 20
 
@@ -47,27 +47,28 @@ def restore_data(
     folder: pathlib.Path,
     manifest: Manifest,
     jobs: int,
-    not_valid: t.Container[str] = (),
+    allowed: t.Container[str] = (),
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, then make what must hold over complete rows.
 
     Event triggers come last of all: they fire at what anybody creates. Return, for each table of the archive, how many
     rows the target received.
 
-    :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
+    :param allowed: foreign keys, as ``fk constraint <table> <name>``, that are added without a look at the rows
     :raises MigrationError: naming the table or object that failed
     """
     search_path = manifest.database.search_path
     received = _load_rows(open_session, folder, manifest, jobs)
+    with open_session() as session:
+        if manifest.large_objects:
+            load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
+        set_sequences(session, manifest.content.sequences)
+        not_valid = left_unvalidated(manifest.content, allowed, session.info.server_version)
     entries = [
         without_validation(entry) if str(entry) in not_valid else entry
         for entry in read_section(tools, folder / manifest.schema.name, "post-data")
     ]
     event_triggers = next((i for i, entry in enumerate(entries) if entry.kind == "EVENT TRIGGER"), len(entries))
-    with open_session() as session:
-        if manifest.large_objects:
-            load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
-        set_sequences(session, manifest.content.sequences)
     create_post_data(open_session, entries[:event_triggers], jobs, search_path)
     with open_session() as session:
         use_search_path(session, search_path)
