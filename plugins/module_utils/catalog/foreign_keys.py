@@ -222,6 +222,8 @@ class _Counter:
         try:
             orphans, null_rows = self._numbers(joined)
             examples = tuple(row for (row,) in self.session.execute(_examples(joined)).fetchall()) if orphans else ()
+        except psycopg.errors.LockNotAvailable:
+            raise
         except psycopg.Error as error:
             raise MigrationError(f"Cannot check {key}: {describe(error)}") from None
         cycle = self.cycles.get((key.table, key.references), ())
