@@ -139,3 +139,36 @@ def test_allowed_and_not_there(case: Case, allowing: Allow) -> None:
     assert outcome.status == "migrated", outcome
     assert outcome.verdict
     assert told(outcome.verdict) == ([], [])
+
+
+#: The key of a partitioned table, and a row that breaks it.
+TREE: t.Final = """
+    CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1);
+    CREATE TABLE c (id int, p int) PARTITION BY RANGE (id);
+    CREATE TABLE c1 PARTITION OF c FOR VALUES FROM (0) TO (100);
+    ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p; INSERT INTO c VALUES (1, 1);
+    SET session_replication_role = replica; INSERT INTO c VALUES (2, 99)
+"""
+
+
+def test_orphans_under_the_key_of_a_partitioned_table(servers: Servers, tmp_path: Path) -> None:
+    """No server before 18 takes it as NOT VALID: said before anything is read. Without orphans it is validated."""
+    with new_case(servers.source("15"), servers.target("15"), TREE) as case:
+        source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
+        outcome = run(Allowing(source, target, tmp_path / "one", allowed={KEY: REASON}))
+        assert outcome.refusals == {("key-partitioned", KEY)}
+        assert "orphans-allowed" not in {finding.code for finding in outcome.findings}
+        outcome = run(Allowing(source, target, tmp_path / "two"))
+        (finding,) = [finding for finding in outcome.findings if finding.code == "orphans"]
+        assert "allowed_differences" not in finding.remedy
+        case.run("DELETE FROM c WHERE p = 99")
+        assert run(Allowing(source, target, tmp_path / "three", allowed={KEY: REASON})).status == "migrated"
+        assert case.ask("SELECT bool_and(convalidated) FROM pg_constraint WHERE contype = 'f'")
+
+
+def test_newer_servers_take_the_key_of_a_partitioned_table(servers: Servers, tmp_path: Path) -> None:
+    with new_case(servers.source("15"), servers.target(), TREE) as case:
+        source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
+        assert run(Allowing(source, target, tmp_path / "archive", allowed={KEY: REASON})).status == "migrated"
+        assert case.ask("SELECT string_agg(convalidated::text, ',') FROM pg_constraint WHERE conrelid = 'c'::regclass")
+        assert case.ask("SELECT count(*) FROM c") == 2

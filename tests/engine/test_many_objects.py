@@ -78,26 +78,30 @@ def test_round_trips(servers: Servers, waits: list[int], tmp_path: Path, script:
 
 def test_sequences_are_unlocked_again(servers: Servers, waits: list[int]) -> None:
     """Thousands take a few messages, and no locks with them: the server's table of locks holds some thousands."""
-    with new_case(servers.source(), servers.target(), SEQUENCES.replace("{n}", "2500")) as case:
-        with exported_snapshot(endpoint("source", case.source, case.name)) as snapshot:
-            before = waits[0]
-            found = read_sequences(snapshot.session)
-            assert waits[0] - before <= 10
-            held = snapshot.session.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()").fetchone()
-            assert held is not None
-            assert held[0] < 50
+    with (
+        new_case(servers.source(), servers.target(), SEQUENCES.replace("{n}", "2500")) as case,
+        exported_snapshot(endpoint("source", case.source, case.name)) as snapshot,
+    ):
+        before = waits[0]
+        found = read_sequences(snapshot.session)
+        assert waits[0] - before <= 10
+        held = snapshot.session.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()").fetchone()
+        assert held is not None
+        assert held[0] < 50
     by_name = {sequence.name: (sequence.last_value, sequence.is_called) for sequence in found}
     assert by_name == {f"s{number}": (number, number % 2 == 1) for number in range(1, 2501)}
 
 
 def test_large_objects_are_closed_again(servers: Servers) -> None:
     """However many there are, few of them are open at once."""
-    with new_case(servers.source(), servers.target(), LARGE_OBJECTS.replace("{n}", "2500")) as case:
-        with connect(endpoint("source", case.source, case.name)) as session, session.transaction():
-            found = read_large_objects(session)
-            # The first descriptor that is free: those before it would be open still.
-            row = session.execute("SELECT lo_open(100001, x'40000'::int)").fetchone()
-            assert row == (0,)
+    with (
+        new_case(servers.source(), servers.target(), LARGE_OBJECTS.replace("{n}", "2500")) as case,
+        connect(endpoint("source", case.source, case.name)) as session,
+        session.transaction(),
+    ):
+        found = read_large_objects(session)
+        # The first descriptor that is free: those before it would be open still.
+        assert session.execute("SELECT lo_open(100001, x'40000'::int)").fetchone() == (0,)
     assert [(o.oid, o.size, o.comment) for o in found] == [
         (100000 + number, number, f"it's {number}") for number in range(1, 2501)
     ]
@@ -105,12 +109,13 @@ def test_large_objects_are_closed_again(servers: Servers) -> None:
 
 def test_dropped_sequence(servers: Servers) -> None:
     """One that is dropped as it is about to be read is told."""
-    with new_case(servers.source(), servers.target(), "create sequence gone; create sequence stays") as case:
-        with exported_snapshot(endpoint("source", case.source, case.name)) as snapshot:
-            snapshot.session.execute("SELECT")
-            case.run("drop sequence gone")
-            with pytest.raises(MigrationError, match=r'(?s)dropped a sequence: .*"public.gone".*Run again'):
-                read_sequences(snapshot.session)
+    with (
+        new_case(servers.source(), servers.target(), "create sequence gone; create sequence stays") as case,
+        exported_snapshot(endpoint("source", case.source, case.name)) as snapshot,
+    ):
+        case.run("drop sequence gone")
+        with pytest.raises(MigrationError, match=r'(?s)dropped a sequence: .*"public.gone".*Run again'):
+            read_sequences(snapshot.session)
 
 
 def test_memory_of_row_differences(monkeypatch: pytest.MonkeyPatch) -> None:

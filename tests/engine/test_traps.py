@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import writer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import dump_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query, ask
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 
 from tests import oracle
 from tests.case import Case, execute, new_case
-from tests.migration import migrate
+from tests.migration import endpoint, migrate
 from tests.servers import Servers
 
 MakeCase = t.Callable[..., Case]
@@ -375,6 +377,9 @@ def test_sql_ascii(make: MakeCase) -> None:
         connection.execute("create table u(\"naïve\" text); insert into u values ('naïve')")
     case.arrives()
     assert case.equal_answers("select string_agg(encode(v::bytea, 'hex'), ' ' order by id) from t") == b"6e61ef7665 ff"
+    with exported_snapshot(endpoint("source", case.source, case.name)) as snapshot:
+        asked = Query("q", r"select v || '\xff' from t order by id", "same")
+        assert ask(snapshot, [asked], "public") == {"q": "na\\xefve\\\\xff\n\\xff\\\\xff"}
     with case.source.connect(case.name) as connection:
         connection.execute("set client_encoding = 'LATIN1'")
         connection.execute("create schema ÿ; create table ÿ.ï(é text); insert into ÿ.ï values ('ö')")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+import psycopg
 import pytest
 
 from tests.case import execute, new_case
@@ -226,3 +227,23 @@ def test_lock_that_is_waited_for(servers: Servers) -> None:
             (found,) = [finding for finding in case.examine() if finding.code == "locked"]
             assert f"session {waiter.info.backend_pid} of postgres waits for" in found.message
         assert case.finds("locked") == []
+
+
+def test_detach_that_was_broken_off(servers: Servers) -> None:
+    """Its rows are counted in the partitioned table or not, by whoever asks."""
+    script = """
+        create table log(id int not null, at date not null) partition by range(at);
+        create table log_2023 partition of log for values from ('2023-01-01') to ('2024-01-01');
+        insert into log values (1, '2023-01-01')
+    """
+    with new_case(servers.source(), servers.target(), script) as case:
+        with contextlib.closing(case.source.connect(case.name)) as reader:
+            reader.execute("begin isolation level repeatable read; select from log")
+            with case.source.connect(case.name) as detaching:
+                detaching.execute("set lock_timeout = '100ms'")
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    detaching.execute("alter table log detach partition log_2023 concurrently")
+        assert case.finds("detach-pending") == [("error", "table public.log_2023")]
+        case.run("alter table log detach partition log_2023 finalize")
+        assert case.finds("detach-pending") == []
+        case.arrives()

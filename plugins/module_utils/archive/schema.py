@@ -15,7 +15,7 @@ import re
 import subprocess
 import typing as t
 
-from ..catalog.snapshot import Snapshot
+from ..catalog.snapshot import LOCK_PATIENCE, Snapshot, tell_lockers
 from ..endpoint import tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
@@ -51,6 +51,8 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         "--format=custom",
         "--schema-only",
         "--no-password",
+        # It locks every table, whichever are selected.
+        f"--lock-wait-timeout={LOCK_PATIENCE}",
         # The one in which the statements will be sent; pg_dump's own choice is the database's.
         "--encoding",
         snapshot.session.info.parameter_status("client_encoding") or "",
@@ -69,7 +71,10 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         )
         # Before the door is closed: behind it there may be no connection any more.
         if outcome.returncode or outcome.stderr:
-            raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {_said(outcome)}")
+            said = _said(outcome)
+            if "LOCK TABLE" in said and "timeout" in said:
+                said += f"\nThese keep readers out:{tell_lockers(snapshot.endpoint)}"
+            raise MigrationError(f"pg_dump of the {snapshot.endpoint} failed: {said}")
 
 
 def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> list[Entry]:
@@ -113,10 +118,13 @@ def split_script(script: bytes, announced: t.Sequence[int]) -> list[Entry]:
     closing = list(_END.finditer(script, headers[-1].end() if headers else 0))
     if not closing:
         raise MigrationError("pg_restore's script ends in the middle")
+    preamble = script[: headers[0].start() if headers else 0]
+    # As the session spells names: those of a SQL_ASCII database as LATIN1 (endpoint.py).
+    encoding = "latin-1" if b"\nSET client_encoding = 'LATIN1';\n" in preamble else "utf-8"
     return [
         Entry(
             kind=header["kind"].decode(),
-            name=_qualified(header).decode(errors="replace"),
+            name=_qualified(header).decode(encoding, errors="replace"),
             statements=script[header.end() : end].strip(),
             number=int(header["id"]),
             needs=frozenset(map(int, (header["needs"] or b"").split())),

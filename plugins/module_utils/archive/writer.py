@@ -23,7 +23,7 @@ from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import read_requirements
-from ..catalog.selection import EVERYTHING, Patterns, select
+from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
@@ -52,7 +52,7 @@ def write_archive(
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
     :raises MigrationError: when anything at all fails
     """
-    with exported_snapshot(source) as snapshot, new_folder(folder) as partial:
+    with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
         taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         database = read_database(snapshot.session)
         selection = select(list_relations(snapshot.session), patterns) if patterns else None

@@ -60,6 +60,8 @@ class Census:
     examples: tuple[str, ...]
     null_rows: int
     cycle: tuple[str, ...]
+    #: whether its table is partitioned
+    partitioned: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +194,9 @@ def list_joined(session: Session) -> list[Joined]:
     return found
 
 
+#: The first major that adds NOT VALID keys to partitioned tables (docs: release notes of 18, E.1.3.4).
+FIRST_NOT_VALID_TREES: t.Final = 18
+
 #: How many orphans are named.
 _EXAMPLES: t.Final = 5
 
@@ -235,10 +240,12 @@ class _Counter:
         try:
             orphans, null_rows = self._numbers(joined)
             examples = tuple(row for (row,) in self.session.execute(_examples(joined)).fetchall()) if orphans else ()
+        except psycopg.errors.LockNotAvailable:
+            raise
         except psycopg.Error as error:
             raise MigrationError(f"Cannot check {key}: {describe(error)}") from None
         cycle = self.cycles.get((key.table, key.references), ())
-        self.counted[key] = Census(key, orphans, examples, null_rows, cycle)
+        self.counted[key] = Census(key, orphans, examples, null_rows, cycle, joined.referring.has_children)
 
     def cancel(self) -> None:
         break_off(self.session)

@@ -29,7 +29,10 @@ class Query:
 
 
 def ask(snapshot: Snapshot, queries: t.Iterable[Query], search_path: str) -> dict[str, str]:
-    """Return the answers by the queries' names: rows as lines, columns parted by tabs.
+    r"""Return the answers by the queries' names: rows as lines, columns parted by tabs.
+
+    A SQL_ASCII database answers in whatever encoding: a byte that is none of UTF-8 becomes ``\xe9``, which stands for
+    nothing else, since COPY doubles the backslashes of values.
 
     :param search_path: the database's own, so that queries may be written as its users write them
     :raises MigrationError: when a query fails; that is never an answer
@@ -41,7 +44,7 @@ def ask(snapshot: Snapshot, queries: t.Iterable[Query], search_path: str) -> dic
             statement = sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(query.sql.strip().rstrip(";")))
             try:
                 with session.cursor() as cursor, cursor.copy(statement) as copy:
-                    answers[query.name] = b"".join(copy).decode().rstrip("\n")
+                    answers[query.name] = b"".join(copy).decode(errors="backslashreplace").rstrip("\n")
             except psycopg.Error as error:
                 raise MigrationError(
                     f'The query "{query.name}" of verify_queries failed on the {snapshot.endpoint}: {describe(error)}'

@@ -89,23 +89,31 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     return [relation for relation in relations if relation.full_name in names]
 
 
-# A query sees pg_class as it was at the snapshot's instant, the function sees it as it is now.
+# A query sees pg_class as it was at the snapshot's instant, the functions see it as it is now.
 _REWRITTEN: t.Final = """
-SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.oid >= 16384 AND pg_relation_filenode(c.oid) <> c.relfilenode ORDER BY 1
+SELECT n.nspname || '.' || c.relname
+FROM unnest(%s::text[], %s::text[]) read(schema, name)
+JOIN pg_namespace n ON n.nspname = read.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = read.name
+WHERE c.relkind = 'r' AND (
+    pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
+    OR to_regclass(format('%%I.%%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
+ORDER BY 1
 """
 
 
-def _check_not_rewritten(session: Session) -> None:
-    """Make sure that the snapshot has shown the tables as they were at its instant.
+def _check_not_rewritten(session: Session, relations: t.Collection[Relation]) -> None:
+    """Make sure that the snapshot has shown the tables as they were at its instant, and that their names are theirs.
 
-    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control).
+    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control); one
+    that was dropped may have a successor of its name, which does so, too. Tables that are locked cannot.
     """
-    rewritten = [name for (name,) in session.execute(_REWRITTEN).fetchall()]
+    names = [relation.schema for relation in relations], [relation.name for relation in relations]
+    rewritten = [name for (name,) in session.execute(_REWRITTEN, names).fetchall()]
     if rewritten:
         raise MigrationError(
-            f"While it was read, somebody truncated or rewrote (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER) "
-            f"{', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
+            "While it was read, somebody truncated, rewrote or dropped (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER, "
+            f"DROP) {', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
         )
 
 
@@ -206,7 +214,7 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        _check_not_rewritten(session)
+        _check_not_rewritten(session, self.relations)
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
@@ -242,6 +250,9 @@ class _Begun:
         relation = piece.relation
         try:
             row = session.execute(sum_query(relation.hashed, piece.rows)).fetchone()
+        except psycopg.errors.LockNotAvailable:
+            # The snapshot tells who stands in the way.
+            raise
         except psycopg.Error as error:
             raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
         assert row is not None

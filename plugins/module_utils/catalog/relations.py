@@ -70,7 +70,7 @@ class Relation:
         return sql.SQL("{}{} {}").format(only, self.identifier, sql.SQL(self.condition))
 
 
-# Unqualified names are pg_catalog's: the session's search_path is empty.
+# Unqualified names are pg_catalog's: the session's search_path is empty. One that was dropped since has no size.
 #
 # Load through the root of a tree that is hash-partitioned by a polymorphic operator class (anyenum, anyarray, record,
 # anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7).
@@ -85,7 +85,8 @@ SELECT n.nspname, c.relname,
        ARRAY(SELECT a.attname::text FROM pg_index i
              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
              WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY 1),
-       pg_table_size(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::int, c.relispopulated,
+       coalesce(pg_table_size(c.oid), 0), coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
+       c.relispopulated,
        ARRAY(SELECT ARRAY[pn.nspname::text, l.relname::text] FROM pg_partition_tree(c.oid) p
              JOIN pg_class l ON l.oid = p.relid AND l.relkind = 'r'
              JOIN pg_namespace pn ON pn.oid = l.relnamespace WHERE c.relkind = 'p' ORDER BY 1),

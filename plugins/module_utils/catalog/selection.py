@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tables a partial run is about: patterns in, tables out. Nothing here asks a database."""
+"""Which tables a partial run is about: patterns in, tables out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import dataclasses
 import fnmatch
 import typing as t
 
+from ..endpoint import Session
 from ..errors import MigrationError
-from .relations import Relation
+from .relations import Relation, list_relations
 
 Name = tuple[str, str]
 
@@ -96,3 +97,15 @@ def _matching(tables: t.Iterable[Relation], patterns: t.Iterable[str], variable:
 
 def _leaves(relation: Relation) -> tuple[Name, ...]:
     return relation.partitions if relation.kind == "partitioned table" else (relation.full_name,)
+
+
+def tables_to_hold(patterns: Patterns) -> t.Callable[[Session], list[Name]]:
+    """Return what lists the tables of a session's database that a run with these patterns reads."""
+
+    def list_tables(session: Session) -> list[Name]:
+        relations = list_relations(session)
+        names = [relation.full_name for relation in relations if relation.kind != "materialized view"]
+        selection = select(relations, patterns) if patterns else None
+        return [name for name in names if selection is None or name in selection]
+
+    return list_tables

@@ -8,14 +8,23 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import itertools
 import typing as t
 
+import psycopg
 from psycopg import sql
 
+from ..batches import split
 from ..endpoint import Endpoint, Session, connect, pin_settings
+from ..errors import MigrationError, describe
 from .door import open_door
 
 _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+#: How long each lock is waited for: a reader's waits for nobody but who alters, drops, truncates or rewrites the table.
+LOCK_PATIENCE: t.Final = "30s"
+#: How often what is to be locked is listed again since something of it is gone.
+_TRIES: t.Final = 5
+_LOCKED_AT_ONCE: t.Final = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,24 +57,97 @@ class ExportedSnapshot(Snapshot):
     @property
     def import_statements(self) -> sql.Composed:
         """The statements by which another session, of whatever program, takes part in the snapshot."""
-        return sql.SQL(_BEGIN + "; SET TRANSACTION SNAPSHOT {}").format(self.name)
+        return sql.SQL(_BEGIN + "; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = {}").format(
+            self.name, LOCK_PATIENCE
+        )
 
     @contextlib.contextmanager
     def another_session(self) -> t.Iterator[Session]:
         """Open one more session at the same instant.
 
-        What is pinned is pinned once more, within the transaction: it holds as long, whatever lies between.
+        :raises MigrationError: when a lock cannot be had: who waits for ACCESS EXCLUSIVE on a table that the exporting
+            session holds, is ahead of all others
         """
         with connect(self.endpoint) as session:
-            session.execute(sql.SQL("; ").join([self.import_statements, pin_settings(self.endpoint)]))
-            yield session
+            session.execute(sql.SQL("; ").join([self.import_statements, _pin_transaction(self.endpoint)]))
+            try:
+                yield session
+            except psycopg.errors.LockNotAvailable:
+                raise _not_readable(self.endpoint) from None
+
+
+def _pin_transaction(endpoint: Endpoint) -> sql.Composed:
+    """Return the statements that pin what is pinned once more, within a transaction, whatever lies between.
+
+    A lock is waited for no longer than the transaction's statements have said.
+    """
+    return sql.SQL("{}; SET LOCAL lock_timeout = {}").format(pin_settings(endpoint), LOCK_PATIENCE)
 
 
 @contextlib.contextmanager
-def exported_snapshot(endpoint: Endpoint) -> t.Iterator[ExportedSnapshot]:
-    """Hold a read-only transaction whose snapshot others can import, for as long as the block lasts."""
+def exported_snapshot(
+    endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]] | None = None
+) -> t.Iterator[ExportedSnapshot]:
+    """Hold a read-only transaction whose snapshot others can import, for as long as the block lasts.
+
+    :param list_tables: which tables, by schema and name, nobody can truncate, rewrite or drop meanwhile. They are
+        locked before the snapshot is taken, so that nothing happens in between (docs: LOCK, Description)
+    :raises MigrationError: when a lock cannot be had, naming who holds it
+    """
     with connect(endpoint) as session:
-        session.execute(sql.SQL("; ").join([sql.SQL(_BEGIN), pin_settings(endpoint)]))
+        _begin(session, endpoint, list_tables)
+        session.execute(_pin_transaction(endpoint))
         row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         assert row is not None
         yield ExportedSnapshot(endpoint, session, row[0])
+
+
+def _begin(
+    session: Session, endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]] | None
+) -> None:
+    for tries in itertools.count(1):
+        tables = sorted(list_tables(session)) if list_tables else []
+        session.execute(_BEGIN)
+        try:
+            # SET and LOCK take no snapshot.
+            session.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_PATIENCE))
+            for batch in split(tables, _LOCKED_AT_ONCE):
+                names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in batch)
+                session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
+        except psycopg.errors.LockNotAvailable:
+            raise _not_readable(endpoint) from None
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            session.execute("ROLLBACK")
+            if tries == _TRIES:
+                raise MigrationError(f"Tables of the {endpoint} are dropped all the time: {describe(error)}") from None
+        else:
+            return
+
+
+# Nothing but ACCESS EXCLUSIVE stands in the way of a reader, held or waited for: who waits is ahead in the queue (docs:
+# 13.3.1 Table-Level Locks).
+_LOCKERS: t.Final = """
+SELECT n.nspname || '.' || c.relname, l.pid, CASE WHEN l.granted THEN 'holds' ELSE 'waits for' END,
+       coalesce(a.usename, '?'), coalesce(nullif(a.application_name, ''), 'no application name')
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND n.nspname !~ '^pg_'
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+ORDER BY 1, 3, 2
+"""
+
+
+def tell_lockers(endpoint: Endpoint) -> str:
+    """Return who keeps readers out of tables of a database, a line each; nothing if nobody does any more."""
+    with connect(endpoint) as session:
+        return "".join(
+            f"\n  session {pid} of {user} ({application}) {has} ACCESS EXCLUSIVE on {relation}"
+            for relation, pid, has, user, application in session.execute(_LOCKERS)
+        )
+
+
+def _not_readable(endpoint: Endpoint) -> MigrationError:
+    return MigrationError(
+        f"A table of the {endpoint} cannot be read: its lock could not be had in {LOCK_PATIENCE}. These keep readers "
+        f"out:{tell_lockers(endpoint) or ' nobody any more'}\nLet them come to their end, or end them, and run again."
+    )

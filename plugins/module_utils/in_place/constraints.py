@@ -83,9 +83,11 @@ JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, y.typnamespace)
 """
 
 
+_DESCRIBE_KEY: t.Final = f"{_DESCRIBE} WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND k.contype = 'f'"
+
+
 def _describe_key(session: Session, link: Link) -> _Constraint:
-    query = f"{_DESCRIBE} WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND k.contype = 'f'"
-    (found,) = _describe(session, query, *link.referring, link.key.name)
+    (found,) = map(_constraint, session.execute(_DESCRIBE_KEY, (*link.referring, link.key.name)))
     return found
 
 
@@ -115,14 +117,13 @@ ORDER BY 2, 3, 4
 
 
 def _list_not_valid(session: Session, tables: t.Collection[Name]) -> list[_Constraint]:
-    return _describe(session, _NOT_VALID, [schema for schema, _ in tables], [name for _, name in tables])
+    names = [schema for schema, _ in tables], [name for _, name in tables]
+    return [_constraint(row) for row in session.execute(_NOT_VALID, names)]
 
 
-def _describe(session: Session, query: str, *values: object) -> list[_Constraint]:
-    return [
-        _Constraint(kind, (schema, owner), name, definition, comment)
-        for kind, schema, owner, name, definition, comment in session.execute(query.encode(), values).fetchall()
-    ]
+def _constraint(row: tuple[t.Any, ...]) -> _Constraint:
+    kind, schema, owner, name, definition, comment = row
+    return _Constraint(kind, (schema, owner), name, definition, comment)
 
 
 def _drop(session: Session, constraint: _Constraint) -> None:

@@ -23,6 +23,7 @@ from ..endpoint import use_search_path
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
 from ..rows.origin import ArchiveFiles
+from ..staging.schema import left_unvalidated
 from ..verdict.comparison import Verdict, compare_schemas
 from ..verdict.findings import Difference
 from ..verdict.judge import Judge
@@ -68,14 +69,15 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_selected(everything, links, selection)
-    readded = _choose_keys(order, links, tables, strategy, judge.allowed)
+    not_valid = left_unvalidated(manifest.content, judge.allowed, session.info.server_version)
+    readded = _choose_keys(order, links, tables, strategy, not_valid)
     with contextlib.ExitStack() as stack:
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))
         stack.enter_context(event_triggers_silenced(session))
         stack.enter_context(owner_unbound(session, tables))
         with (
-            without_constraints(session, readded, tables, manifest.database.serving_path, judge.allowed),
+            without_constraints(session, readded, tables, manifest.database.serving_path, not_valid),
             silenced(session, tables, strategy == "disable_triggers"),
         ):
             # To empty a table is to build its indexes anew.
@@ -110,7 +112,7 @@ def _choose_keys(
     links: t.Iterable[Link],
     tables: t.Container[Name],
     strategy: Strategy,
-    allowed: t.Container[str],
+    not_valid: t.Container[str],
 ) -> tuple[Link, ...]:
     """Return the keys that must be dropped meanwhile.
 
@@ -119,7 +121,7 @@ def _choose_keys(
     rows may break them, and within a cycle some row always comes before the one that it refers to.
     """
     dropped = [*order.leading_in]
-    dropped += [link for link in links if link.referring in tables and str(link.key) in allowed]
+    dropped += [link for link in links if link.referring in tables and str(link.key) in not_valid]
     if strategy == "dependency_order":
         dropped += order.within_cycles
         dropped += [link for link in links if link.referring in tables and not link.key.validated]

@@ -13,7 +13,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.snapshot import ExportedSnapshot
+from ..catalog.snapshot import ExportedSnapshot, tell_lockers
 from ..endpoint import pin_settings, tool_environment
 from ..errors import MigrationError
 from ..tools import ClientTools
@@ -86,6 +86,8 @@ class Sender:
         status = self._psql.wait()
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip()
+        if "due to lock timeout" in said:
+            said += f"; these keep readers out:{tell_lockers(self._snapshot.endpoint)}"
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return MigrationError(
             f"psql on the {self._snapshot.endpoint} {ended} in the middle: {said or 'it said nothing'}"

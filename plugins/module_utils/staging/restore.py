@@ -15,7 +15,7 @@ from ..filling.filler import fill
 from ..filling.plan import all_once, plan_filling
 from ..rows.origin import ArchiveFiles
 from ..tools import ClientTools
-from .schema import create_pre_data, without_validation
+from .schema import create_pre_data, left_unvalidated, without_validation
 
 
 def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> int:
@@ -35,16 +35,18 @@ def restore_data(
     folder: pathlib.Path,
     manifest: Manifest,
     jobs: int,
-    not_valid: t.Container[str] = (),
+    allowed: t.Container[str] = (),
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, and make what must hold over complete rows.
 
     Return, for each table of the archive, how many rows the target received.
 
-    :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
+    :param allowed: foreign keys, as ``fk constraint <table> <name>``, that are added without a look at the rows
     :raises MigrationError: naming the table or object that failed
     """
     schema = folder / manifest.schema.name
+    with open_session() as session:
+        not_valid = left_unvalidated(manifest.content, allowed, session.info.server_version)
     post_data = [
         without_validation(entry) if str(entry) in not_valid else entry
         for entry in read_section(tools, schema, "post-data")

@@ -10,8 +10,20 @@ import typing as t
 
 from ..archive.schema import Entry
 from ..batches import Statement, execute_all
+from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
+from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
 from ..endpoint import Session, use_search_path
+
+
+def left_unvalidated(content: Content, allowed: t.Container[str], server_version: int) -> frozenset[str]:
+    """Return which of the allowed keys a server can be given as NOT VALID, as ``fk constraint <table> <name>``.
+
+    One that cannot is validated, like those that nothing is said of.
+    """
+    can_all = server_version // 10000 >= FIRST_NOT_VALID_TREES
+    trees = {str(m.relation) for m in content.relations if m.relation.kind == "partitioned table" and not can_all}
+    return frozenset(str(key) for key in content.foreign_keys if str(key) in allowed and key.table not in trees)
 
 
 def without_validation(entry: Entry) -> Entry:

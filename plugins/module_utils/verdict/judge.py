@@ -19,7 +19,7 @@ from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
-from ..catalog.selection import EVERYTHING, Patterns, Selection, select
+from ..catalog.selection import EVERYTHING, Patterns, Selection, select, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..endpoint import Endpoint, connect, use_search_path
 from ..staging.names import Generations
@@ -143,7 +143,8 @@ class Judge:
         :param stop_early: not to read any rows when the schemas differ already
         :raises MigrationError: when anything cannot be read
         """
-        with WorkFolder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
+        hold = tables_to_hold(self.patterns)
+        with WorkFolder() as work, exported_snapshot(source, hold) as here, exported_snapshot(self.target) as there:
             wanted = self._read_source(here, there, work)
             database, selection = wanted.database, wanted.selection
             schema = self._judge_schema(wanted, there, work, stop_early)

@@ -33,7 +33,7 @@ def find_missing_parents(source: Session, target: Session, key: Joined, search_p
         key.referring.as_source("c"),
         sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns),
     )
-    absent = _absent(target, key)
+    types = _types(target, key)
     missing: list[str] = []
     with (
         source.transaction(force_rollback=True),
@@ -45,7 +45,7 @@ def find_missing_parents(source: Session, target: Session, key: Joined, search_p
         cursor.itersize = _BATCH
         rows = iter(cursor.execute(values))
         while len(missing) < _NAMED and (batch := list(itertools.islice(rows, _BATCH))):
-            missing += [value for (value,) in target.execute(absent, [list(part) for part in zip(*batch, strict=True)])]
+            missing += [value for (value,) in target.execute(_absent(key, types, batch))]
     return sorted(missing)[:_NAMED]
 
 
@@ -56,13 +56,17 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 
 """
 
 
-def _absent(target: Session, key: Joined) -> sql.Composed:
-    """Return the query for those of many values, an array a column, that no row has."""
+def _types(target: Session, key: Joined) -> list[sql.SQL]:
+    """Return the types of the referring columns as the target knows them."""
     side = key.referring
     found = target.execute(_TYPES, (list(side.columns), side.schema, side.name)).fetchone()
     assert found
-    names = [sql.Identifier(f"value_{place}") for place in range(len(side.columns))]
-    types = [sql.SQL(name) for name in found[0]]
+    return [sql.SQL(name) for name in found[0]]
+
+
+def _absent(key: Joined, types: t.Sequence[sql.SQL], rows: t.Collection[t.Sequence[str]]) -> sql.Composed:
+    """Return the query for those of many rows' values, given as text, that no row of the referenced table has."""
+    names = [sql.Identifier(f"value_{place}") for place in range(len(types))]
     typed = [sql.SQL("{}::{} AS {}").format(name, kind, name) for name, kind in zip(names, types, strict=True)]
     return sql.SQL(
         "SELECT ROW({values})::text FROM (SELECT {typed} FROM unnest({arrays}) raw({names}) OFFSET 0) c({names})"
@@ -70,7 +74,7 @@ def _absent(target: Session, key: Joined) -> sql.Composed:
     ).format(
         values=sql.SQL(", ").join(sql.SQL("c.") + name for name in names),
         typed=sql.SQL(", ").join(typed),
-        arrays=sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Placeholder()) for _ in names),
+        arrays=sql.SQL(", ").join(sql.SQL("{}::text[]").format(list(column)) for column in zip(*rows, strict=True)),
         names=sql.SQL(", ").join(names),
         found=key.found([sql.SQL("c.") + name for name in names]),
     )

@@ -185,7 +185,7 @@ def examine(
                 found.findings += check_duplicates(source_session, found.source.serving_path)
             with exported_snapshot(found.reached) as snapshot:
                 found.census = take_census(snapshot, jobs, found.source.serving_path, only=found.selection)
-            found.findings += check_foreign_keys(found.census, allowed or {})
+            found.findings += check_foreign_keys(found.census, allowed or {}, target_major)
         if found.source:
             target_major = (found.target_version or found.source.server_version) // 10000
             try:
