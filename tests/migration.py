@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 import tempfile
@@ -28,12 +29,12 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.outlook import look_ahead
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import Examination, examine
 
 from tests.servers import PostgresServer
@@ -100,23 +101,22 @@ class Migration:
         return connect(self.staging)
 
     def preflight(self) -> Examination:
-        """Examine both sides, and settle the tools."""
+        """Examine both sides and look ahead, and settle the tools."""
+        return self.look_ahead()[0]
+
+    def look_ahead(self) -> tuple[Examination, Verdict | None]:
+        """Do what the module preflight does; return what it finds, and whether there is anything to do."""
         found = examine(
             self.source, self.target, None, self.client_bindir, self.disconnect_clients, load_mode=self.load_mode
         )
         self.tools = found.tools
-        return found
+        if found.tools is None:
+            return found, None
+        return found, look_ahead(found, self._judge(staging=False), lambda: contextlib.nullcontext(self.source))
 
     def compare(self, *, stop_early: bool = False) -> Verdict:
         """Compare the live database with the source, as preflight does to see whether there is anything to do."""
         return self._judge(staging=False).judge_by_source(self.source, stop_early)
-
-    def is_equal(self) -> bool:
-        """Return whether there is nothing to do; where that cannot be told, there is something."""
-        try:
-            return self.compare(stop_early=True).equal
-        except NoScratchError:
-            return False
 
     def dump(self) -> Manifest:
         """Write the archive."""
@@ -207,12 +207,12 @@ def run(migration: Migration) -> Outcome:
     """Run the stages in order; what a module would report as its failure is the outcome's error."""
     outcome = Outcome()
     try:
-        found = migration.preflight()
+        found, present = migration.look_ahead()
         outcome.findings = tuple(found.findings)
         if outcome.codes:
             outcome.status = "refused"
             return outcome
-        if found.target_readable and migration.is_equal():
+        if present and present.equal:
             with maintenance_session(migration.target) as session:
                 drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"

@@ -25,7 +25,7 @@ from ..parallel import run_parallel
 from ..rows.receiver import Receiver
 from ..rows.statements import copy_in, copy_pieces_in
 from ..tools import ClientTools
-from .schema import create_entries, create_post_data, create_pre_data, without_validation
+from .schema import allow_orphans, create_entries, create_post_data, create_pre_data, without_event_triggers
 
 _READ_BYTES: t.Final = 1 << 20
 
@@ -59,20 +59,17 @@ def restore_data(
     """
     search_path = manifest.database.search_path
     received = _load_rows(open_session, folder, manifest, jobs)
-    entries = [
-        without_validation(entry) if str(entry) in not_valid else entry
-        for entry in read_section(tools, folder / manifest.schema.name, "post-data")
-    ]
-    event_triggers = next((i for i, entry in enumerate(entries) if entry.kind == "EVENT TRIGGER"), len(entries))
+    post_data = read_section(tools, folder / manifest.schema.name, "post-data")
+    entries, event_triggers = without_event_triggers(allow_orphans(post_data, not_valid))
     with open_session() as session:
         if manifest.large_objects:
             load_large_objects(Receiver(session, search_path), folder, manifest, manifest.large_objects)
         set_sequences(session, manifest.content.sequences)
-    create_post_data(open_session, entries[:event_triggers], jobs, search_path)
+    create_post_data(open_session, entries, jobs, search_path)
     with open_session() as session:
         use_search_path(session, search_path)
         refresh(session, manifest.refresh_order)
-        create_entries(session, entries[event_triggers:])
+        create_entries(session, event_triggers)
         session.execute("ANALYZE")
     return received
 
@@ -151,6 +148,11 @@ def refresh(session: Session, materialized_views: t.Iterable[tuple[str, str]]) -
     """
     for schema, name in materialized_views:
         try:
-            session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))
+            session.execute(refresh_statement(schema, name))
         except psycopg.Error as error:
             raise MigrationError(f"Cannot refresh materialized view {schema}.{name}: {describe(error)}") from None
+
+
+def refresh_statement(schema: str, name: str) -> sql.Composed:
+    """Return the statement that fills a materialized view."""
+    return sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name))
