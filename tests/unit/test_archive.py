@@ -65,7 +65,7 @@ def archive(tmp_path: Path) -> Path:
             database=DatabaseProperties(
                 "app", 180006, Locale("UTF8", "libc", "C", "C", None, None), (), None, 1, "", True
             ),
-            requirements=Requirements((), (), (), (), ()),
+            requirements=Requirements((), (), ()),
             content=Content(ALGORITHM, (Measured(Relation("public", "t", "table"), None),), (), (), ()),
             answers={},
             refresh_order=(),

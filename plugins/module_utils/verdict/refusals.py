@@ -17,6 +17,7 @@ from .findings import Finding
 _NOT_SUPPORTED: t.Final = "0A000"
 _INVALID_VALUE: t.Final = "22023"
 _NO_RIGHT: t.Final = "42501"
+_INVALID_DEFINITION: t.Final = "42P13"
 _UNDEFINED_OBJECT: t.Final = "42704"
 _UNDEFINED_FUNCTION: t.Final = "42883"
 _UNCHANGEABLE: t.Final = "55P02"
@@ -49,6 +50,7 @@ _OTHER_REMEDY: t.Final = "Alter it on the source so that the target's server tak
 _LZ4: t.Final = re.compile(r"^ALTER .* ALTER COLUMN (.*) SET COMPRESSION lz4;$", re.MULTILINE)
 #: How a dump gives a function a setting of its own, a line each before the body (dumpFunc in pg_dump.c).
 _SETTING: t.Final = re.compile(r"^    SET (\S+) TO (.*)$", re.MULTILINE)
+_PUBLISHED: t.Final = re.compile(r"(.*)\.(.*) \1")
 
 
 def tell_refusals(refusals: t.Iterable[Refusal]) -> list[Finding]:
@@ -73,7 +75,8 @@ def _classify(refusal: Refusal) -> str:
     if kind == "EXTENSION":
         known = {_NO_RIGHT: "extension-untrusted", _NOT_SUPPORTED: "extension-missing", _NO_FILE: "extension-missing"}
         return known.get(state or "", "cannot-create")
-    if state == _NO_RIGHT:
+    if state == _NO_RIGHT or (kind == "AGGREGATE" and state == _INVALID_DEFINITION and "internal" in script):
+        # A superuser may have transition values of type internal.
         return "superuser-object"
     if kind == "COLLATION":
         return "icu" if state == _NOT_SUPPORTED and "provider = icu" in script else "locale"
@@ -113,8 +116,13 @@ def _text(entry: Entry) -> str:
 
 
 def _name(entry: Entry) -> str:
-    """Return kind and name, the kind once: pg_dump calls a cast ``CAST (a AS b)``."""
+    """Return kind and name as people say it: pg_dump calls a cast ``CAST (a AS b)``, kind and name in one.
+
+    Of a publication it calls each schema ``<schema>.<publication> <schema>``.
+    """
     kind = entry.kind.lower()
+    if published := _PUBLISHED.fullmatch(entry.name) if kind == "publication tables in schema" else None:
+        return f"publication {published[2]}"
     return kind + entry.name[len(kind) :] if entry.name.startswith(f"{entry.kind} ") else str(entry)
 
 
