@@ -24,7 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight
 
 from tests import oracle
 from tests.case import Case, execute, new_case
-from tests.migration import Migration, endpoint, prepare
+from tests.migration import Migration, endpoint, prepare, run
 from tests.servers import Servers
 
 #: Each takes a superuser, or more; with what the finding's object is.
@@ -158,7 +158,8 @@ def test_root_causes_only(servers: Servers) -> None:
     """One extension that is missing is one finding, whatever is made of it, also where it is the database's locale."""
     script = """
         create schema x; create extension hstore schema x; create extension pgcrypto schema x;
-        create table t(h x.hstore); create index on t using gin(h); create view v as select h operator(x.->) 'a' as a from t;
+        create table t(h x.hstore); create index on t using gin(h);
+        create view v as select h operator(x.->) 'a' as a from t;
         create materialized view m as select * from v; create index on m(a);
         create table u(id uuid default x.gen_random_uuid(), check (id is not null));
         create domain d as x.hstore; create function f(x.hstore) returns int language sql as 'select 1';
@@ -376,3 +377,17 @@ def test_statements_grow_with_the_schema_by_batches(case: Case, monkeypatch: pyt
         assert errors(case.examine()) == set()
         numbers.append(len(sent))
     assert numbers[1] - numbers[0] < 12, numbers
+
+
+def test_locale_in_the_words_of_the_server(servers: Servers, tmp_path: Path) -> None:
+    """A server may spell a locale otherwise than the source does, and mean the same: so does 16 those of ICU."""
+    options = {"locale_provider": "builtin", "builtin_locale": "C.UTF-8", "locale": "C", "encoding": "UTF8"}
+    with new_case(servers.source("18"), servers.target("18"), "create table t(id int primary key)", **options) as case:
+        spelt = f"update pg_database set datlocale = 'C.UTF8' where datname = '{case.name}'"
+        execute(case.source, "postgres", spelt)
+        assert case.migrate().status == "migrated"
+        assert case.ask("select datlocale from pg_database where datname = current_database()") == "C.UTF-8"
+        case.stays()
+        case.run("create table another(id int primary key)")
+        migration = dataclasses.replace(migration_of(case, "in_place"), archive=tmp_path / "archive")
+        assert run(migration).status == "migrated"

@@ -15,12 +15,13 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.content import read_content
 from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.locales import reword_locale
 from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot, exported_snapshot
-from ..endpoint import Endpoint
+from ..endpoint import Endpoint, connect
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.scratch import NoScratchError
@@ -198,14 +199,22 @@ class Judge:
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
             objects, differences = compare_schemas(self._reword(source, tools), theirs, source.selection)
         schema, database = Verdict(objects=objects, differences=differences), read_database(there.session)
+        properties = self._in_target_words(source.database, database)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
-            encoding = compare_databases(source.database, database, with_settings=False)
+            encoding = compare_databases(properties, database, with_settings=False)
             return Verdict(differences=tuple(d for d in encoding if d.object == "database encoding")).joined(schema)
-        properties = compare_databases(source.database, database, with_settings=not self.staging)
+        own = compare_databases(properties, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
-        return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
+        return Verdict(differences=own).joined(schema).joined(Verdict(differences=extensions))
+
+    def _in_target_words(self, source: DatabaseProperties, target: DatabaseProperties) -> DatabaseProperties:
+        """Return the source's properties, the locale as the target's server spells it, which is asked if need be."""
+        if source.locale == target.locale:
+            return source
+        with connect(self.target) as session:
+            return dataclasses.replace(source, locale=reword_locale(session, source.locale))
 
     def _reword(self, source: Original, tools: ClientTools) -> t.Sequence[Entry]:
         try:

@@ -33,8 +33,11 @@ from .judge import Judge, Original, archived_original, read_original
 from .preflight import Examination
 from .refusals import tell_refusals
 
-#: Errors with which nothing can be made on the target's server, or nothing should.
-_PREVENTING: t.Final = frozenset({"old-target", "target-name", "target-replica"})
+#: Errors with which nothing can be made on the target's server, or must not: the source itself may have the scratch
+#: database's name.
+_PREVENTING: t.Final = frozenset(
+    {"old-target", "same-database", "source-beside-target", "target-name", "target-replica"}
+)
 #: What the examination tells of each name need not be told again of the objects that use it.
 _TOLD_BY_NAME: t.Final = frozenset({"collation", "role-missing"})
 
