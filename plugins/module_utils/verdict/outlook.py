@@ -38,6 +38,8 @@ from .refusals import tell_refusals
 _PREVENTING: t.Final = frozenset(
     {"old-target", "same-database", "source-beside-target", "target-name", "target-replica"}
 )
+#: Errors with which the live database cannot be cleared, or nothing be made in it.
+_CLOSING: t.Final = frozenset({"locks", "no-create", "not-owner", "target-missing"})
 #: What the examination tells of each name need not be told again of the objects that use it.
 _TOLD_BY_NAME: t.Final = frozenset({"collation", "role-missing"})
 
@@ -197,7 +199,7 @@ class _Rehearsal:
 
     def _locale(self) -> Locale:
         """Return that of the database to come; where the server does not have it, which is told, one that all have."""
-        if self.found.load_mode == "in_place":
+        if self.found.load_mode == "in_place" and self.found.target_exists:
             with connect(self.judge.live) as session:
                 return read_database(session).locale
         locale = self.original.database.locale
@@ -210,6 +212,8 @@ class _Rehearsal:
             return [self._not_rehearsed(reason)]
         if self.check_mode:
             return [self._not_rehearsed(f"{reason} In the live database it is, but not in check mode: that locks it.")]
+        if any(finding.severity == "error" and finding.code in _CLOSING for finding in self.found.findings):
+            return [self._not_rehearsed(f"{reason} In the live database it is, once errors are settled.")]
         try:
             return self._tell(rehearse_in_live(self.judge.live, self._script(), self.original.extensions))
         except MigrationError as error:
