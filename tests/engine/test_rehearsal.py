@@ -24,7 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight
 
 from tests import oracle
 from tests.case import Case, execute, new_case
-from tests.migration import Migration, endpoint, prepare, run
+from tests.migration import Migration, endpoint, prepare
 from tests.servers import Servers
 
 #: Each takes a superuser, or more; with what the finding's object is.
@@ -383,11 +383,19 @@ def test_locale_in_the_words_of_the_server(servers: Servers, tmp_path: Path) -> 
     """A server may spell a locale otherwise than the source does, and mean the same: so does 16 those of ICU."""
     options = {"locale_provider": "builtin", "builtin_locale": "C.UTF-8", "locale": "C", "encoding": "UTF8"}
     with new_case(servers.source("18"), servers.target("18"), "create table t(id int primary key)", **options) as case:
-        spelt = f"update pg_database set datlocale = 'C.UTF8' where datname = '{case.name}'"
-        execute(case.source, "postgres", spelt)
-        assert case.migrate().status == "migrated"
-        assert case.ask("select datlocale from pg_database where datname = current_database()") == "C.UTF-8"
-        case.stays()
-        case.run("create table another(id int primary key)")
-        migration = dataclasses.replace(migration_of(case, "in_place"), archive=tmp_path / "archive")
-        assert run(migration).status == "migrated"
+        case.arrives()
+        migration = prepare(case.source, case.name, case.target, case.name, tmp_path / "archive")
+        migration.preflight()
+        migration.dump()
+        manifest = migration.archive / "manifest.json"
+        assert '"locale": "C.UTF-8"' in manifest.read_text()
+        manifest.write_text(manifest.read_text().replace('"locale": "C.UTF-8"', '"locale": "C.UTF8"'))
+        assert migration.tools
+        judge = Judge(migration.target, False, migration.tools, 1)
+        assert judge.judge_by_archive(migration.archive).equal
+        found = examine(
+            None, migration.target, read_archive(migration.archive), "", False, goal="restore", load_mode="in_place"
+        )
+        assert errors(found.findings) == set()
+        manifest.write_text(manifest.read_text().replace('"locale": "C.UTF8"', '"locale": "C"'))
+        assert not judge.judge_by_archive(migration.archive).equal
