@@ -83,6 +83,8 @@ class Migration:
     disconnect_clients: bool = False
     keep_previous: int = 1
     load_mode: str = "auto"
+    #: allowed_differences: reasons by object
+    allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -107,7 +109,13 @@ class Migration:
     def look_ahead(self) -> tuple[Examination, Verdict | None]:
         """Do what the module preflight does; return what it finds, and whether there is anything to do."""
         found = examine(
-            self.source, self.target, None, self.client_bindir, self.disconnect_clients, load_mode=self.load_mode
+            self.source,
+            self.target,
+            None,
+            self.client_bindir,
+            self.disconnect_clients,
+            load_mode=self.load_mode,
+            allowed=self.allowed,
         )
         self.tools = found.tools
         if found.tools is None:
@@ -137,7 +145,7 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs)
+            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs, self.allowed)
         return {(table.schema, table.name): rows for table, rows in received}
 
     def verify(self) -> Verdict:
@@ -166,7 +174,7 @@ class Migration:
         return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
 
     def _judge(self, *, staging: bool) -> Judge:
-        return Judge(self.target, staging, self._tools(), self.jobs)
+        return Judge(self.target, staging, self._tools(), self.jobs, allowed=self.allowed)
 
     def _tools(self) -> ClientTools:
         assert self.tools, "preflight settles the tools"

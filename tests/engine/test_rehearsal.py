@@ -379,6 +379,20 @@ def test_statements_grow_with_the_schema_by_batches(case: Case, monkeypatch: pyt
     assert numbers[1] - numbers[0] < 12, numbers
 
 
+def test_orphans_that_cannot_stay(case: Case) -> None:
+    """An allowed orphan's key is added without a look at the rows, which a server may not do for partitioned tables."""
+    case.run("""
+        create table c(id int, p int constraint k references t) partition by range (id);
+        create table c1 partition of c for values from (0) to (100);
+        set session_replication_role = replica; insert into c values (1, 99)
+    """)
+    key = "fk constraint public.c k"
+    migration = dataclasses.replace(migration_of(case), allowed={key: "long gone"})
+    (finding,) = [finding for finding in migration.preflight().findings if finding.severity == "error"]
+    assert (finding.code, finding.object) == ("cannot-create", key)
+    assert "NOT VALID" in finding.message
+
+
 def test_locale_in_the_words_of_the_server(servers: Servers, tmp_path: Path) -> None:
     """A server may spell a locale otherwise than the source does, and mean the same: so does 16 those of ICU."""
     options = {"locale_provider": "builtin", "builtin_locale": "C.UTF-8", "locale": "C", "encoding": "UTF8"}
