@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 import tempfile
@@ -28,12 +29,12 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import NoScratchError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.outlook import look_ahead
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import Examination, examine
 
 from tests.servers import PostgresServer
@@ -82,6 +83,8 @@ class Migration:
     disconnect_clients: bool = False
     keep_previous: int = 1
     load_mode: str = "auto"
+    #: allowed_differences: reasons by object
+    allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -100,23 +103,28 @@ class Migration:
         return connect(self.staging)
 
     def preflight(self) -> Examination:
-        """Examine both sides, and settle the tools."""
+        """Examine both sides and look ahead, and settle the tools."""
+        return self.look_ahead()[0]
+
+    def look_ahead(self) -> tuple[Examination, Verdict | None]:
+        """Do what the module preflight does; return what it finds, and whether there is anything to do."""
         found = examine(
-            self.source, self.target, None, self.client_bindir, self.disconnect_clients, load_mode=self.load_mode
+            self.source,
+            self.target,
+            None,
+            self.client_bindir,
+            self.disconnect_clients,
+            load_mode=self.load_mode,
+            allowed=self.allowed,
         )
         self.tools = found.tools
-        return found
+        if found.tools is None:
+            return found, None
+        return found, look_ahead(found, self._judge(staging=False), lambda: contextlib.nullcontext(self.source))
 
     def compare(self, *, stop_early: bool = False) -> Verdict:
         """Compare the live database with the source, as preflight does to see whether there is anything to do."""
         return self._judge(staging=False).judge_by_source(self.source, stop_early)
-
-    def is_equal(self) -> bool:
-        """Return whether there is nothing to do; where that cannot be told, there is something."""
-        try:
-            return self.compare(stop_early=True).equal
-        except NoScratchError:
-            return False
 
     def dump(self) -> Manifest:
         """Write the archive."""
@@ -137,7 +145,7 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs)
+            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs, self.allowed)
         return {(table.schema, table.name): rows for table, rows in received}
 
     def verify(self) -> Verdict:
@@ -166,7 +174,7 @@ class Migration:
         return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
 
     def _judge(self, *, staging: bool) -> Judge:
-        return Judge(self.target, staging, self._tools(), self.jobs)
+        return Judge(self.target, staging, self._tools(), self.jobs, allowed=self.allowed)
 
     def _tools(self) -> ClientTools:
         assert self.tools, "preflight settles the tools"
@@ -207,12 +215,12 @@ def run(migration: Migration) -> Outcome:
     """Run the stages in order; what a module would report as its failure is the outcome's error."""
     outcome = Outcome()
     try:
-        found = migration.preflight()
+        found, present = migration.look_ahead()
         outcome.findings = tuple(found.findings)
         if outcome.codes:
             outcome.status = "refused"
             return outcome
-        if found.target_readable and migration.is_equal():
+        if present and present.equal:
             with maintenance_session(migration.target) as session:
                 drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"

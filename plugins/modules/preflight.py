@@ -12,6 +12,8 @@ short_description: Examine both sides before anything is changed
 version_added: "0.1.0"
 description:
   - Finds what would lose something, fail later or surprise, and reports all of it at once, with remedies.
+  - Where there is something to do, the source's schema is made once without rows on the target's server, in a database
+    that is dropped at once or, where none can be made, in the live one, undone; what the server refuses is a finding.
   - Fails if a finding is an error. Nothing is changed on either side, but that databases are dropped which runs that
     were killed have left beside the live one, if there is nothing else to do.
   - Makes the run's folder, in which every later stage leaves its record.
@@ -172,20 +174,18 @@ from ..module_utils.stage import ALLOWED, FK_STRATEGY, JOBS, QUERIES, SELECTION,
 
 try:
     from ..module_utils.archive.folder import find_backups, read_archive
-    from ..module_utils.endpoint import Endpoint, connect
+    from ..module_utils.endpoint import Endpoint
     from ..module_utils.errors import MigrationError
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.staging.claim import TargetClaimedError, claim_target
     from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
     from ..module_utils.staging.names import Generations
-    from ..module_utils.staging.scratch import NoScratchError
     from ..module_utils.tools import ClientTools
     from ..module_utils.verdict.checks.allowances import check_allowances
     from ..module_utils.verdict.checks.passwords import check_passwords
-    from ..module_utils.verdict.checks.refill import check_parents
-    from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
+    from ..module_utils.verdict.outlook import look_ahead
     from ..module_utils.verdict.plan import diff, steps
     from ..module_utils.verdict.preflight import Examination, can_return, examine
 except ImportError:
@@ -312,6 +312,32 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding 
     # Why a server cannot be reached, the examination tells better.
     if unclaimed and not tell_errors(found.findings):
         found.findings.append(unclaimed)
+    verdict = None
+    if target and found.tools and goal in ("migrate", "restore"):
+        judge = make_judge(stage, target, found.tools)
+        try:
+            verdict = look_ahead(found, judge, stage.source, archive, check_mode=stage.module.check_mode)
+        except MigrationError as error:
+            tell_examination(stage, target, found, archive, result)
+            raise MigrationError(str(error), result) from None
+    if verdict and verdict.equal:
+        # No stage follows that would tell.
+        found.findings += check_allowances(verdict, stage.allowed)
+    tell_examination(stage, target, found, archive, result)
+    if errors := tell_errors(found.findings):
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
+    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode, found.order)
+    if verdict:
+        result["verdict"] = dataclasses.asdict(verdict)
+    result["returned"]["plan"] = result["plan"]
+    if target and result["plan"]:
+        result["returned"]["replaces"] = diff(target, verdict)
+
+
+def tell_examination(
+    stage: Stage, target: Endpoint | None, found: Examination, archive: pathlib.Path | None, result: Result
+) -> None:
+    """Put what was found out into the result, findings worst first, and show these."""
     findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: ORDER.index(f.severity))]
     result |= {
         "findings": findings,
@@ -333,40 +359,6 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding 
         "archive": str(archive or ""),
         "client_bindir": found.tools.bindir if found.tools else "",
     }
-    if errors := tell_errors(found.findings):
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
-    verdict = None
-    if found.target_readable and goal in ("migrate", "restore"):
-        assert target
-        assert found.tools
-        judge = make_judge(stage, target, found.tools)
-        if found.order:
-            require_tables_to_fill(stage, judge, archive, found, result)
-        try:
-            verdict = ask_verdict(stage, judge, archive)
-        except NoScratchError as error:
-            add_warning(stage, findings, Finding("warning", "wording", str(target), f"{error} It is replaced."))
-        except MigrationError as error:
-            message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
-            raise MigrationError(message, result) from None
-    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode, found.order)
-    if verdict:
-        result["verdict"] = dataclasses.asdict(verdict)
-    if verdict and verdict.equal:
-        # No stage follows that would tell.
-        unused = check_allowances(verdict, stage.allowed)
-        stage.warn(unused)
-        findings += [dataclasses.asdict(finding) for finding in unused]
-    result["returned"]["plan"] = result["plan"]
-    if target and result["plan"]:
-        result["returned"]["replaces"] = diff(target, verdict)
-
-
-def add_warning(stage: Stage, findings: list[Result], warning: Finding) -> None:
-    """Add what turned out last to the findings, worst first, and show it."""
-    findings.append(dataclasses.asdict(warning))
-    findings.sort(key=lambda finding: ORDER.index(finding["severity"]))
-    stage.warn([warning])
 
 
 def clear(target: Endpoint) -> list[Result]:
@@ -407,57 +399,6 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
         allowed=stage.allowed,
         patterns=stage.patterns,
     )
-
-
-def require_tables_to_fill(
-    stage: Stage, judge: Judge, archive: pathlib.Path | None, found: Examination, result: Result
-) -> None:
-    """Tables can be filled only if they are those of the source, and their rows find what they refer to."""
-    assert found.order
-    findings = check_same_schema(stage, judge, archive, found.selection is not None, result)
-    if not findings and not archive:
-        with stage.source() as source, connect(source) as here, connect(judge.live) as live:
-            findings = check_parents(here, live, found.order)
-    if findings:
-        result["findings"] = [*map(dataclasses.asdict, findings), *result["findings"]]
-        result["returned"]["findings"] = result["findings"]
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n{tell_errors(findings)}", result)
-
-
-def check_same_schema(
-    stage: Stage, judge: Judge, archive: pathlib.Path | None, partial: bool, result: Result
-) -> list[Finding]:
-    """Return what differs in the definitions; what ALTER DATABASE says can be said again."""
-    try:
-        if archive:
-            kept = judge.judge_definitions_by_archive(archive)
-        else:
-            with stage.source() as source:
-                kept = judge.judge_definitions_by_source(source)
-    except NoScratchError as error:
-        if partial:
-            raise MigrationError(f"Nothing was changed. {error}", result) from None
-        # Where all is filled, the live database itself can be asked; the run does so before it changes anything.
-        return []
-    return [
-        Finding(
-            "error",
-            "schema-differs",
-            difference.object,
-            f"{difference.message}; the live database's schema is to be kept.",
-            "Bring it up to date first, or leave out fk_strategy and the selection of tables to have it replaced.",
-        )
-        for difference in kept.differences
-        if not difference.object.startswith(("database setting ", "database comment"))
-    ]
-
-
-def ask_verdict(stage: Stage, judge: Judge, archive: pathlib.Path | None) -> Verdict:
-    """Whether there is anything to do is told by the two databases; in check mode, also all that there is to do."""
-    if archive:
-        return judge.judge_by_archive(archive)
-    with stage.source() as source:
-        return judge.judge_by_source(source, stop_early=not stage.module.check_mode)
 
 
 def describe_source(found: Examination) -> Result | None:

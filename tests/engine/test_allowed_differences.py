@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import Examination, examine
 
 from tests.case import Case, execute, new_case
 from tests.migration import Migration, Outcome, endpoint, run
@@ -30,27 +25,6 @@ ORPHANS: t.Final = """
 """
 
 
-@dataclasses.dataclass
-class Allowing(Migration):
-    """A migration with allowed_differences."""
-
-    allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    def preflight(self) -> Examination:
-        found = examine(self.source, self.target, None, self.client_bindir, allowed=self.allowed, may_disconnect=False)
-        self.tools = found.tools
-        return found
-
-    def restore_data(self) -> dict[tuple[str, str], int]:
-        assert self.tools
-        manifest = read_manifest(self.archive)
-        received = restore_data(self.open_session, self.tools, self.archive, manifest, self.jobs, self.allowed)
-        return {(table.schema, table.name): rows for table, rows in received}
-
-    def _judge(self, *, staging: bool) -> Judge:
-        return dataclasses.replace(super()._judge(staging=staging), allowed=self.allowed)
-
-
 @pytest.fixture
 def case(servers: Servers) -> t.Iterator[Case]:
     with new_case(servers.source(), servers.target(), ORPHANS) as new:
@@ -58,13 +32,13 @@ def case(servers: Servers) -> t.Iterator[Case]:
 
 
 @pytest.fixture
-def allowing(case: Case, tmp_path: Path) -> t.Callable[..., Allowing]:
+def allowing(case: Case, tmp_path: Path) -> t.Callable[..., Migration]:
     """Give a maker of migrations of the case, by the differences that are allowed."""
     source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
-    return lambda **allowed: Allowing(source, target, tmp_path / "archive", allowed=allowed["allowed"])
+    return lambda **allowed: Migration(source, target, tmp_path / "archive", allowed=allowed["allowed"])
 
 
-Allow = t.Callable[..., Allowing]
+Allow = t.Callable[..., Migration]
 
 
 def migrate(case: Case, allow: Allow, allowed: t.Mapping[str, str]) -> Outcome:
@@ -155,20 +129,20 @@ def test_orphans_under_the_key_of_a_partitioned_table(servers: Servers, tmp_path
     """No server before 18 takes it as NOT VALID: said before anything is read. Without orphans it is validated."""
     with new_case(servers.source("15"), servers.target("15"), TREE) as case:
         source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
-        outcome = run(Allowing(source, target, tmp_path / "one", allowed={KEY: REASON}))
+        outcome = run(Migration(source, target, tmp_path / "one", allowed={KEY: REASON}))
         assert outcome.refusals == {("key-partitioned", KEY)}
         assert "orphans-allowed" not in {finding.code for finding in outcome.findings}
-        outcome = run(Allowing(source, target, tmp_path / "two"))
+        outcome = run(Migration(source, target, tmp_path / "two"))
         (finding,) = [finding for finding in outcome.findings if finding.code == "orphans"]
         assert "allowed_differences" not in finding.remedy
         case.run("DELETE FROM c WHERE p = 99")
-        assert run(Allowing(source, target, tmp_path / "three", allowed={KEY: REASON})).status == "migrated"
+        assert run(Migration(source, target, tmp_path / "three", allowed={KEY: REASON})).status == "migrated"
         assert case.ask("SELECT bool_and(convalidated) FROM pg_constraint WHERE contype = 'f'")
 
 
 def test_newer_servers_take_the_key_of_a_partitioned_table(servers: Servers, tmp_path: Path) -> None:
     with new_case(servers.source("15"), servers.target(), TREE) as case:
         source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
-        assert run(Allowing(source, target, tmp_path / "archive", allowed={KEY: REASON})).status == "migrated"
+        assert run(Migration(source, target, tmp_path / "archive", allowed={KEY: REASON})).status == "migrated"
         assert case.ask("SELECT string_agg(convalidated::text, ',') FROM pg_constraint WHERE conrelid = 'c'::regclass")
         assert case.ask("SELECT count(*) FROM c") == 2

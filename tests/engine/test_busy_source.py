@@ -13,9 +13,12 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import writer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import snapshot as snapshots
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import read_content
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.reading import Reading, read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import Requirements
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import (
+    Requirements,
+    read_requirements,
+)
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, select, tables_to_hold
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session
@@ -69,7 +72,7 @@ def test_what_is_read_is_held(
         for statement in ("TRUNCATE temporary", "TRUNCATE other", "VACUUM FULL other"):
             client.execute(statement.encode())
 
-    read = writer.read_requirements
+    read = read_requirements
 
     def read_late(session: Session) -> Requirements:
         interfere()
@@ -119,7 +122,7 @@ def test_what_can_no_longer_be_seen(source: Endpoint, client: psycopg.Connection
         client.execute(change.encode())
         assert {relation.size for relation in list_relations(snapshot.session) if relation.name == "tree"} == {0}
         with pytest.raises(MigrationError, match=r"public\.t\b"):
-            read_content(snapshot, 1)
+            read_content(Reading(snapshot, 1, ""))
 
 
 def test_others_are_no_concern(source: Endpoint, client: psycopg.Connection[t.Any]) -> None:
@@ -127,7 +130,7 @@ def test_others_are_no_concern(source: Endpoint, client: psycopg.Connection[t.An
     with exported_snapshot(source) as snapshot:
         client.execute("CREATE TEMPORARY TABLE t AS SELECT 1")
         client.execute("TRUNCATE t; TRUNCATE other")
-        content = read_content(snapshot, 1, selection=select(list_relations(snapshot.session), ONLY_T))
+        content = read_content(Reading(snapshot, 1, "", selection=select(list_relations(snapshot.session), ONLY_T)))
     assert [measured.rows.count for measured in content.relations if measured.rows] == [9]
 
 
@@ -153,7 +156,7 @@ def test_who_waits_for_a_table_is_told(
         wait_until(lambda: case.ask(waiting, side="source") == 1)
         said = rf"session {client.info.backend_pid} of postgres \(nightly\) waits for ACCESS EXCLUSIVE on public\.t"
         with pytest.raises(MigrationError, match=said):
-            read_content(snapshot, 2)
+            read_content(Reading(snapshot, 2, ""))
     # It was not ended: now it is done.
     assert client.pgconn.get_result()
     assert case.ask("SELECT count(*) FROM t", side="source") == 0

@@ -198,15 +198,28 @@ def test_trigger_without_its_function(case: Case) -> None:
     fails(case, "pg_dump", "function")
 
 
-def test_view_whose_function_is_refused(case: Case) -> None:
-    """A failure before the rows, in the schema."""
+def test_view_whose_function_is_refused(case: Case, tmp_path: Path) -> None:
+    """A failure before the rows, in the schema, of something that has come after preflight had rehearsed it."""
     case.run("""
         create table t(a int); create function f(int) returns int language sql immutable as 'select 1/$1';
-        create view v as select f(a) from t;
-        update pg_proc set prosrc = 'nonsense', prolang = (select oid from pg_language where lanname = 'internal'),
-            probin = null, prosqlbody = null where proname = 'f';
+        create view v as select f(a) from t
     """)
-    fails(case, "Cannot create function public.f(integer)", 'there is no built-in function named "nonsense"')
+    migration = migration_of(case, tmp_path)
+    migration.preflight()
+    case.run("""
+        update pg_proc set prosrc = 'nonsense', prolang = (select oid from pg_language where lanname = 'internal'),
+            probin = null, prosqlbody = null where proname = 'f'
+    """)
+    assert case.finds("cannot-create") == [("error", "function public.f(integer)")]
+    migration.dump()
+    with (
+        untouched(case),
+        pytest.raises(
+            MigrationError,
+            match=r'Cannot create function public.f\(integer\)(.|\n)*there is no built-in function named "nonsense"',
+        ),
+    ):
+        migration.restore_schema()
 
 
 # What goes wrong outside of the servers' control.

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import NOBODY, server_command
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
 
+from tests import oracle
 from tests.case import Case, new_case
 from tests.migration import prepare
 from tests.playbooks import wait_until
@@ -103,6 +105,7 @@ def test_a_database_that_the_run_would_drop(case: Case, suffix: str) -> None:
         connection.execute(f'ALTER DATABASE "{case.name}" RENAME TO "{beside}"'.encode())
     try:
         assert found(case.source, beside, case.source, case.name) == {("error", "source-beside-target")}
+        assert beside in oracle.databases(case.source)
     finally:
         case.source.drop_database(beside)
 
@@ -127,6 +130,18 @@ def test_a_replica_as_target(case: Case, replica: PostgresServer) -> None:
     assert ("error", "target-replica") in {(finding.severity, finding.code) for finding in findings}
     findings = prepare(case.source, case.name, case.target, "other", Path("unused")).preflight().findings
     assert "target-replica" not in {finding.code for finding in findings}
+
+
+def test_a_replica_is_compared(case: Case, replica: PostgresServer) -> None:
+    """A verdict writes nothing; and what only a restore needs is not asked for."""
+    case.run("create table compared(id int primary key); insert into compared values (1)")
+    wait_for_replay(case, replica)
+    migration = prepare(case.source, case.name, replica, case.name, Path("unused"))
+    found = examine(migration.source, migration.target, None, "", False, goal="verify")
+    assert {f.code for f in found.findings if f.severity == "error"} <= {"same-database"}
+    migration.tools = found.tools
+    assert migration.compare().equal
+    assert found.target_readable
 
 
 def test_a_clone(case: Case, replica: PostgresServer) -> None:

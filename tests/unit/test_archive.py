@@ -11,6 +11,7 @@ import stat
 import typing as t
 from pathlib import Path
 
+import msgspec
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import (
     create_private,
@@ -65,7 +66,7 @@ def archive(tmp_path: Path) -> Path:
             database=DatabaseProperties(
                 "app", 180006, Locale("UTF8", "libc", "C", "C", None, None), (), None, 1, "", True
             ),
-            requirements=Requirements((), (), (), (), ()),
+            requirements=Requirements((), (), ()),
             content=Content(ALGORITHM, (Measured(Relation("public", "t", "table"), None),), (), (), ()),
             answers={},
             refresh_order=(),
@@ -85,6 +86,18 @@ def test_whole(archive: Path) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in archive.iterdir()}
     assert modes == {0o600}
     assert stat.S_IMODE(archive.stat().st_mode) == 0o700
+
+
+def test_what_earlier_versions_told_besides(archive: Path) -> None:
+    """Format 1 once held what a rehearsal of the schema tells now."""
+    manifest = read_archive(archive)
+    older = msgspec.json.decode(encode(manifest))
+    older["requirements"] |= {
+        "superuser": [{"what": "leakproof", "object": "function f()"}],
+        "libraries": [],
+        "lz4": [],
+    }
+    assert decode(msgspec.json.encode(older), "here") == manifest
 
 
 def test_absent_when_the_dump_fails(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> li
     options = [f"--section={section}", *_LEFT_BEHIND, str(path)]
     script = _pg_restore(tools, ["--verbose", "--file=-", *options])
     announced = re.findall(rb"^(\d+); \d+ \d+ ", _pg_restore(tools, ["--list", *options]), re.MULTILINE)
-    return split_script(script, [int(identifier) for identifier in announced])
+    return _with_servers(split_script(script, [int(identifier) for identifier in announced]))
 
 
 def read_schema(tools: ClientTools, path: pathlib.Path) -> list[Entry]:
@@ -130,6 +130,17 @@ def split_script(script: bytes, announced: t.Sequence[int]) -> list[Entry]:
             needs=frozenset(map(int, (header["needs"] or b"").split())),
         )
         for header, end in zip(headers, [*ends, closing[-1].start()], strict=bool(headers))
+    ]
+
+
+def _with_servers(entries: list[Entry]) -> list[Entry]:
+    """Return the entries; a user mapping needs its server, though pg_dump does not say so (its dumpUserMappings)."""
+    servers = {entry.name: entry.number for entry in entries if entry.kind == "SERVER"}
+    return [
+        dataclasses.replace(entry, needs=entry.needs | {servers[name]})
+        if entry.kind == "USER MAPPING" and (name := entry.name.rpartition(" SERVER ")[2]) in servers
+        else entry
+        for entry in entries
     ]
 
 

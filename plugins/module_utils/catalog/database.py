@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import psycopg
-from psycopg import sql
-
 from ..endpoint import Session
 from .search_path import read_serving_path
 
@@ -91,31 +88,3 @@ def split_setting(setting: str) -> tuple[str, str]:
     """Return name and value of an entry of pg_db_role_setting.setconfig."""
     name, _, value = setting.partition("=")
     return name, value
-
-
-def reword_locale(session: Session, source: DatabaseProperties) -> DatabaseProperties:
-    """Return the source's properties with the name of its ICU locale as the session's server words it.
-
-    From 16 on, what CREATE DATABASE and CREATE COLLATION are told is kept as a language tag: en_US becomes en-US
-    (icu_language_tag in pg_locale.c). The server is asked by a collation that is undone. One that refuses, as a replica
-    does, leaves the name as it is.
-    """
-    locale, version = source.locale, session.info.server_version
-    if locale.provider != "icu" or locale.locale is None or version < 160000:
-        return source
-    column = sql.Identifier("colllocale" if version >= 170000 else "colliculocale")
-    try:
-        with session.transaction(force_rollback=True):
-            session.execute(
-                sql.SQL("CREATE COLLATION pg_temp.pgconvoy_locale (PROVIDER = icu, LOCALE = {})").format(locale.locale)
-            )
-            row = session.execute(
-                sql.SQL(
-                    "SELECT {} FROM pg_catalog.pg_collation"
-                    " WHERE collname = 'pgconvoy_locale' AND collnamespace = pg_catalog.pg_my_temp_schema()"
-                ).format(column)
-            ).fetchone()
-    except psycopg.Error:
-        return source
-    assert row is not None
-    return dataclasses.replace(source, locale=dataclasses.replace(locale, locale=row[0]))

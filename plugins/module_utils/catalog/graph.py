@@ -80,13 +80,13 @@ def find_ways(
     """
     ways: dict[Node, tuple[Node, ...]] = {start: (start,)}
     missing = set(ends) - {start}
-    waiting = [start]
+    waiting: list[Node] = [start]
     for place in waiting:
         if not missing or len(ways[place]) == longest:
             break
         for neighbour in sorted(edges.get(place, ())):
             if neighbour not in ways:
-                ways[neighbour] = (*ways[place], neighbour)
+                ways[neighbour] = ways[place] + (neighbour,)
                 missing.discard(neighbour)
                 waiting.append(neighbour)
     return {end: ways[end] for end in ends if end in ways}

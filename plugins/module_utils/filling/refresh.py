@@ -28,7 +28,7 @@ def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
         for name in waiting:
             try:
                 with session.transaction():
-                    session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(*name)))
+                    session.execute(refresh_statement(*name))
             except psycopg.errors.ObjectNotInPrerequisiteState as error:
                 failed[name] = error
             except psycopg.Error as error:
@@ -36,6 +36,11 @@ def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
         if len(failed) == len(waiting):
             raise _cannot_refresh(*next(iter(failed.items())))
         waiting = [*failed]
+
+
+def refresh_statement(schema: str, name: str) -> sql.Composed:
+    """Return the statement that fills a materialized view."""
+    return sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name))
 
 
 def _cannot_refresh(name: Name, error: psycopg.Error) -> MigrationError:

@@ -23,6 +23,7 @@ from ..staging.databases import (
     may_create_databases,
 )
 from ..staging.names import Generations
+from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.restore import restore_data, restore_schema
 from ..tools import ClientTools, tools_for
 from ..verdict.checks.target import check_target
@@ -65,7 +66,7 @@ def rehearse(
     """
     try:
         manifest = read_archive(folder)
-        if manifest.partial or not may_create_databases(target) or _lacks(target, manifest):
+        if manifest.partial or not may_create_databases(target) or _is_refused(target, tools, folder, manifest):
             return False
         _restore(target, tools, folder, manifest, run_id, jobs, allowed)
     except BaseException:
@@ -75,10 +76,13 @@ def rehearse(
     return True
 
 
-def _lacks(target: Endpoint, manifest: Manifest) -> str:
-    """Return what the live database has and the target's user could not make in another one."""
+def _is_refused(target: Endpoint, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> bool:
+    """Return whether the live database has what the target's user could not make in another one."""
     with maintenance_session(target) as session:
-        return tell_errors(check_target(session, manifest.database, manifest.requirements))
+        if tell_errors(check_target(session, manifest.database, manifest.requirements)):
+            return True
+    script = Script(tools, folder / manifest.schema.name, manifest.database, manifest.refresh_order)
+    return bool(rehearse_beside(target, script).refusals)
 
 
 def _restore(

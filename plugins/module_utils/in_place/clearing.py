@@ -15,7 +15,7 @@ from ..archive.schema import Entry
 from ..catalog.requirements import Extension, read_default_versions
 from ..endpoint import Session
 from ..errors import MigrationError, describe
-from .locks import impatient
+from .locks import PATIENCE, impatient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,14 +184,15 @@ WHERE x.extname = ANY (%s)
 """
 
 
-def clear(session: Session, kept: Kept, has_public: bool) -> None:
+def clear(session: Session, kept: Kept, has_public: bool, patience: str = PATIENCE) -> None:
     """Lock all tables, and drop everything but what is kept; the session must be in a transaction.
 
     :param has_public: whether there must be a schema public
+    :param patience: how long each lock is waited for, as the server spells it
     :raises MigrationError: when a lock cannot be had, naming those who hold it, or the server refuses
     """
     try:
-        with impatient(session):
+        with impatient(session, patience):
             _lock(session)
             for schema, name, is_sequence, condition in session.execute(_CONFIGURATION, (list(kept.extensions),)):
                 _empty(session, sql.Identifier(schema, name), is_sequence, condition)

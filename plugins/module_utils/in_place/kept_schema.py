@@ -35,7 +35,7 @@ def judge_kept_schema(
     if selection is None:
         verdict = _judge_whole_schema(transaction, judge, folder, manifest)
     else:
-        verdict = judge.judge_definitions(transaction, folder, manifest, selection)
+        verdict = judge.judge_definitions(transaction, folder, manifest)
     ours, theirs = (
         [key for key in keys if selection is None or key.table in selection.labels]
         for keys in (manifest.content.foreign_keys, list_foreign_keys(transaction.session))
@@ -58,9 +58,10 @@ def _judge_whole_schema(transaction: Transaction, judge: Judge, folder: pathlib.
     """
     for statement in take_over(read_database(transaction.session), manifest.database):
         transaction.session.execute(statement)
-    same_words = dataclasses.replace(judge, reworded=read_schema(judge.tools, folder / manifest.schema.name))
-    verdict = same_words.judge_definitions(transaction, folder, manifest, None)
+    path = folder / manifest.schema.name
+    same_words = dataclasses.replace(judge, reword=lambda: read_schema(judge.tools, path))
+    verdict = same_words.judge_definitions(transaction, folder, manifest)
     if verdict.equal:
         return verdict
-    own_words = dataclasses.replace(judge, reworded=reword(transaction, judge.tools, folder, manifest))
-    return own_words.judge_definitions(transaction, folder, manifest, None)
+    own_words = dataclasses.replace(judge, reword=lambda: reword(transaction, judge.tools, folder, manifest))
+    return own_words.judge_definitions(transaction, folder, manifest)

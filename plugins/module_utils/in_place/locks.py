@@ -16,24 +16,25 @@ from ..endpoint import Session
 from ..errors import MigrationError, describe
 
 #: How long each lock is waited for.
-_TIMEOUT: t.Final = "5s"
+PATIENCE: t.Final = "5s"
 
 
 @contextlib.contextmanager
-def impatient(session: Session) -> t.Iterator[None]:
+def impatient(session: Session, patience: str = PATIENCE) -> t.Iterator[None]:
     """Wait for each lock a few seconds at most; the session must be in a transaction.
 
+    :param patience: how long exactly, as the server spells it
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
     try:
         with session.transaction():
-            session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_TIMEOUT))
+            session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(patience))
             yield
             session.execute("SET LOCAL lock_timeout = 0")
     except psycopg.errors.LockNotAvailable:
         raise MigrationError(
             "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
-            f"{_TIMEOUT}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
+            f"{patience}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
         ) from None
 
 

@@ -49,7 +49,7 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, allowed=judge.allowed)
     for statement in take_over(read_database(transaction.session), manifest.database):
         transaction.session.execute(statement)
-    verdict = dataclasses.replace(judge, jobs=1, reworded=reworded).judge_snapshot(transaction, folder)
+    verdict = dataclasses.replace(judge, jobs=1, reword=lambda: reworded).judge_snapshot(transaction, folder)
     return Replaced(received, verdict)
 
 

@@ -15,7 +15,7 @@ from ..filling.filler import fill
 from ..filling.plan import all_once, plan_filling
 from ..rows.origin import ArchiveFiles
 from ..tools import ClientTools
-from .schema import create_pre_data, left_unvalidated, without_validation
+from .schema import allow_orphans, create_pre_data, left_unvalidated
 
 
 def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> int:
@@ -47,10 +47,7 @@ def restore_data(
     schema = folder / manifest.schema.name
     with open_session() as session:
         not_valid = left_unvalidated(manifest.content, allowed, session.info.server_version)
-    post_data = [
-        without_validation(entry) if str(entry) in not_valid else entry
-        for entry in read_section(tools, schema, "post-data")
-    ]
+    post_data = allow_orphans(read_section(tools, schema, "post-data"), not_valid)
     plan = plan_filling(
         [measured.relation for measured in manifest.content.relations],
         {(table.schema, table.name) for table in manifest.tables},

@@ -8,12 +8,17 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+import psycopg
+
 from ..archive.schema import Entry
-from ..batches import Statement, execute_all
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
 from ..endpoint import Session, use_search_path
+from ..errors import MigrationError, describe
+
+#: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
+_BATCH_ENTRIES: t.Final = 200
 
 
 def left_unvalidated(content: Content, allowed: t.Container[str], server_version: int) -> frozenset[str]:
@@ -26,11 +31,17 @@ def left_unvalidated(content: Content, allowed: t.Container[str], server_version
     return frozenset(str(key) for key in content.foreign_keys if str(key) in allowed and key.table not in trees)
 
 
-def without_validation(entry: Entry) -> Entry:
-    """Return a foreign key's entry so that rows which break it can stay; anything else is as it was."""
-    if entry.kind != "FK CONSTRAINT":
-        return entry
-    return dataclasses.replace(entry, statements=entry.statements.rstrip().removesuffix(b";") + b" NOT VALID;")
+def allow_orphans(entries: t.Iterable[Entry], keys: t.Container[str]) -> list[Entry]:
+    """Return the entries; of those that are named, foreign keys are added so that rows which break them can stay.
+
+    :param keys: as ``fk constraint <table> <name>``
+    """
+    return [
+        dataclasses.replace(entry, statements=entry.statements.rstrip().removesuffix(b";") + b" NOT VALID;")
+        if entry.kind == "FK CONSTRAINT" and str(entry) in keys
+        else entry
+        for entry in entries
+    ]
 
 
 def create_pre_data(session: Session, entries: t.Sequence[Entry], source: DatabaseProperties) -> None:
@@ -47,9 +58,74 @@ def create_pre_data(session: Session, entries: t.Sequence[Entry], source: Databa
     create_entries(session, entries)
 
 
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """An object that the server does not make, and what it said."""
+
+    entry: Entry
+    error: psycopg.Error
+
+
 def create_entries(session: Session, entries: t.Sequence[Entry]) -> None:
     """Create the entries' objects in order, many with one message to the server.
 
     :raises MigrationError: naming the object that failed, with the server's message
     """
-    execute_all(session, [Statement(f"create {entry}", entry.statements) for entry in entries])
+    for refusal in try_entries(session, entries, set()):
+        raise MigrationError(f"Cannot create {refusal.entry}: {describe(refusal.error)}")
+
+
+def try_entries(session: Session, entries: t.Sequence[Entry], absent: set[int]) -> t.Iterator[Refusal]:
+    """Create the entries' objects in order, many with one message to the server; yield those that it refuses.
+
+    What needs an absent one is not tried, and absent itself.
+
+    :param absent: the numbers of entries that are not there; those that are left out are added
+    :raises MigrationError: when the connection breaks, naming what was being made
+    """
+    for start in range(0, len(entries), _BATCH_ENTRIES):
+        batch = _possible(entries[start : start + _BATCH_ENTRIES], absent)
+        if not batch:
+            continue
+        try:
+            with session.transaction():
+                session.execute(b"\n".join(entry.statements for entry in batch))
+        except psycopg.Error as error:
+            _require_open(session, batch, error)
+            # The batch was rolled back. Which object it was, the server does not say: send them singly to learn it.
+            yield from _try_singly(session, batch, absent)
+
+
+def _try_singly(session: Session, entries: t.Iterable[Entry], absent: set[int]) -> t.Iterator[Refusal]:
+    for entry in entries:
+        if _possible([entry], absent):
+            try:
+                with session.transaction():
+                    session.execute(entry.statements)
+            except psycopg.Error as error:
+                _require_open(session, [entry], error)
+                absent.add(entry.number)
+                yield Refusal(entry, error)
+
+
+def _possible(entries: t.Iterable[Entry], absent: set[int]) -> list[Entry]:
+    """Return the entries that need nothing absent; the others are absent from now on."""
+    possible = []
+    for entry in entries:
+        if entry.needs & absent:
+            absent.add(entry.number)
+        else:
+            possible.append(entry)
+    return possible
+
+
+def _require_open(session: Session, entries: t.Sequence[Entry], error: psycopg.Error) -> None:
+    if session.closed:
+        others = f" or one of the {len(entries) - 1} objects after it" if len(entries) > 1 else ""
+        raise MigrationError(f"Cannot create {entries[0]}{others}: {describe(error)}") from None
+
+
+def without_event_triggers(entries: t.Sequence[Entry]) -> tuple[t.Sequence[Entry], t.Sequence[Entry]]:
+    """Return what comes before the event triggers, and them with what follows: they fire at what anybody creates."""
+    first = next((i for i, entry in enumerate(entries) if entry.kind == "EVENT TRIGGER"), len(entries))
+    return entries[:first], entries[first:]

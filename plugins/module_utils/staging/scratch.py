@@ -1,63 +1,65 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A schema in the words of the target's server.
-
-A definition comes back in other words after a restore: an IN list grows casts, a newer server qualifies fewer names,
-inherited columns change places. What the target must say is therefore asked of the target: the source's schema is
-restored into an empty scratch database beside it and read from there.
-"""
+"""A database beside the live one that holds no rows and goes again: what the target's server makes of a schema."""
 
 from __future__ import annotations
 
-import pathlib
+import contextlib
+import typing as t
 
-from ..archive.schema import Entry, dump_schema, read_schema, read_section
-from ..catalog.database import DatabaseProperties
-from ..catalog.snapshot import exported_snapshot
-from ..endpoint import Endpoint, connect
+from ..catalog.database import Locale
+from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError
-from ..tools import ClientTools
-from .databases import create_database, drop_database, maintenance_session, may_create_databases
+from .databases import create_database, drop_database, maintenance_session
 from .locks import lock_name
 from .names import Generations
-from .schema import create_entries, create_pre_data
 
 
 class NoScratchError(MigrationError):
     """The target's server cannot be asked, since no database can be made there."""
 
 
-def reword_schema(
-    target: Endpoint, tools: ClientTools, source: DatabaseProperties, schema: pathlib.Path, folder: pathlib.Path
-) -> list[Entry]:
-    """Return the entries of the source's schema as the target's server words them.
+@contextlib.contextmanager
+def open_scratch(target: Endpoint, locale: Locale, *, has_public: bool) -> t.Iterator[tuple[Endpoint, Session]]:
+    """Give an empty database of the locale, and a session in it; it is dropped when the block ends, however that comes.
 
-    Of several comparisons at once on one target, each waits for its turn in the scratch database.
+    Who comes while another one has it waits for its turn.
 
-    :param folder: where a file may be left
-    :raises NoScratchError: when no database can be created there
-    :raises MigrationError: when an object cannot
+    :param has_public: whether it has the schema public
+    :raises NoScratchError: when the target's user may not create databases, or the server cannot
+    :raises MigrationError: when the server refuses to create this one, with its message
     """
-    if not may_create_databases(target):
-        raise NoScratchError(
-            f"Some definitions on the {target} are worded otherwise than the source's, and whether they mean the same, "
-            f"its server could tell in a scratch database alone, which {target.user} may not create. Let an "
-            f'administrator run ALTER ROLE "{target.user}" CREATEDB.'
-        )
     scratch = target.at(Generations(target.dbname).scratch)
-    with maintenance_session(target) as maintenance:
+    with contextlib.ExitStack() as stack:
+        maintenance = _enter(stack, target)
         with maintenance.transaction():
             # However long the others take.
             maintenance.execute("SET LOCAL lock_timeout = 0")
             lock_name(maintenance, scratch.dbname)
-        create_database(maintenance, scratch.dbname, source.locale)
-        try:
-            with connect(scratch) as session:
-                create_pre_data(session, read_section(tools, schema, "pre-data"), source)
-                create_entries(session, read_section(tools, schema, "post-data"))
-            with exported_snapshot(scratch) as snapshot:
-                dump_schema(snapshot, tools, folder / "reworded.dump")
-        finally:
-            drop_database(maintenance, scratch.dbname)
-    return read_schema(tools, folder / "reworded.dump")
+        # Before it is there: an interruption may come while it is being made.
+        stack.callback(drop_database, maintenance, scratch.dbname)
+        create_database(maintenance, scratch.dbname, locale)
+        session = stack.enter_context(connect(scratch))
+        if not has_public:
+            session.execute("DROP SCHEMA public")
+        yield scratch, session
+
+
+def _enter(stack: contextlib.ExitStack, target: Endpoint) -> Session:
+    remedy = f'Let an administrator run ALTER ROLE "{target.user}" CREATEDB.'
+    try:
+        maintenance = stack.enter_context(maintenance_session(target))
+    except MigrationError as error:
+        raise NoScratchError(f"{target.user} may enter no other database to create one from. {error}") from None
+    row = maintenance.execute(
+        "SELECT rolcreatedb OR rolsuper, pg_catalog.pg_is_in_recovery()"
+        " FROM pg_catalog.pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    assert row is not None
+    may_create, in_recovery = row
+    if in_recovery:
+        raise NoScratchError("On a replica no database can be created. Name the primary server.")
+    if not may_create:
+        raise NoScratchError(f"{target.user} may not create databases. {remedy}")
+    return maintenance

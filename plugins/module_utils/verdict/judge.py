@@ -14,16 +14,18 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.bindings import Binding, read_bindings
 from ..catalog.content import Content
-from ..catalog.database import DatabaseProperties, read_database, reword_locale
+from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.locales import reword_locale
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
-from ..catalog.relations import Relation, list_relations
+from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..endpoint import Endpoint, connect, use_search_path
 from ..staging.names import Generations
-from ..staging.scratch import reword_schema
+from ..staging.rehearsal import Script, rehearse_beside
+from ..staging.scratch import NoScratchError
 from ..tools import ClientTools, tools_for
 from ..work_folder import WorkFolder
 from .bindings import compare_bindings
@@ -41,7 +43,7 @@ from .tables import TableVerdict, find_undecided
 
 
 @dataclasses.dataclass(frozen=True)
-class _Source:
+class Original:
     """What the target's definitions must be like: those of a source, live or archived; ``schema`` is pg_dump's file."""
 
     database: DatabaseProperties
@@ -49,6 +51,39 @@ class _Source:
     bindings: tuple[Binding, ...]
     schema: pathlib.Path
     selection: Selection | None
+    #: the materialized views that are refreshed, as schema and name, in this order
+    refresh_order: tuple[tuple[str, str], ...]
+
+
+def archived_original(folder: pathlib.Path, manifest: Manifest, patterns: Patterns = EVERYTHING) -> Original:
+    """Return what an archive holds.
+
+    :raises MigrationError: when a pattern matches no table in it
+    """
+    return Original(
+        manifest.database,
+        manifest.requirements.extensions,
+        manifest.bindings,
+        folder / manifest.schema.name,
+        manifest.select(patterns),
+        manifest.refresh_order,
+    )
+
+
+def read_original(here: Snapshot, tools: ClientTools, work: pathlib.Path, patterns: Patterns = EVERYTHING) -> Original:
+    """Return what a source holds now; its schema's file is made in a folder.
+
+    :raises MigrationError: when pg_dump fails, or a pattern matches no table
+    """
+    dump_schema(here, tools, work / "source.dump")
+    return Original(
+        database=read_database(here.session),
+        extensions=read_extensions(here.session),
+        bindings=read_bindings(here.session),
+        schema=work / "source.dump",
+        selection=select(list_relations(here.session), patterns) if patterns else None,
+        refresh_order=tuple(read_refresh_order(here.session)),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +97,8 @@ class Judge:
     queries: tuple[Query, ...] = ()
     #: reasons for differences that are allowed, by object
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: the source's schema in the words of the target's server, where they are known; else a scratch database tells them
-    reworded: t.Sequence[Entry] = ()
+    #: what tells the source's schema in the words of the target's server; else a scratch database does
+    reword: t.Callable[[], t.Sequence[Entry]] | None = None
     #: which tables are judged, with all that is part of them; of the others, nothing is said
     patterns: Patterns = EVERYTHING
 
@@ -87,25 +122,15 @@ class Judge:
         """
         manifest = read_manifest(folder)
         selection = manifest.select(self.patterns)
-        schema = self.judge_definitions(there, folder, manifest, selection)
+        schema = self.judge_definitions(there, folder, manifest)
         return schema.joined(self.judge_content(there, manifest, selection))
 
-    def judge_definitions(
-        self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, selection: Selection | None
-    ) -> Verdict:
+    def judge_definitions(self, there: Snapshot, folder: pathlib.Path, manifest: Manifest) -> Verdict:
         """Return the verdict on all that is not content.
 
         :raises MigrationError: when anything cannot be read
         """
-        source = _Source(
-            database=manifest.database,
-            extensions=manifest.requirements.extensions,
-            bindings=manifest.bindings,
-            schema=folder / manifest.schema.name,
-            selection=selection,
-        )
-        with WorkFolder() as work:
-            return self._judge_schema(source, there, work, stop_early=False).allowing(self.allowed)
+        return self._judge_schema(archived_original(folder, manifest, self.patterns), there).allowing(self.allowed)
 
     def judge_content(self, there: Snapshot, manifest: Manifest, selection: Selection | None) -> Verdict:
         """Return the verdict on rows, sequences, large objects, foreign keys and answers.
@@ -119,23 +144,13 @@ class Judge:
         answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
-    def judge_definitions_by_archive(self, folder: pathlib.Path) -> Verdict:
-        """Return the verdict on the definitions alone: the target's must be the archive's.
+    def judge_definitions_of(self, original: Original) -> Verdict:
+        """Return the verdict on the definitions alone.
 
         :raises MigrationError: when anything cannot be read
         """
-        manifest = read_manifest(folder)
         with exported_snapshot(self.target) as there:
-            return self.judge_definitions(there, folder, manifest, manifest.select(self.patterns))
-
-    def judge_definitions_by_source(self, source: Endpoint) -> Verdict:
-        """Return the verdict on the definitions alone: the target's must be those that the source has now.
-
-        :raises MigrationError: when anything cannot be read
-        """
-        with WorkFolder() as work, exported_snapshot(source) as here, exported_snapshot(self.target) as there:
-            wanted = self._read_source(here, there, work)
-            return self._judge_schema(wanted, there, work, stop_early=False).allowing(self.allowed)
+            return self._judge_schema(original, there).allowing(self.allowed)
 
     def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the source holds now.
@@ -145,29 +160,27 @@ class Judge:
         """
         hold = tables_to_hold(self.patterns)
         with WorkFolder() as work, exported_snapshot(source, hold) as here, exported_snapshot(self.target) as there:
-            wanted = self._read_source(here, there, work)
-            database, selection = wanted.database, wanted.selection
-            schema = self._judge_schema(wanted, there, work, stop_early)
-            if stop_early and not schema.allowing(self.allowed).equal:
-                return schema
-            relations, path = list_relations(here.session), database.serving_path
-            reading = Reading(there, self.jobs, path, relations, selection)
-            ours, theirs = read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), reading)
-            content = _compare(ours, theirs, reading)
-            if not stop_early:
-                content = content.explained(_explain_rows(content, here, there, relations, path))
-            answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
-            return schema.joined(content).joined(answers).allowing(self.allowed)
+            original = read_original(here, self._tools(here, there), work, self.patterns)
+            return self.judge_snapshots(here, original, there, stop_early)
 
-    def _read_source(self, here: Snapshot, there: Snapshot, work: pathlib.Path) -> _Source:
-        dump_schema(here, self._tools(here, there), work / "source.dump")
-        return _Source(
-            database=read_database(here.session),
-            extensions=tuple(read_extensions(here.session)),
-            bindings=read_bindings(here.session),
-            schema=work / "source.dump",
-            selection=select(list_relations(here.session), self.patterns) if self.patterns else None,
-        )
+    def judge_snapshots(self, here: Snapshot, original: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
+        """Return the verdict on one state of the target, which must hold what the source's snapshot holds.
+
+        :param stop_early: not to read any rows when the schemas differ already
+        :raises MigrationError: when anything cannot be read
+        """
+        database, selection = original.database, original.selection
+        schema = self._judge_schema(original, there, stop_early)
+        if stop_early and not schema.allowing(self.allowed).equal:
+            return schema
+        relations, path = list_relations(here.session), database.serving_path
+        reading = Reading(there, self.jobs, path, relations, selection)
+        ours, theirs = read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), reading)
+        content = _compare(ours, theirs, reading)
+        if not stop_early:
+            content = content.explained(_explain_rows(content, here, there, relations, path))
+        answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
+        return schema.joined(content).joined(answers).allowing(self.allowed)
 
     def read_definitions(self, there: Snapshot) -> list[Entry]:
         """Return the target's schema in the words of its own server.
@@ -179,7 +192,7 @@ class Judge:
             dump_schema(there, tools, work / "target.dump")
             return read_schema(tools, work / "target.dump")
 
-    def _judge_schema(self, source: _Source, there: Snapshot, work: pathlib.Path, stop_early: bool) -> Verdict:
+    def _judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
         """Return the verdict on all that is not content; for selected tables, on them and the encoding alone.
 
         Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
@@ -189,22 +202,36 @@ class Judge:
         ours = read_schema(tools, source.schema)
         objects, differences = compare_schemas(ours, theirs, source.selection)
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
-            reworded = self.reworded or reword_schema(self.live, tools, source.database, source.schema, work)
-            objects, differences = compare_schemas(reworded, theirs, source.selection)
+            objects, differences = compare_schemas(self._reword(source, tools), theirs, source.selection)
         differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection)
         schema, database = Verdict(objects=objects, differences=differences), read_database(there.session)
+        properties = self._in_target_words(source.database, database)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
-            encoding = compare_databases(source.database, database, with_settings=False)
+            encoding = compare_databases(properties, database, with_settings=False)
             return Verdict(differences=tuple(d for d in encoding if d.object == "database encoding")).joined(schema)
-        wanted = source.database
-        if wanted.locale != database.locale:
-            with connect(self.target) as session:
-                wanted = reword_locale(session, wanted)
-        properties = compare_databases(wanted, database, with_settings=not self.staging)
+        own = compare_databases(properties, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
-        return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
+        return Verdict(differences=own).joined(schema).joined(Verdict(differences=extensions))
+
+    def _in_target_words(self, source: DatabaseProperties, target: DatabaseProperties) -> DatabaseProperties:
+        """Return the source's properties, the locale as the target's server spells it, which is asked if need be."""
+        if source.locale == target.locale:
+            return source
+        with connect(self.target) as session:
+            return dataclasses.replace(source, locale=reword_locale(session, source.locale))
+
+    def _reword(self, source: Original, tools: ClientTools) -> t.Sequence[Entry]:
+        try:
+            if self.reword:
+                return self.reword()
+            return rehearse_beside(self.live, Script(tools, source.schema, source.database), words=True).reworded
+        except NoScratchError as error:
+            raise NoScratchError(
+                f"Some definitions on the {self.target} are worded otherwise than the source's, and whether they mean "
+                f"the same, its server could tell in a scratch database alone. {error}"
+            ) from None
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))

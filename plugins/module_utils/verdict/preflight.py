@@ -91,6 +91,8 @@ class Examination:
     order: LoadOrder | None = None
     #: why no copy can be built beside it
     obstacles: list[Finding] = dataclasses.field(default_factory=list)
+    #: the extensions of the live database that stay where it is cleared
+    kept_extensions: tuple[str, ...] = ()
     #: whether the live database can be compared
     target_readable: bool = False
     tools: ClientTools | None = None
@@ -168,15 +170,14 @@ def examine(
         if target and target_session and found.target_exists and goal != "rollback":
             inside = target_session.info.dbname == target.dbname
             live_session = target_session if inside else _enter(stack, found, connect, target)
-        present: tuple[str, ...] = ()
         if target and live_session:
             locked = check_locks(live_session, "target")
             found.findings += locked
             found.findings += _check_live_reading(found, live_session, target)
             if fills and not locked:
-                present = _examine_live(found, live_session, partial, load_mode, allowed or {})
-        if target_session and found.source and found.requirements and goal != "rollback" and not found.keeps_schema:
-            found.findings += check_target(target_session, found.source, found.requirements, present)
+                _examine_live(found, live_session, partial, load_mode, allowed or {})
+        if fills and target_session and found.source and found.requirements and not found.keeps_schema:
+            found.findings += check_target(target_session, found.source, found.requirements, found.kept_extensions)
         if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
             found.findings += check_expressions(source_session, found.source, target_major)
@@ -244,26 +245,26 @@ def _choose_load_mode(found: Examination, target: Endpoint, session: Session, wa
 
 def _examine_live(
     found: Examination, session: Session, partial: bool, load_mode: str, allowed: t.Mapping[str, str]
-) -> tuple[str, ...]:
-    """Look at what is to be replaced; return the extensions that stay."""
+) -> None:
+    """Look at what is to be replaced."""
     if found.keeps_schema:
         if found.source and found.requirements and (found.selection or not partial):
             found.order = plan_load(session, found.selection)
             found.findings += check_refill(
                 session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
             )
-        return ()
+        return
     if not found.source or not found.requirements:
-        return ()
+        return
     extensions = {extension.name for extension in found.requirements.extensions}
     found.findings += check_only_live(session, found.tables, extensions)
     if found.load_mode != "in_place":
-        return ()
+        return
     kept = find_kept(session, found.requirements.extensions, found.source.has_public)
     findings = check_in_place(session, found.source, found.requirements, kept, allowed)
     # Where neither way is open, what stands in the way of each is told.
     found.findings += [*(found.obstacles if load_mode == "auto" and tell_errors(findings) else []), *findings]
-    return kept.extensions
+    found.kept_extensions = kept.extensions
 
 
 def _select(found: Examination, choose: t.Callable[[], Selection | None]) -> None:

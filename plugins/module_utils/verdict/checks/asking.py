@@ -53,7 +53,7 @@ def is_superuser(session: Session) -> bool:
     return is_true(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
 
 
-def refusal_of(session: Session, statement: sql.Composed) -> str | None:
+def refusal_of(session: Session, statement: sql.SQL | sql.Composed) -> str | None:
     """Run a statement, undo it, and return the server's refusal if there was one."""
     with contextlib.suppress(psycopg.Rollback):
         try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a server can do depends on how it was built and where it runs: locales, collations, compression, libraries."""
+"""What a server can do depends on how it was built and where it runs: locales, collations, xml."""
 
 from __future__ import annotations
 
@@ -13,76 +13,27 @@ from ...catalog.database import Locale
 from ...catalog.requirements import Need, Requirements
 from ...endpoint import Session
 from ..findings import Finding
-from .asking import is_superuser, refusal_of
+from .asking import refusal_of
 
 
 def check_build(session: Session, locale: Locale, needs: Requirements) -> list[Finding]:
-    """Return what the target's server was not built for, or does not find on its machine.
+    """Return what the target's server was not built for, or does not find on its machine, as far as values need it."""
+    return [*_check_predefined_collations(session, locale, needs.predefined), *_check_xml(session, needs.xml)]
 
-    Each is told by something made of it in a transaction that is undone.
-    """
+
+def _check_xml(session: Session, columns: t.Collection[Need]) -> list[Finding]:
+    """Return the columns of type xml, which a server without libxml makes, and then takes no value for."""
+    refusal = refusal_of(session, sql.SQL("SELECT xmlparse(CONTENT '<a/>')")) if columns else None
     return [
-        *_check_predefined_collations(session, locale, needs.predefined),
-        *_check_needs(
-            session,
-            needs.libc,
-            "collation",
-            "locale",
-            "CREATE COLLATION pg_temp.probe (locale = {})",
-            "Install the locale on the target's server, or drop the collation on the source.",
-        ),
-        *_check_needs(
-            session,
-            needs.icu,
-            "collation",
-            "icu",
-            "CREATE COLLATION pg_temp.probe (locale = 'und', provider = {})",
-            "Use a target that is built with ICU, or drop the collation on the source.",
-        ),
-        *_check_needs(
-            session,
-            needs.xml,
-            "column",
+        Finding(
+            "error",
             "xml",
-            "SELECT xmlparse(CONTENT '<a/>') AS {}",
+            f"column {column.object}",
+            f"it needs xml: {refusal}.",
             "Use a target that is built with libxml.",
-        ),
-        *_check_needs(
-            session,
-            needs.lz4,
-            "column",
-            "lz4",
-            "CREATE TEMPORARY TABLE probe (value text COMPRESSION {})",
-            "Use a target that is built with lz4, or ALTER TABLE ... SET COMPRESSION pglz on the source.",
-        ),
-        *_check_needs(
-            session,
-            needs.libraries if is_superuser(session) else (),
-            "",
-            "library",
-            "CREATE FUNCTION pg_temp.probe() RETURNS void LANGUAGE c AS {}",
-            "Install the library on the target's server, or drop the function on the source.",
-        ),
-    ]
-
-
-def _check_needs(
-    session: Session, needs: t.Iterable[Need], kind: str, code: str, statement: t.LiteralString, remedy: str
-) -> list[Finding]:
-    """Return the objects that need what the statement, made for it, is refused for.
-
-    :param statement: with a place for what is needed
-    """
-    refusals: dict[str, str | None] = {}
-    for need in needs:
-        if need.what not in refusals:
-            what = sql.Identifier(need.what) if code in ("lz4", "xml") else sql.Literal(need.what)
-            refusals[need.what] = refusal_of(session, sql.SQL(statement).format(what))
-    return [
-        Finding("error", code, f"{kind} {need.object}".lstrip(), f"it needs {need.what}: {refusal}.", remedy)
-        for need in needs
-        # A libc locale of another encoding than the database has in which this is tried tells nothing.
-        if (refusal := refusals[need.what]) and "encoding" not in refusal
+        )
+        for column in columns
+        if refusal
     ]
 
 

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import typing as t
 
-from ...catalog.database import DatabaseProperties, read_database, reword_locale
+from ...catalog.database import DatabaseProperties, read_database
+from ...catalog.locales import reword_locale
 from ...catalog.requirements import Requirements
 from ...endpoint import Session
 from ...in_place.clearing import Kept, list_doomed
@@ -30,7 +32,7 @@ def check_in_place(
     """
     live = read_database(session)
     return [
-        *_check_locale(reword_locale(session, source), live, allowed),
+        *_check_locale(session, source, live, allowed),
         *_check_dropping(session, kept),
         *check_subscriptions(session),
         *_check_creating(session, source, live),
@@ -39,7 +41,10 @@ def check_in_place(
     ]
 
 
-def _check_locale(source: DatabaseProperties, live: DatabaseProperties, allowed: t.Container[str]) -> list[Finding]:
+def _check_locale(
+    session: Session, source: DatabaseProperties, live: DatabaseProperties, allowed: t.Container[str]
+) -> list[Finding]:
+    source = dataclasses.replace(source, locale=reword_locale(session, source.locale))
     return [
         Finding(
             "error",

@@ -1,32 +1,26 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings that the copy takes along: whether the target's server accepts them."""
+"""Settings of the database that the copy takes along: whether the target's server accepts them."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
-from ...catalog.database import DatabaseProperties, split_setting
-from ...catalog.requirements import Requirements
+from ...catalog.database import DatabaseProperties
 from ...endpoint import Session
 from ...staging.properties import set_clause, split_list
 from ..findings import Finding
 from .asking import refusal_of
 
 
-def check_settings(session: Session, source: DatabaseProperties, needs: Requirements) -> list[Finding]:
-    """Return the settings of the database and of functions that the target's server refuses.
+def check_settings(session: Session, source: DatabaseProperties) -> list[Finding]:
+    """Return the settings of the database that the target's server refuses.
 
     A role may make any setting of a database for itself as well, by the same rules; here it is undone at once.
     """
-    superusers = {need.object for need in needs.superuser}
-    wanted = [
-        *((f"database setting {name} = {value}", name, value) for name, value in source.settings),
-        *((n.object, *split_setting(n.what)) for n in needs.settings if n.object not in superusers),
-    ]
     findings = []
-    for object_, name, value in wanted:
+    for name, value in source.settings:
         refusal = refusal_of(session, sql.SQL("ALTER ROLE CURRENT_USER ") + set_clause(name, value))
         if refusal is None and name == "session_preload_libraries":
             # The server takes any name, and then refuses every session for want of the library.
@@ -37,7 +31,7 @@ def check_settings(session: Session, source: DatabaseProperties, needs: Requirem
                 Finding(
                     "error",
                     "setting",
-                    object_,
+                    f"database setting {name} = {value}",
                     f"the target's server refuses the setting of {name}: {refusal}.",
                     "Take it away on the source (ALTER ... RESET), or use a superuser as target_user if that is all "
                     "that it lacks.",

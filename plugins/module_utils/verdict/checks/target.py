@@ -10,12 +10,12 @@ import typing as t
 from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
-from ...catalog.requirements import Requirements
+from ...catalog.requirements import Requirements, read_default_versions
 from ...endpoint import Session
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ..findings import Finding
-from .asking import is_superuser, is_true
+from .asking import is_true
 from .build import check_build, check_locale
 from .live import check_clients, check_live
 from .load_mode import check_swap
@@ -26,6 +26,8 @@ def check_target(
     session: Session, source: DatabaseProperties, needs: Requirements, present: t.Container[str] = ()
 ) -> list[Finding]:
     """Return what the target's server lacks that the source's database needs, however it gets there.
+
+    What it refuses of the schema, a rehearsal tells (staging/rehearsal.py).
 
     :param session: one of the target's server, which is left as it was
     :param present: extensions that need not be created
@@ -40,13 +42,11 @@ def check_target(
                 "Name the primary server in target_host and target_port.",
             )
         ]
-    superuser = is_superuser(session)
     return [
         *check_versions(session, source),
-        *_check_extensions(session, needs, superuser, present),
-        *_check_superuser_objects(needs, superuser),
+        *_check_extensions(session, needs, present),
         *_check_roles(session, needs),
-        *check_settings(session, source, needs),
+        *check_settings(session, source),
         *check_build(session, source.locale, needs),
     ]
 
@@ -124,66 +124,17 @@ def check_versions(session: Session, source: DatabaseProperties) -> list[Finding
     return []
 
 
-def _check_extensions(
-    session: Session, needs: Requirements, superuser: bool, present: t.Container[str]
-) -> list[Finding]:
-    rows = session.execute(
-        "SELECT e.name, e.default_version, coalesce(v.trusted, false) FROM pg_available_extensions e"
-        " LEFT JOIN pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version"
-    ).fetchall()
-    available = {name: (version, trusted) for name, version, trusted in rows}
-    findings = []
-    for extension in needs.extensions:
-        name = f"extension {extension.name}"
-        if extension.name in present:
-            continue
-        if extension.name not in available:
-            findings.append(
-                Finding(
-                    "error",
-                    "extension-missing",
-                    name,
-                    f"the source has it (version {extension.version}), the target's server does not offer it.",
-                    "Install it on the target's server, or drop it on the source if nothing uses it.",
-                )
-            )
-            continue
-        version, trusted = available[extension.name]
-        if not superuser and not trusted:
-            findings.append(
-                Finding(
-                    "error",
-                    "extension-untrusted",
-                    name,
-                    f"only a superuser may create it, and {session.info.user} is none.",
-                    "Use a superuser as target_user; or have an administrator create it in the live database, and set "
-                    "load_mode to in_place.",
-                )
-            )
-        if version != extension.version:
-            findings.append(
-                Finding(
-                    "notice",
-                    "extension-version",
-                    name,
-                    f"version {extension.version} on the source, {version} on the target.",
-                )
-            )
-    return findings
-
-
-def _check_superuser_objects(needs: Requirements, superuser: bool) -> list[Finding]:
-    if superuser:
-        return []
+def _check_extensions(session: Session, needs: Requirements, present: t.Container[str]) -> list[Finding]:
+    versions = read_default_versions(session)
     return [
         Finding(
-            "error",
-            "superuser-object",
-            need.object,
-            f"only a superuser may create it ({need.what}), and the target user is none.",
-            "Use a superuser as target_user, or drop it on the source.",
+            "notice",
+            "extension-version",
+            f"extension {extension.name}",
+            f"version {extension.version} on the source, {versions[extension.name]} on the target.",
         )
-        for need in needs.superuser
+        for extension in needs.extensions
+        if extension.name not in present and versions.get(extension.name, extension.version) != extension.version
     ]
 
 
