@@ -13,6 +13,7 @@ import msgspec
 from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
+from ..catalog.members import Members
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Patterns, Selection, select
 from ..errors import MigrationError
@@ -63,6 +64,8 @@ class Manifest:
     large_object_pieces: int
     #: whether ``content`` is of some tables only; the schema is always whole
     partial: bool = False
+    #: what extensions' members are; older archives do not tell
+    members: Members | None = None
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:

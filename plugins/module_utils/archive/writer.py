@@ -16,6 +16,7 @@ from psycopg import sql
 
 from ..catalog.content import Measured, read_content
 from ..catalog.database import read_database
+from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import read_requirements
@@ -72,6 +73,7 @@ def write_archive(
             large_objects=large_objects,
             large_object_pieces=pieces,
             partial=selection is not None,
+            members=read_members(snapshot.session),
         )
         with create_private(partial / FILE_NAME) as stream:
             stream.write(encode(manifest))

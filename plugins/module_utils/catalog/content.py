@@ -18,6 +18,7 @@ from ..endpoint import Session, break_off
 from ..errors import MigrationError, describe
 from ..parallel import run_parallel
 from .checksums import ALGORITHM, add, digest, sum_query
+from .extension_rows import ExtensionRows, read_extension_rows
 from .foreign_keys import ForeignKey, list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
@@ -60,6 +61,8 @@ class Content:
     sequences: tuple[Sequence, ...]
     large_objects: tuple[LargeObject, ...]
     foreign_keys: tuple[ForeignKey, ...]
+    #: what extensions' relations hold that is not the user's
+    extension_rows: tuple[ExtensionRows, ...] = ()
 
     def of(self, selection: Selection) -> Content:
         """Return the selected tables, the sequences that they own, and the keys by which they refer to others."""
@@ -68,6 +71,7 @@ class Content:
             relations=tuple(m for m in self.relations if m.relation.full_name in selection),
             sequences=tuple(sequence for sequence in self.sequences if sequence.owner in selection),
             large_objects=(),
+            extension_rows=(),
             foreign_keys=tuple(key for key in self.foreign_keys if key.table in selection.labels),
         )
 
@@ -103,6 +107,7 @@ def read_content(
         sequences=tuple(read_sequences(session, selection)),
         large_objects=tuple(read_large_objects(session)) if selection is None else (),
         foreign_keys=tuple(list_foreign_keys(session)),
+        extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
     )
     return content if selection is None else content.of(selection)
 
@@ -159,15 +164,21 @@ class _Piece:
 
     @property
     def rows(self) -> sql.Composed:
-        condition: sql.Composable = sql.SQL("")
         bounds = [
             sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
             for operator, page in ((">=", self.first), ("<", self.last))
             if page is not None
         ]
-        if bounds:
-            condition = sql.SQL(" AND " if self.relation.condition else " WHERE ") + sql.SQL(" AND ").join(bounds)
-        return self.relation.own_rows + condition
+        if not bounds:
+            return self.relation.own_rows
+        # An extension's condition may hold an OR: it is asked of the piece, under the name by which it knows the table.
+        whole = dataclasses.replace(self.relation, condition="").own_rows
+        return sql.SQL("(SELECT * FROM {} WHERE {}) {} {}").format(
+            whole,
+            sql.SQL(" AND ").join(bounds),
+            sql.Identifier(self.relation.name),
+            sql.SQL(self.relation.condition),
+        )
 
 
 def _pieces(relation: Relation) -> list[_Piece]:

@@ -15,6 +15,7 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.content import read_content
 from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.members import Members, read_members
 from ..catalog.queries import Query, ask
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
@@ -35,6 +36,7 @@ from .comparison import (
     compare_schemas,
     same_objects,
 )
+from .extensions import judge_extension_rows, judge_members
 from .rows import find_row_differences
 
 
@@ -46,6 +48,8 @@ class _Source:
     extensions: tuple[Extension, ...]
     schema: pathlib.Path
     selection: Selection | None
+    #: None where an older archive does not tell
+    members: Members | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +98,8 @@ class Judge:
 
         :raises MigrationError: when anything cannot be read
         """
-        source = _Source(manifest.database, manifest.requirements.extensions, folder / manifest.schema.name, selection)
+        schema = folder / manifest.schema.name
+        source = _Source(manifest.database, manifest.requirements.extensions, schema, selection, manifest.members)
         with WorkFolder() as work:
             return self._judge_schema(source, there, work, stop_early=False).allowing(self.allowed)
 
@@ -105,7 +110,8 @@ class Judge:
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
-        content = compare(ours, read_content(there, self.jobs, like=relations, selection=selection))
+        theirs = read_content(there, self.jobs, like=relations, selection=selection)
+        content = compare(ours, theirs).joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
@@ -147,6 +153,7 @@ class Judge:
             content = compare(ours, theirs)
             if not stop_early:
                 content = content.explained(_explain_rows(content, here, there, relations))
+            content = content.joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
             return schema.joined(content).joined(answers).allowing(self.allowed)
 
@@ -157,6 +164,7 @@ class Judge:
             extensions=tuple(read_extensions(here.session)),
             schema=work / "source.dump",
             selection=select(list_relations(here.session), self.patterns) if self.patterns else None,
+            members=read_members(here.session),
         )
 
     def read_definitions(self, there: Snapshot) -> list[Entry]:
@@ -189,7 +197,8 @@ class Judge:
         properties = compare_databases(source.database, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
-        return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
+        verdict = Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
+        return verdict.joined(judge_members(source.members, read_members(there.session))) if source.members else verdict
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))

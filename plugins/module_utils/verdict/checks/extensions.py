@@ -1,0 +1,154 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What CREATE EXTENSION will not make again: members that were added, altered or dropped, and rows put into theirs."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...catalog.account import Address, find_uncarried
+from ...catalog.extension_rows import ExtensionRows, read_extension_rows
+from ...catalog.members import Member, Members, read_members
+from ...endpoint import Session
+from ..extensions import MemberDifference, compare_members, pair_rows, say_rows
+from ..findings import Finding
+
+
+def check_extensions(source: Session, made: Session, allowed: t.Mapping[str, str]) -> list[Finding]:
+    """Return what of the source's extensions is not as the target's server makes it.
+
+    :param made: a session of a database on the target's server in which the source's extensions have been created
+    :param allowed: the user's reasons for differences, by object
+    """
+    return [
+        *check_members(read_members(source), read_members(made), allowed),
+        *check_rows(read_extension_rows(source), read_extension_rows(made), allowed),
+    ]
+
+
+def check_account(session: Session, carried: t.Collection[Address], allowed: t.Mapping[str, str]) -> list[Finding]:
+    """Return the objects of the session's database that no dump holds and no extension makes.
+
+    :param carried: the addresses of a dump's entries, of the same state of the database
+    """
+    return [
+        _finding(
+            "not-carried",
+            str(found),
+            f"it is in {found.schema}, which belongs to the server and is never dumped."
+            if found.schema in ("pg_catalog", "information_schema")
+            else "pg_dump leaves it out, and no extension makes it.",
+            "Move it to another schema (ALTER ... SET SCHEMA) or drop it on the source."
+            if found.schema in ("pg_catalog", "information_schema")
+            else "Drop it on the source, and make it on the target after each run.",
+            allowed,
+        )
+        for found in find_uncarried(session, carried)
+    ]
+
+
+def check_members(source: Members, made: Members, allowed: t.Mapping[str, str]) -> list[Finding]:
+    """Return the members of extensions that the source has otherwise than CREATE EXTENSION makes them."""
+    return [_check_member(difference, allowed) for difference in compare_members(source, made)]
+
+
+def _check_member(difference: MemberDifference, allowed: t.Mapping[str, str]) -> Finding:
+    member, extension = difference.member, difference.extension
+    statement = f"ALTER EXTENSION {extension} {{}} {_drop_kind(member)} {member.name};"
+    if difference.target is None and not member.part_of:
+        return _finding(
+            "extension-member",
+            member.identity,
+            f"it belongs to extension {extension}, which does not make it: neither it nor what it holds would arrive.",
+            f"{statement.format('DROP')} on the source, then it is copied like any other.",
+            allowed,
+        )
+    if difference.target is None:
+        message, remedy = f"it was added to {member.part_of} of extension {extension}, and would not arrive.", "Drop it"
+    elif difference.source is None:
+        message = f"extension {extension} makes it, and on the source it is missing or no longer a member."
+        remedy = statement.format("ADD") if not member.part_of else "Make it again"
+    else:
+        message = f"extension {extension} makes it otherwise: it was altered in {_columns(difference)}."
+        remedy = _alter(difference.source, difference.target, difference) or "Alter it back"
+    again = _alter(difference.target, difference.source, difference) if difference.source and difference.target else ""
+    return _finding(
+        "extension-altered",
+        member.identity,
+        message,
+        f'{remedy} on the source; or name "{member.identity}" in allowed_differences with a reason, and bring it back '
+        "on the target after each run" + (f": {again}" if again else "."),
+        allowed,
+    )
+
+
+def _columns(difference: MemberDifference) -> str:
+    return ", ".join(difference.changes)
+
+
+def _drop_kind(member: Member) -> str:
+    """Return the kind as ALTER EXTENSION says it, where pg_identify_object says it otherwise."""
+    kinds = {"composite type": "TYPE", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
+    return kinds.get(member.kind, member.kind.upper())
+
+
+_VOLATILITY: t.Final = {"i": "IMMUTABLE", "s": "STABLE", "v": "VOLATILE"}
+_PARALLEL: t.Final = {"r": "RESTRICTED", "s": "SAFE", "u": "UNSAFE"}
+#: How ALTER FUNCTION says a column of pg_proc; a setting's value is nobody else's business.
+_ACTIONS: t.Final[dict[str, t.Callable[[str | None], str]]] = {
+    "provolatile": lambda value: _VOLATILITY[value or ""],
+    "proparallel": lambda value: f"PARALLEL {_PARALLEL[value or '']}",
+    "procost": lambda value: f"COST {value}",
+    "prorows": lambda value: f"ROWS {value}",
+    "proisstrict": lambda value: "STRICT" if value == "true" else "CALLED ON NULL INPUT",
+    "proleakproof": lambda value: "LEAKPROOF" if value == "true" else "NOT LEAKPROOF",
+    "prosecdef": lambda value: "SECURITY DEFINER" if value == "true" else "SECURITY INVOKER",
+    "proconfig": lambda value: "RESET ALL" if value is None else "SET ...",
+}
+
+
+def _alter(altered: Member, wanted: Member, difference: MemberDifference) -> str:
+    """Return the statement that makes a function of one side like the other side's; nothing where none would do."""
+    columns = [change.removeprefix("pg_proc ") for change in difference.changes]
+    if altered.kind not in ("function", "procedure") or not set(columns) <= _ACTIONS.keys():
+        return ""
+    fields = wanted.facets["pg_proc"]
+    actions = " ".join(_ACTIONS[column](fields[column]) for column in columns)
+    return f"ALTER {altered.kind.upper()} {altered.name} {actions};"
+
+
+def check_rows(
+    source: t.Iterable[ExtensionRows], made: t.Collection[ExtensionRows], allowed: t.Mapping[str, str]
+) -> list[Finding]:
+    """Return the tables and sequences of extensions that hold what CREATE EXTENSION does not put there."""
+    findings = [
+        _finding(
+            "extension-rows",
+            str(ours),
+            f"{say_rows(ours, theirs)}: what was changed in it would not arrive.",
+            f"ALTER EXTENSION {ours.extension} DROP {ours.kind.upper()} {ours.schema}.{ours.name}; or take the changes "
+            f'back on the source; or name "{ours}" in allowed_differences with a reason.',
+            allowed,
+        )
+        for ours, theirs in pair_rows(source, made)
+        if ours != theirs
+    ]
+    return findings + [
+        Finding(
+            "warning",
+            "extension-hidden",
+            str(rows),
+            f"it belongs to extension {rows.extension}, and the target user may not read it: whether it holds on the "
+            "target what it does on the source cannot be told.",
+            "GRANT SELECT on it, or use a superuser as target_user.",
+        )
+        for rows in made
+        if rows.state is None
+    ]
+
+
+def _finding(code: str, name: str, message: str, remedy: str, allowed: t.Mapping[str, str]) -> Finding:
+    if name in allowed:
+        return Finding("notice", code, name, f"{message} Allowed: {allowed[name]}")
+    return Finding("error", code, name, message, remedy)
