@@ -257,3 +257,18 @@ def test_plain_role(servers: Servers, two: Two) -> None:
     finally:
         for server in (two.source, two.target):
             execute(server, "postgres", f"drop role {role}")
+
+
+def test_extension_that_stays(two: Two) -> None:
+    """In place, an extension may stay in the live database: it must be there what it is on the source."""
+    two.make("create extension unaccent; create table setting(id int); alter extension unaccent add table setting")
+    execute(two.target, two.name, "insert into setting values (1); alter function unaccent(text) cost 5")
+    migration = dataclasses.replace(
+        prepare(two.source, two.name, two.target, two.name, Path("unused")), load_mode="in_place"
+    )
+    two.make("create table t(id int)")
+    found = {(f.code, f.object) for f in migration.preflight().findings if f.severity == "error"}
+    assert found == {
+        ("extension-altered", "function public.unaccent(text)"),
+        ("extension-rows", "table public.setting"),
+    }

@@ -27,6 +27,19 @@ def check_extensions(source: Session, made: Session, allowed: t.Mapping[str, str
     ]
 
 
+def check_kept(source: Session, live: Session, allowed: t.Mapping[str, str]) -> list[Finding]:
+    """Return what the live database, filled in place, has otherwise of the extensions that stay in it."""
+    altered = compare_members(read_members(source), read_members(live))
+    rows = pair_rows(read_extension_rows(source), read_extension_rows(live))
+    told = [("extension-altered", difference.member.identity, str(difference)) for difference in altered]
+    told += [("extension-rows", str(ours), say_rows(ours, theirs)) for ours, theirs in rows if ours != theirs]
+    remedy = "The extension stays in the live database, as it is: make both alike, or drop it there; or name this in "
+    return [
+        _finding(code, name, f"{message}.", f"{remedy}allowed_differences with a reason.", allowed)
+        for code, name, message in told
+    ]
+
+
 def check_account(session: Session, carried: t.Collection[Address], allowed: t.Mapping[str, str]) -> list[Finding]:
     """Return the objects of the session's database that no dump holds and no extension makes.
 
