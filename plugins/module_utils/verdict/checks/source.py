@@ -197,6 +197,15 @@ _CHECKS: t.Final = (
         "Create it on the target when the source has retired.",
     ),
     Check(
+        "warning",
+        "role-setting",
+        "SELECT DISTINCT 'role ' || r.rolname FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        " WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        "it has settings of its own in the source's database. They are not carried: roles belong to a server, and what "
+        "those of the target have in the live database stays.",
+        "ALTER ROLE ... IN DATABASE ... SET on the target, if it is wanted there.",
+    ),
+    Check(
         "notice",
         "foreign-table",
         f"SELECT 'foreign table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind = 'f'",
