@@ -90,6 +90,20 @@ def test_nothing_is_left_out(case: Case) -> None:
     assert case.finds("invalid-index") == [("warning", "index public.broken")]
 
 
+def test_altered_builtin(case: Case) -> None:
+    """PostgreSQL's own objects can be altered, too; what is granted on them is none of that."""
+    case.run("""
+        grant select on pg_catalog.pg_authid to pg_monitor; revoke execute on function pg_ls_waldir() from public;
+        grant all on schema public to public; alter function lower(text) cost 7;
+        comment on function upper(text) is 'mine'; alter operator =(int, int) set (restrict = none);
+    """)
+    assert case.finds("builtin-altered") == [
+        ("error", "function lower(text)"),
+        ("error", "function upper(text)"),
+        ("error", "operator =(integer,integer)"),
+    ]
+
+
 @pytest.mark.parametrize("name", corpus.names())
 def test_corpus(servers: Servers, name: str) -> None:
     """Real databases hold nothing that nobody knows."""

@@ -10,7 +10,8 @@ import typing as t
 
 from ..catalog.content import Content
 from ..catalog.extension_rows import ExtensionRows
-from ..catalog.members import WORDED, Fields, Member, Members
+from ..catalog.facets import WORDED, Fields
+from ..catalog.members import Member, Members
 from ..catalog.requirements import Extension
 from .comparison import Difference, TableVerdict, Verdict
 

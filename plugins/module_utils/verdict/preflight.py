@@ -32,7 +32,7 @@ from ..work_folder import WorkFolder
 from .checks.duplicates import check_duplicates
 from .checks.exchange import check_exchange
 from .checks.expressions import check_expressions
-from .checks.extensions import check_account, check_kept
+from .checks.extensions import check_account, check_builtin, check_kept
 from .checks.identity import check_identity
 from .checks.in_place import check_in_place
 from .checks.live import check_only_live, list_tables
@@ -166,6 +166,8 @@ def examine(
             if not any(finding.code == "pooler" for finding in found.findings):
                 found.findings += check_identity(source_session, target_session, target)
             found.findings += check_lock_room(target_session, "target", read_locks_needed(source_session))
+            if not partial:
+                found.findings += check_builtin(source_session, target_session, allowed or {})
         # Not before: this session in the live database would be one of the clients that the switch meets.
         live_session = None
         if target and target_session and found.target_exists and goal != "rollback":

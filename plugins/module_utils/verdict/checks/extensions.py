@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...catalog.account import Address, find_uncarried
+from ...catalog.builtin import find_altered
 from ...catalog.extension_rows import ExtensionRows, read_extension_rows
 from ...catalog.members import Member, Members, read_members
 from ...endpoint import Session
@@ -37,6 +38,23 @@ def check_kept(source: Session, live: Session, allowed: t.Mapping[str, str]) -> 
     return [
         _finding(code, name, f"{message}.", f"{remedy}allowed_differences with a reason.", allowed)
         for code, name, message in told
+    ]
+
+
+def check_builtin(source: Session, target: Session, allowed: t.Mapping[str, str]) -> list[Finding]:
+    """Return PostgreSQL's own objects that were altered on the source, where the target's server is of its major."""
+    if source.info.server_version // 10000 != target.info.server_version // 10000:
+        return []
+    return [
+        _finding(
+            "builtin-altered",
+            name,
+            "it is PostgreSQL's own, and was altered on the source: no dump holds that.",
+            "Alter it back on the source; or name it in allowed_differences with a reason, and alter it on the target "
+            "after each run.",
+            allowed,
+        )
+        for name in find_altered(source, target)
     ]
 
 
