@@ -14,6 +14,38 @@ from ...catalog.members import Member, Members, read_members
 from ...endpoint import Session
 from ..extensions import MemberDifference, compare_members, pair_rows, say_rows
 from ..findings import Finding
+from .asking import Check
+
+# What an extension declares as the user's, and its materialized views, which may hold the user's rows, are compared.
+_HIDDEN_MEMBERS: t.Final = """
+SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' WHEN 'm' THEN 'materialized view ' ELSE 'table ' END
+       || n.nspname || '.' || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+JOIN pg_extension e ON e.oid = d.refobjid
+WHERE c.relkind IN ('r', 'm', 'S')
+AND NOT (has_schema_privilege(n.oid, 'USAGE')
+         AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+             ELSE has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) END)
+"""
+_CONFIGURED: t.Final = "(c.relkind = 'm' OR c.oid = ANY (coalesce(e.extconfig, '{}')))"
+
+HIDDEN_CONFIGURATION: t.Final = Check(
+    "error",
+    "not-readable",
+    f"{_HIDDEN_MEMBERS} AND {_CONFIGURED}",
+    "the source user may not read it, and an extension has declared it to be the user's.",
+    "GRANT USAGE on its schema and SELECT on it, or use a superuser as source_user.",
+)
+
+HIDDEN_MEMBERS: t.Final = Check(
+    "warning",
+    "extension-hidden",
+    f"{_HIDDEN_MEMBERS} AND NOT {_CONFIGURED}",
+    "it belongs to an extension, and the source user may not read it: whether it holds what CREATE EXTENSION puts "
+    "there cannot be told, and nothing else would arrive.",
+    "GRANT USAGE on its schema and SELECT on it, or use a superuser as source_user.",
+)
 
 
 def check_extensions(source: Session, made: Session, allowed: t.Mapping[str, str]) -> list[Finding]:

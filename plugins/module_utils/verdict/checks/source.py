@@ -11,6 +11,7 @@ from ...catalog.foreign_keys import Census
 from ...endpoint import Session
 from ..findings import Finding
 from .asking import RELATIONS, Check, run_checks
+from .extensions import HIDDEN_CONFIGURATION, HIDDEN_MEMBERS
 
 #: Large objects of others that are not granted; a superuser reads them all.
 _HIDDEN_LARGE_OBJECTS: t.Final = """
@@ -19,20 +20,6 @@ WHERE NOT r.rolsuper AND NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (
     SELECT FROM aclexplode(l.lomacl) a
     WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
 """
-
-# What an extension declares as the user's, and its materialized views, which may hold the user's rows, are compared.
-_HIDDEN_MEMBERS: t.Final = """
-SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' WHEN 'm' THEN 'materialized view ' ELSE 'table ' END
-       || n.nspname || '.' || c.relname
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-JOIN pg_extension e ON e.oid = d.refobjid
-WHERE c.relkind IN ('r', 'm', 'S')
-AND NOT (has_schema_privilege(n.oid, 'USAGE')
-         AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
-             ELSE has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) END)
-"""
-_CONFIGURED: t.Final = "(c.relkind = 'm' OR c.oid = ANY (coalesce(e.extconfig, '{}')))"
 
 _READING: t.Final = (
     Check(
@@ -47,13 +34,7 @@ _READING: t.Final = (
         "the source user may not read it.",
         "GRANT USAGE on its schema and SELECT on it, or use the owner as source_user.",
     ),
-    Check(
-        "error",
-        "not-readable",
-        f"{_HIDDEN_MEMBERS} AND {_CONFIGURED}",
-        "the source user may not read it, and an extension has declared it to be the user's.",
-        "GRANT USAGE on its schema and SELECT on it, or use a superuser as source_user.",
-    ),
+    HIDDEN_CONFIGURATION,
     Check(
         "error",
         "not-readable",
@@ -136,14 +117,7 @@ _CHECKS: t.Final = (
         "target would refuse.",
         "On the source: REINDEX what sorts by it, then ALTER ... REFRESH COLLATION VERSION.",
     ),
-    Check(
-        "warning",
-        "extension-hidden",
-        f"{_HIDDEN_MEMBERS} AND NOT {_CONFIGURED}",
-        "it belongs to an extension, and the source user may not read it: whether it holds what CREATE EXTENSION puts "
-        "there cannot be told, and nothing else would arrive.",
-        "GRANT USAGE on its schema and SELECT on it, or use a superuser as source_user.",
-    ),
+    HIDDEN_MEMBERS,
     Check(
         "notice",
         "unlogged-table",
