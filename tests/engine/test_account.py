@@ -58,6 +58,37 @@ def test_left_out(case: Case) -> None:
     assert sorted(case.finds("not-carried")) == sorted(("error", name) for name in LEFT_OUT.values())
 
 
+#: What is said of objects that pg_dump makes with others: comments, and what the finding names.
+SAID: t.Final = {
+    """comment on rule "_RETURN" on v is 'x'""": """comment on rule "_RETURN" on public.v""",
+    "comment on type big is 'x'": "comment on type public.big",
+    "comment on type _mood is 'x'": "comment on type public.mood[]",
+    "comment on type span_multirange is 'x'": "comment on type public.span_multirange",
+    "comment on function span(int, int) is 'x'": "comment on function public.span(integer,integer)",
+    "comment on constraint positive on leaf is 'x'": "comment on table constraint positive on public.leaf",
+    "comment on trigger g on leaf is 'x'": "comment on trigger g on public.leaf",
+}
+
+
+def test_what_is_said(case: Case) -> None:
+    """A comment on what pg_dump makes with something else would not arrive; one on a constraint does."""
+    case.run("""
+        create table big(a int primary key, b int not null check (b > 0)); create view v as select * from big;
+        create type mood as enum ('a'); create type span as range (subtype = int);
+        create table tree(a int constraint positive check (a > 0), unique (a)) partition by range (a);
+        create table leaf partition of tree default; create domain d as int constraint c check (value > 0);
+        create function f() returns trigger language plpgsql as 'begin return new; end';
+        create trigger g after insert on tree for each row execute function f();
+        comment on constraint big_pkey on big is 'x'; comment on constraint big_b_check on big is 'x';
+        comment on constraint c on domain d is 'x'; comment on index leaf_a_key is 'x'; comment on column v.a is 'x';
+        comment on trigger g on tree is 'x'; comment on constraint positive on tree is 'x';
+    """)
+    assert case.finds("not-carried") == []
+    for script in SAID:
+        case.run(script)
+    assert sorted(case.finds("not-carried")) == sorted(("error", name) for name in SAID.values())
+
+
 def test_nothing_is_left_out(case: Case) -> None:
     """What goes with something else, what is temporary and what is told otherwise is not taken for lost."""
     case.run("""

@@ -58,8 +58,10 @@ WITH RECURSIVE object(classid, objid) AS MATERIALIZED (
     UNION ALL SELECT 'pg_user_mapping'::regclass, umid, 'pg_foreign_server'::regclass, srvid FROM pg_user_mappings
 ), temporary(oid) AS (
     SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_'
-), known(classid, objid) AS (
+), entry(classid, objid) AS MATERIALIZED (
     SELECT a.classid::oid, a.objid::oid FROM unnest(%(classes)s::bigint[], %(objects)s::bigint[]) a(classid, objid)
+), known(classid, objid) AS (
+    SELECT classid, objid FROM entry
     UNION SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname = 'public'
     UNION SELECT 'pg_namespace'::regclass, oid FROM temporary
     UNION SELECT d.classid, d.objid FROM pg_depend d JOIN temporary y ON d.refobjid = y.oid
@@ -88,12 +90,31 @@ FROM uncarried u CROSS JOIN LATERAL pg_identify_object(u.classid, u.objid, 0) i
 WHERE NOT EXISTS (
     SELECT FROM pg_depend d JOIN uncarried o ON o.classid = d.refclassid AND o.objid = d.refobjid
     WHERE d.classid = u.classid AND d.objid = u.objid AND d.deptype IN ('i', 'P', 'S', 'a'))
+UNION ALL
+-- What is said of an object that has no entry, pg_dump says of constraints' indexes, of composite types' columns and of
+-- constraints, but for those that are inherited.
+SELECT said.what || ' on ' || i.type, i.identity, ''
+FROM (
+    SELECT 'comment', classoid, objoid FROM pg_description WHERE objsubid = 0
+    UNION ALL SELECT 'security label', classoid, objoid FROM pg_seclabel WHERE objsubid = 0
+) said(what, classid, objid)
+CROSS JOIN LATERAL pg_identify_object(said.classid, said.objid, 0) i
+WHERE said.objid >= 16384 AND said.classid <> 'pg_class'::regclass
+  AND (said.classid, said.objid) IN (SELECT classid, objid FROM part)
+  AND (said.classid, said.objid) IN (SELECT classid, objid FROM known)
+  AND (said.classid, said.objid) NOT IN (SELECT classid, objid FROM entry)
+  AND (said.classid, said.objid) NOT IN (SELECT classid, objid FROM belonging)
+  AND NOT EXISTS (SELECT FROM pg_constraint c
+                  WHERE said.classid = 'pg_constraint'::regclass AND c.oid = said.objid AND c.conislocal)
+  AND i.identity IS NOT NULL AND i.identity !~ 'pg_temp'
 ORDER BY 1, 2
 """
 
 
 def find_uncarried(session: Session, carried: t.Collection[Address]) -> list[Uncarried]:
-    """Return the objects that neither a dump holds nor an extension makes, two statements however many there are.
+    """Return what neither a dump holds nor an extension makes, two statements however much there is.
+
+    That is objects, and comments and labels on objects that have no entry of their own: types of rows, say.
 
     Not among them is what other findings tell: invalid indexes, temporary objects, subscriptions.
 

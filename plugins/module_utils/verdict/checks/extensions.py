@@ -91,24 +91,21 @@ def check_builtin(source: Session, target: Session, allowed: t.Mapping[str, str]
 
 
 def check_account(session: Session, carried: t.Collection[Address], allowed: t.Mapping[str, str]) -> list[Finding]:
-    """Return the objects of the session's database that no dump holds and no extension makes.
+    """Return what of the session's database no dump holds and no extension makes.
 
     :param carried: the addresses of a dump's entries, of the same state of the database
     """
-    return [
-        _finding(
-            "not-carried",
-            str(found),
-            f"it is in {found.schema}, which belongs to the server and is never dumped."
-            if found.schema in ("pg_catalog", "information_schema")
-            else "pg_dump leaves it out, and no extension makes it.",
-            "Move it to another schema (ALTER ... SET SCHEMA) or drop it on the source."
-            if found.schema in ("pg_catalog", "information_schema")
-            else "Drop it on the source, and make it on the target after each run.",
-            allowed,
-        )
-        for found in find_uncarried(session, carried)
-    ]
+    findings = []
+    for found in find_uncarried(session, carried):
+        if found.schema in ("pg_catalog", "information_schema"):
+            message = f"it is in {found.schema}, which belongs to the server and is never dumped."
+            remedy = "Move it to another schema (ALTER ... SET SCHEMA) or drop it on the source"
+        else:
+            message = "pg_dump leaves it out, and no extension makes it."
+            remedy = "Drop it on the source"
+        remedy += "; or name it in allowed_differences with a reason, and make it on the target after each run."
+        findings.append(_finding("not-carried", str(found), message, remedy, allowed))
+    return findings
 
 
 def check_members(source: Members, made: Members, allowed: t.Mapping[str, str]) -> list[Finding]:
