@@ -9,7 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
 # A .venv that could not be finished is begun anew.
 .DELETE_ON_ERROR:
-.PHONY: help demo faults lab lab-down lint test
+.PHONY: help demo faults fidelity lab lab-down lint test
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: lint  ## run all checks and all tests
 # Without -m, pytest leaves out what `make test` has no time for.
 faults: .venv/tests-installed  ## break a migration in every way and at 100 points of it (docs/faults.md); takes 20 minutes
 	$(if $(SEED),FAULTS_SEED=$(SEED)) $(if $(POINTS),FAULTS_POINTS=$(POINTS)) pytest --numprocesses=2 tests/faults -m ''
+
+fidelity: .venv/tests-installed  ## write docs/fidelity.md from the table of kinds that the tests walk
+	python -m tests.fidelity
 
 lint: .venv/tests-installed  ## run the checks alone
 	ruff check

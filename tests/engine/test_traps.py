@@ -650,7 +650,6 @@ def test_configuration_of_extensions(make: MakeCase, tiny_extension: Path) -> No
         create schema ext; create extension tiny schema ext; create table t(id int); insert into t values (1);
         insert into ext.rates values ('mine', 3), ('mine too', 4); insert into ext.options values ('a'), ('b');
         select setval('ext.numbers', 42);
-        delete from ext.private;
     """)
     outcome = case.arrives()
     assert outcome.received == {("public", "t"): 1, ("ext", "rates"): 2, ("ext", "options"): 2}
@@ -659,6 +658,26 @@ def test_configuration_of_extensions(make: MakeCase, tiny_extension: Path) -> No
     )
     assert case.equal_answers("select string_agg(name, ' ' order by name) from ext.options") == "a b"
     assert case.equal_answers("select nextval('ext.numbers')") == 43
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from ext.private",
+        "insert into ext.private values ('mine')",
+        "update ext.private set name = 'mine'",
+        "update ext.rates set rate = 7 where name = 'own'",
+    ],
+)
+def test_own_rows_of_extensions(make: MakeCase, tiny_extension: Path, change: str) -> None:
+    """What the extension brings is not copied: where the user has changed it, that is told, and nothing is live."""
+    case = make("create schema ext; create extension tiny schema ext; create table t(id int)")
+    case.run(change)
+    before = oracle.databases(case.target)
+    outcome = case.migrate()
+    assert outcome.status in ("refused", "failed"), outcome
+    assert f"table {'ext.rates' if 'rates' in change else 'ext.private'}: " in str(outcome)
+    assert oracle.databases(case.target) == before
 
 
 def test_extension_that_the_target_does_not_offer(make: MakeCase, tiny_extension: Path) -> None:

@@ -42,6 +42,13 @@ def test_entries() -> None:
     ]
 
 
+def test_addresses() -> None:
+    """Where an object is in the catalogs, which is no part of what it is."""
+    (entry,) = split_script(script((1, b"SELECT 1;")), [1])
+    assert entry.address == (1255, 16384)
+    assert entry == Entry("FUNCTION", "public.f", b"SELECT 1;")
+
+
 def test_nothing_to_do() -> None:
     assert split_script(START + END, []) == []
 

@@ -14,6 +14,7 @@ from ..catalog.bindings import Binding
 from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
+from ..catalog.members import Members
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Patterns, Selection, select
 from ..errors import MigrationError
@@ -66,6 +67,8 @@ class Manifest:
     partial: bool = False
     #: what the source's expressions are bound to, which no definition tells
     bindings: tuple[Binding, ...] = ()
+    #: what extensions' members are; older archives do not tell
+    members: Members | None = None
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:

@@ -36,6 +36,9 @@ class Entry:
     #: the entry's number in the archive, and those of the entries that it depends on
     number: int = dataclasses.field(default=0, compare=False)
     needs: frozenset[int] = dataclasses.field(default=frozenset(), compare=False)
+    #: where the object is in the catalogs of the database that was dumped: its catalog's OID and its own; zeros for
+    #: what has no address, as comments
+    address: tuple[int, int] = dataclasses.field(default=(0, 0), compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind.lower()} {self.name}"
@@ -96,7 +99,8 @@ def read_schema(tools: ClientTools, path: pathlib.Path) -> list[Entry]:
 # A verbose script heads each entry with its number in the archive's table of contents (pg_backup_archiver.c:
 # _printTocEntry); line breaks in names are blanks there. A type is in capitals, a name may be anything.
 _HEADER: t.Final = re.compile(
-    rb"^--\n-- TOC entry (?P<id>\d+) \(class \d+ OID \d+\)\n(?:-- Dependencies: (?P<needs>[\d ]+)\n)?"
+    rb"^--\n-- TOC entry (?P<id>\d+) \(class (?P<class>\d+) OID (?P<oid>\d+)\)\n"
+    rb"(?:-- Dependencies: (?P<needs>[\d ]+)\n)?"
     rb"-- Name: (?P<name>.*); Type: (?P<kind>[A-Z ]+); Schema: (?P<schema>.*); Owner: .*\n(?:-- Data Pos: \d+\n)?--\n",
     re.MULTILINE,
 )
@@ -128,6 +132,7 @@ def split_script(script: bytes, announced: t.Sequence[int]) -> list[Entry]:
             statements=script[header.end() : end].strip(),
             number=int(header["id"]),
             needs=frozenset(map(int, (header["needs"] or b"").split())),
+            address=(int(header["class"]), int(header["oid"])),
         )
         for header, end in zip(headers, [*ends, closing[-1].start()], strict=bool(headers))
     ]

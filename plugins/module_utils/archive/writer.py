@@ -19,6 +19,7 @@ from ..catalog.bindings import read_bindings
 from ..catalog.content import Measured, refresh_order
 from ..catalog.database import read_database
 from ..catalog.large_objects import LargeObject
+from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
 from ..catalog.relations import Relation, list_relations
@@ -77,6 +78,7 @@ def write_archive(
             large_object_pieces=pieces,
             partial=selection is not None,
             bindings=read_bindings(snapshot.session),
+            members=read_members(snapshot.session),
         )
         with create_private(partial / FILE_NAME) as stream:
             stream.write(encode(manifest))

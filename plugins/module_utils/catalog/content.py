@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .extension_rows import ExtensionRows
 from .foreign_keys import ForeignKey
 from .graph import find_components
 from .large_objects import LargeObject
@@ -66,6 +67,8 @@ class Content:
     sequences: tuple[Sequence, ...]
     large_objects: tuple[LargeObject, ...]
     foreign_keys: tuple[ForeignKey, ...]
+    #: what extensions' relations hold that is not the user's
+    extension_rows: tuple[ExtensionRows, ...] = ()
 
     def of(self, selection: Selection) -> Content:
         """Return the selected tables, the sequences that they own, and the keys by which they refer to others."""
@@ -74,6 +77,7 @@ class Content:
             relations=tuple(m for m in self.relations if m.relation.full_name in selection),
             sequences=tuple(sequence for sequence in self.sequences if sequence.owner in selection),
             large_objects=(),
+            extension_rows=(),
             foreign_keys=tuple(key for key in self.foreign_keys if key.table in selection.labels),
         )
 

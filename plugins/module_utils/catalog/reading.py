@@ -20,6 +20,7 @@ from ..errors import MigrationError, describe
 from ..schedule.threads import Lane, in_order, run_lanes
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
+from .extension_rows import read_extension_rows
 from .foreign_keys import list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
@@ -142,15 +143,21 @@ class _Piece:
 
     @property
     def rows(self) -> sql.Composed:
-        condition: sql.Composable = sql.SQL("")
         bounds = [
             sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
             for operator, page in ((">=", self.first), ("<", self.last))
             if page is not None
         ]
-        if bounds:
-            condition = sql.SQL(" AND " if self.relation.condition else " WHERE ") + sql.SQL(" AND ").join(bounds)
-        return self.relation.own_rows + condition
+        if not bounds:
+            return self.relation.own_rows
+        # An extension's condition may hold an OR: it is asked of the piece, under the name by which it knows the table.
+        whole = dataclasses.replace(self.relation, condition="").own_rows
+        return sql.SQL("(SELECT * FROM {} WHERE {}) {} {}").format(
+            whole,
+            sql.SQL(" AND ").join(bounds),
+            sql.Identifier(self.relation.name),
+            sql.SQL(self.relation.condition),
+        )
 
 
 def _pieces(relation: Relation) -> list[_Piece]:
@@ -221,6 +228,7 @@ class _Begun:
             sequences=tuple(read_sequences(session, selection)),
             large_objects=tuple(self._large_objects),
             foreign_keys=tuple(list_foreign_keys(session)),
+            extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
         )
         return content if selection is None else content.of(selection)
 

@@ -101,6 +101,7 @@ SELECT n.nspname, c.relname,
             JOIN pg_type t ON t.oid = o.opcintype AND t.typtype = 'p')
         ORDER BY a.height DESC LIMIT 1),
        coalesce(configuration.condition, '')
+{more}
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
@@ -110,12 +111,26 @@ CROSS JOIN LATERAL (
     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 ) columns(names, types, generated)
 LEFT JOIN configuration ON configuration.relation = c.oid
-WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
-  AND (configuration.relation IS NOT NULL OR (
-       n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                       AND d.objid = c.oid AND d.deptype = 'e')))
+LEFT JOIN (pg_depend d JOIN pg_extension e ON e.oid = d.refobjid)
+     ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_extension'::regclass
+     AND d.deptype = 'e'
+WHERE c.relpersistence <> 't' AND {which}
 ORDER BY n.nspname, c.relname
+"""
+
+#: Whose rows are the user's. A materialized view of an extension holds what its query yields, of the user's rows, too.
+_USERS: t.Final = """
+c.relkind IN ('r', 'p', 'm')
+AND (configuration.relation IS NOT NULL OR (
+     n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND (e.oid IS NULL OR c.relkind = 'm')))
+"""
+
+_EXTENSIONS: t.Final = "c.relkind = 'r' AND e.oid IS NOT NULL"
+
+#: For extensions' tables: whose, whether all of it may be read, and whether it is configuration.
+_MEMBERSHIP: t.Final = """,
+e.extname, configuration.relation IS NOT NULL,
+has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
 """
 
 
@@ -125,28 +140,49 @@ def list_relations(session: Session) -> list[Relation]:
     Not listed: temporary tables, foreign tables (their rows are elsewhere), and extensions' tables that the extension
     has not declared as configuration to be dumped (docs: 36.17.3 Extension Configuration Tables).
     """
+    return [relation for relation, _ in _list(session, _USERS, "")]
+
+
+class ExtensionTable(t.NamedTuple):
+    """A table that belongs to an extension, and whether it is configuration and all of it may be read."""
+
+    relation: Relation
+    extension: str
+    configured: bool
+    readable: bool
+
+
+def list_extension_tables(session: Session) -> list[ExtensionTable]:
+    """Return every table that belongs to an extension, by name."""
+    return [ExtensionTable(relation, *rest) for relation, rest in _list(session, _EXTENSIONS, _MEMBERSHIP)]
+
+
+def _list(session: Session, which: t.LiteralString, more: t.LiteralString) -> list[tuple[Relation, list[t.Any]]]:
+    query = sql.SQL(_LIST.replace("{which}", which).replace("{more}", more))
+    rows = session.execute(query).fetchall()
+    if not rows:
+        return []
     types, reads = read_types(session), read_refresh_order(session)
     relations = []
-    for schema, name, kind, names, type_oids, generated, *rest in session.execute(_LIST).fetchall():
-        key, size, pages, populated, partitions, through, condition = rest
+    for schema, name, kind, names, type_oids, generated, *rest in rows:
+        key, size, pages, populated, partitions, through, condition, *others = rest
         columns = list(zip(names, type_oids, generated, strict=True))
-        relations.append(
-            Relation(
-                schema=schema,
-                name=name,
-                kind=kind,
-                columns=tuple(column for column, _, computed in columns if not computed),
-                hashed=tuple(hashed_column(column, type_, types) for column, type_, _ in sorted(columns)),
-                key=tuple(key),
-                size=size,
-                pages=pages,
-                populated=populated,
-                reads=reads.get((schema, name), ()),
-                partitions=tuple((leaf_schema, leaf) for leaf_schema, leaf in partitions),
-                load_through=tuple(through) if through else None,
-                condition=condition,
-            )
+        relation = Relation(
+            schema=schema,
+            name=name,
+            kind=kind,
+            columns=tuple(column for column, _, computed in columns if not computed),
+            hashed=tuple(hashed_column(column, type_, types) for column, type_, _ in sorted(columns)),
+            key=tuple(key),
+            size=size,
+            pages=pages,
+            populated=populated,
+            reads=reads.get((schema, name), ()),
+            partitions=tuple((leaf_schema, leaf) for leaf_schema, leaf in partitions),
+            load_through=tuple(through) if through else None,
+            condition=condition,
         )
+        relations.append((relation, others))
     return relations
 
 

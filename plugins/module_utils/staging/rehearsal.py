@@ -121,11 +121,17 @@ def _try_refresh(
     session.execute("SET statement_timeout = 0")
 
 
-def rehearse_beside(target: Endpoint, script: Script, *, words: bool = False) -> Rehearsed:
+def rehearse_beside(
+    target: Endpoint, script: Script, *, words: bool = False, inspect: t.Callable[[Session], None] | None = None
+) -> Rehearsed:
     """Rehearse in a scratch database; its session is closed when this returns.
 
+    :param inspect: looks at what was made
     :raises NoScratchError: when no database can be created there
     :raises MigrationError: when it cannot be made, with the server's message
     """
     with open_scratch(target, script.source.locale, has_public=script.source.has_public) as (scratch, session):
-        return rehearse(scratch, session, script, words=words)
+        rehearsed = rehearse(scratch, session, script, words=words)
+        if inspect:
+            inspect(session)
+        return rehearsed

@@ -15,7 +15,9 @@ from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.bindings import Binding, read_bindings
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.extension_rows import ExtensionRows, read_extension_rows
 from ..catalog.locales import reword_locale
+from ..catalog.members import Members, read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
 from ..catalog.relations import Relation, list_relations, read_refresh_order
@@ -38,6 +40,7 @@ from .comparison import (
     compare_schemas,
     same_objects,
 )
+from .extensions import judge_extension_rows, judge_members
 from .rows import find_row_differences
 from .tables import TableVerdict, find_undecided
 
@@ -53,6 +56,9 @@ class Original:
     selection: Selection | None
     #: the materialized views that are refreshed, as schema and name, in this order
     refresh_order: tuple[tuple[str, str], ...]
+    #: what extensions' members are, and what their own tables hold; None where an older archive does not tell
+    members: Members | None
+    extension_rows: tuple[ExtensionRows, ...]
 
 
 def archived_original(folder: pathlib.Path, manifest: Manifest, patterns: Patterns = EVERYTHING) -> Original:
@@ -67,6 +73,8 @@ def archived_original(folder: pathlib.Path, manifest: Manifest, patterns: Patter
         folder / manifest.schema.name,
         manifest.select(patterns),
         manifest.refresh_order,
+        manifest.members,
+        manifest.content.extension_rows,
     )
 
 
@@ -83,6 +91,8 @@ def read_original(here: Snapshot, tools: ClientTools, work: pathlib.Path, patter
         schema=work / "source.dump",
         selection=select(list_relations(here.session), patterns) if patterns else None,
         refresh_order=tuple(read_refresh_order(here.session)),
+        members=read_members(here.session),
+        extension_rows=tuple(read_extension_rows(here.session)),
     )
 
 
@@ -140,7 +150,8 @@ class Judge:
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
         reading = Reading(there, self.jobs, manifest.database.serving_path, relations, selection)
-        content = _compare(ours, read_content(reading), reading)
+        theirs = read_content(reading)
+        content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
@@ -179,6 +190,7 @@ class Judge:
         content = _compare(ours, theirs, reading)
         if not stop_early:
             content = content.explained(_explain_rows(content, here, there, relations, path))
+        content = content.joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
 
@@ -213,7 +225,8 @@ class Judge:
         own = compare_databases(properties, database, with_settings=not self.staging)
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
-        return Verdict(differences=own).joined(schema).joined(Verdict(differences=extensions))
+        verdict = Verdict(differences=own).joined(schema).joined(Verdict(differences=extensions))
+        return verdict.joined(judge_members(source.members, read_members(there.session))) if source.members else verdict
 
     def _in_target_words(self, source: DatabaseProperties, target: DatabaseProperties) -> DatabaseProperties:
         """Return the source's properties, the locale as the target's server spells it, which is asked if need be."""

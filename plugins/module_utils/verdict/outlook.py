@@ -15,10 +15,10 @@ import pathlib
 import typing as t
 
 from ..archive.folder import read_manifest
-from ..archive.schema import Entry
+from ..archive.schema import Entry, read_schema
 from ..catalog.database import Locale, read_database
 from ..catalog.snapshot import Snapshot, exported_snapshot
-from ..endpoint import Endpoint, connect
+from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError
 from ..in_place.rehearsal import rehearse_in_live
 from ..staging.names import Generations
@@ -26,6 +26,8 @@ from ..staging.rehearsal import Rehearsed, Script, rehearse_beside
 from ..staging.scratch import NoScratchError
 from ..tools import tools_for
 from ..work_folder import WorkFolder
+from .checks.extensions import check_account
+from .checks.made import check_made
 from .checks.refill import check_parents
 from .comparison import Verdict
 from .findings import Finding, tell_errors
@@ -72,6 +74,10 @@ def look_ahead(
                 # By what is told already.
                 return None
             raise MigrationError(f"Nothing was changed. The source's schema cannot be read: {error}") from None
+        if here and found.selection is None:
+            carried = {entry.address for entry in read_schema(judge.tools, original.schema)}
+            found.findings += check_account(here.session, carried, judge.allowed)
+            judges = judges and not tell_errors(found.findings)
         rehearsal = _Rehearsal(found, judge, original, check_mode)
         if judges:
             judge = dataclasses.replace(judge, reword=rehearsal.words)
@@ -175,21 +181,27 @@ class _Rehearsal:
     original: Original
     check_mode: bool
     done: Rehearsed | None = None
+    #: what is otherwise than on the source although the server refused nothing
+    seen: list[Finding] = dataclasses.field(default_factory=list)
 
     def words(self) -> tuple[Entry, ...]:
         """Return the schema as the target's server words it."""
-        self.done = rehearse_beside(self.judge.live, self._script(), words=True)
+        self.done = rehearse_beside(self.judge.live, self._script(), words=True, inspect=self._inspect)
         return self.done.reworded
+
+    def _inspect(self, made: Session) -> None:
+        self.seen += check_made(self.original, made, self.judge.allowed)
 
     def findings(self) -> list[Finding]:
         """Return what the target's server refuses to make, or that it was not tried."""
         try:
-            rehearsed = self.done or rehearse_beside(self.judge.live, self._script())
+            rehearsed = self.done or rehearse_beside(self.judge.live, self._script(), inspect=self._inspect)
         except NoScratchError as error:
             return self._try_in_live(str(error))
         except MigrationError as error:
             return [self._no_scratch(error)]
-        return self._tell(rehearsed)
+        # Where something is missing, what else is otherwise follows from that.
+        return self._tell(rehearsed) or self.seen
 
     def _script(self) -> Script:
         source = dataclasses.replace(self.original.database, locale=self._locale())

@@ -12,6 +12,7 @@ import pathlib
 import typing as t
 
 from ..archive.manifest import Manifest
+from ..archive.schema import dump_schema, read_schema
 from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.foreign_keys import Census, take_census
 from ..catalog.relations import list_relations
@@ -27,9 +28,11 @@ from ..in_place.order import LoadOrder
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
+from ..work_folder import WorkFolder
 from .checks.duplicates import check_duplicates
 from .checks.exchange import check_exchange
 from .checks.expressions import check_expressions
+from .checks.extensions import check_account, check_builtin, check_kept
 from .checks.identity import check_identity
 from .checks.in_place import check_in_place
 from .checks.live import check_only_live, list_tables
@@ -165,6 +168,8 @@ def examine(
             if not any(finding.code == "pooler" for finding in found.findings):
                 found.findings += check_identity(source_session, target_session, target)
             found.findings += check_lock_room(target_session, "target", read_locks_needed(source_session))
+            if not partial:
+                found.findings += check_builtin(source_session, target_session, allowed or {})
         # Not before: this session in the live database would be one of the clients that the switch meets.
         live_session = None
         if target and target_session and found.target_exists and goal != "rollback":
@@ -176,6 +181,8 @@ def examine(
             found.findings += _check_live_reading(found, live_session, target)
             if fills and not locked:
                 _examine_live(found, live_session, partial, load_mode, allowed or {})
+                if source_session and found.load_mode == "in_place" and found.can_read_rows and not partial:
+                    found.findings += check_kept(source_session, live_session, allowed or {})
         if fills and target_session and found.source and found.requirements and not found.keeps_schema:
             found.findings += check_target(target_session, found.source, found.requirements, found.kept_extensions)
         if found.reached and source_session and found.source and found.can_read_rows:
@@ -195,7 +202,19 @@ def examine(
                     found.findings += check_tools(found.tools, found.reached)
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
+        # Of a migration, what comes next tells, which has a dump of the schema anyway.
+        if goal != "migrate" and found.reached and found.tools and found.can_read_rows and not partial:
+            found.findings += _check_account(found.reached, found.tools, allowed or {})
     return found
+
+
+def _check_account(source: Endpoint, tools: ClientTools, allowed: t.Mapping[str, str]) -> list[Finding]:
+    # What keeps pg_dump from its work, the dump tells.
+    with WorkFolder() as work, exported_snapshot(source) as snapshot, contextlib.suppress(MigrationError):
+        dump_schema(snapshot, tools, work / "source.dump")
+        carried = {entry.address for entry in read_schema(tools, work / "source.dump")}
+        return check_account(snapshot.session, carried, allowed)
+    return []
 
 
 def _examine_source(

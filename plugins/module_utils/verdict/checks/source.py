@@ -11,6 +11,7 @@ from ...catalog.foreign_keys import FIRST_NOT_VALID_TREES, Census
 from ...endpoint import Session
 from ..findings import Finding
 from .asking import RELATIONS, Check, run_checks
+from .extensions import HIDDEN_CONFIGURATION, HIDDEN_MEMBERS
 
 #: Large objects of others that are not granted; a superuser reads them all.
 _HIDDEN_LARGE_OBJECTS: t.Final = """
@@ -33,6 +34,7 @@ _READING: t.Final = (
         "the source user may not read it.",
         "GRANT USAGE on its schema and SELECT on it, or use the owner as source_user.",
     ),
+    HIDDEN_CONFIGURATION,
     Check(
         "error",
         "not-readable",
@@ -124,6 +126,7 @@ _CHECKS: t.Final = (
         "target would refuse.",
         "On the source: REINDEX what sorts by it, then ALTER ... REFRESH COLLATION VERSION.",
     ),
+    HIDDEN_MEMBERS,
     Check(
         "notice",
         "unlogged-table",
@@ -175,6 +178,15 @@ _CHECKS: t.Final = (
         " WHERE d.datname = current_database()",
         "subscriptions are not copied: two of them would compete for one slot.",
         "Create it on the target when the source has retired.",
+    ),
+    Check(
+        "warning",
+        "role-setting",
+        "SELECT DISTINCT 'role ' || r.rolname FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        " WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        "it has settings of its own in the source's database. They are not carried: roles belong to a server, and what "
+        "those of the target have in the live database stays.",
+        "ALTER ROLE ... IN DATABASE ... SET on the target, if it is wanted there.",
     ),
     Check(
         "notice",

@@ -1,0 +1,146 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of each kind of object that PostgreSQL knows, a change fails the verdict, or preflight tells it is not carried."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+
+from tests.case import execute
+from tests.fidelity import PAGE, compose
+from tests.kinds import kinds_of
+from tests.migration import prepare
+from tests.servers import PostgresServer, Servers
+
+
+@pytest.fixture(params=["15", "18"])
+def sides(servers: Servers, request: pytest.FixtureRequest) -> t.Iterator[tuple[PostgresServer, PostgresServer, str]]:
+    """Give a source and a target that both hold one object of each kind, in a database of this name."""
+    both = servers.source(request.param), servers.target(request.param)
+    name = f"kinds_{secrets.token_hex(4)}"
+    with contextlib.ExitStack() as stack:
+        for server in both:
+            stack.enter_context(_tablespace_and_role(server))
+            server.create_database(name, template="template0")
+            stack.callback(server.drop_database, name)
+            stack.callback(execute, server, "postgres", f"alter role postgres in database {name} reset all")
+            stack.callback(_without_subscription, server, name)
+            execute(server, name, "create schema k; create extension btree_gist")
+            _run(server, name, [kind.make for kind in kinds_of(int(request.param))])
+        yield *both, name
+
+
+def test_each_kind(sides: tuple[PostgresServer, PostgresServer, str]) -> None:
+    """Two databases with one object of each kind are equal; what is changed in one of them is named."""
+    source, target, name = sides
+    kinds = kinds_of(int(source.major))
+    migration = prepare(source, name, target, name, Path("unused"))
+    examined = migration.preflight()
+    told = {(finding.code, finding.object) for finding in examined.findings}
+    assert examined.tools
+    judge = Judge(migration.target, staging=False, tools=examined.tools, jobs=1)
+    with exported_snapshot(migration.source) as here:
+        # Both were made by the same words; and no server here takes a security label.
+        judge = dataclasses.replace(judge, reworded=judge.read_definitions(here))
+    assert [str(difference) for difference in judge.judge_by_source(migration.source).differences] == []
+    _run(target, name, [kind.change for kind in kinds])
+    named = {difference.object for difference in judge.judge_by_source(migration.source).differences}
+    missed = [f"{kind.name}: {kind.difference}" for kind in kinds if kind.difference and kind.difference not in named]
+    missed += [
+        f"{kind.name}: {kind.finding}"
+        for kind in kinds
+        if kind.finding[0] and not any(code == kind.finding[0] and kind.finding[1] in found for code, found in told)
+    ]
+    assert not missed, "\n".join([*missed, *sorted(named)])
+    assert all(bool(kind.difference) != bool(kind.finding[0]) for kind in kinds)
+
+
+#: Columns of the catalogs that hold kinds, and which values a database can have there; `p` of depend, say, are others.
+WORDS: t.Final = {
+    "pg_class.relkind": "rpvmfSiIct",
+    "pg_class.relpersistence": "pu",
+    "pg_class.relreplident": "dfi",
+    "pg_type.typtype": "bcdeprm",
+    "pg_proc.prokind": "fapw",
+    "pg_constraint.contype": "cfpux",
+    "pg_partitioned_table.partstrat": "r",
+    "pg_attribute.attidentity": "a",
+    "pg_attribute.attgenerated": "s",
+    "pg_trigger.tgenabled": "OD",
+    "pg_rewrite.ev_enabled": "OD",
+    "pg_am.amtype": "it",
+}
+#: What is only in newer servers.
+WORDS_OF_18: t.Final = {"pg_constraint.contype": "n", "pg_attribute.attgenerated": "v"}
+#: Catalogs whose rows are no objects, or those of another kind: what the server has found out or remembers by itself.
+NO_OBJECTS: t.Final = {"pg_statistic", "pg_statistic_ext_data", "pg_init_privs", "pg_subscription_rel"}
+
+
+def test_no_kind_is_missing(sides: tuple[PostgresServer, PostgresServer, str]) -> None:
+    """The table of kinds knows every catalog that the server has; a new one of a newer server fails this test."""
+    source, _, name = sides
+    with source.connect(name) as connection:
+        catalogs = connection.execute("""
+            select c.relname, exists (
+                select from pg_attribute a where a.attrelid = c.oid and a.attname = 'oid' and a.attnum > 0)
+            from pg_class c where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind = 'r'
+            and not c.relisshared
+        """).fetchall()
+        owners = dict(
+            connection.execute("""
+                select distinct on (fktable) fktable::regclass::text, fkcols[1] from pg_get_catalog_foreign_keys()
+                where not is_array and cardinality(fkcols) = 1 order by fktable, fkcols[1] not in (
+                    'aggfnoid', 'indexrelid', 'attrelid', 'inhrelid', 'seqrelid', 'rngtypid', 'partrelid', 'mapcfg',
+                    'ftrelid', 'loid')
+            """).fetchall()
+        )
+        without = []
+        for catalog, has_oid in catalogs:
+            column = "oid" if has_oid else "objid" if catalog == "pg_depend" else owners[catalog]
+            column = "objoid" if column == "classoid" else column
+            query = f"select exists (select from {catalog} where {column} >= 16384)"
+            if connection.execute(query.encode()).fetchone() == (False,):
+                without.append(catalog)
+        assert set(without) <= NO_OBJECTS
+        for words in [WORDS, WORDS_OF_18] if int(source.major) >= 18 else [WORDS]:
+            for place, values in words.items():
+                catalog, column = place.split(".")
+                found = connection.execute(f"select string_agg(distinct {column}::text, '') from {catalog}".encode())
+                assert set(values) <= set(found.fetchone()[0]), place  # type: ignore[index]
+
+
+def test_page() -> None:
+    """docs/fidelity.md says what the table of kinds says: `make fidelity`."""
+    assert PAGE.read_text() == compose()
+
+
+def _run(server: PostgresServer, name: str, scripts: t.Iterable[str]) -> None:
+    """Run each script as a transaction."""
+    with server.connect(name) as connection:
+        connection.execute("set search_path = k, public")
+        for script in scripts:
+            connection.execute(script.encode())
+
+
+@contextlib.contextmanager
+def _tablespace_and_role(server: PostgresServer) -> t.Iterator[None]:
+    with server.connect() as connection:
+        connection.execute("set allow_in_place_tablespaces = on")
+        connection.execute("create tablespace k_space location ''")
+        connection.execute("create role k_role")
+    yield
+    execute(server, "postgres", "drop tablespace k_space")
+    execute(server, "postgres", "drop role k_role")
+
+
+def _without_subscription(server: PostgresServer, name: str) -> None:
+    execute(server, name, "drop subscription if exists k_sub")
