@@ -454,10 +454,11 @@ def check_same_schema(
 
 def ask_verdict(stage: Stage, judge: Judge, archive: pathlib.Path | None) -> Verdict:
     """Whether there is anything to do is told by the two databases; in check mode, also all that there is to do."""
+    stop_early = not stage.module.check_mode
     if archive:
-        return judge.judge_by_archive(archive)
+        return judge.judge_by_archive(archive, stop_early)
     with stage.source() as source:
-        return judge.judge_by_source(source, stop_early=not stage.module.check_mode)
+        return judge.judge_by_source(source, stop_early)
 
 
 def describe_source(found: Examination) -> Result | None:

@@ -142,7 +142,7 @@ def replace_in_place(stage: Stage) -> Result:
         allowed=stage.allowed,
         patterns=stage.patterns,
     )
-    with begin(target) as transaction:
+    with begin(target, stage.committed) as transaction:
         require_unchanged(transaction, judge, backup)
         replaced = fill(transaction, judge, archive, strategy)
         content = manifest.content if selection is None else manifest.content.of(selection)

@@ -75,7 +75,7 @@ def test_unique_index(case: Case) -> None:
         create table t(id int); insert into t values (1), (-1); create unique index by_key on t(key(id));
         create or replace function key(int) returns int language sql immutable as 'select abs($1)';
     """)
-    fails(case, "Cannot create index public.by_key", "ERROR 23505", "DETAIL: Key (public.key(id))=(1) is duplicated.")
+    fails(case, "Cannot create index public.by_key", "ERROR 23505", "DETAIL: Key (public.key(id))=(...)")
 
 
 def test_one_of_many_indexes(case: Case) -> None:
@@ -128,7 +128,7 @@ def test_orph(case: Case, tmp_path: Path) -> None:
         migration.restore_schema()
         with pytest.raises(MigrationError, match=r"fk constraint public.c c_pid_fkey: ERROR 23503") as raised:
             migration.restore_data()
-    assert "Key (pid)=(7) is not present" in str(raised.value)
+    assert "DETAIL: Key (pid)=(...)" in str(raised.value)
 
 
 def test_exclusion_constraint(case: Case) -> None:

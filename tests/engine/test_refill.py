@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 from pathlib import Path
 
@@ -452,7 +453,10 @@ def rest(case: Case) -> str:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_parent_that_the_target_does_not_have(partial: Case, strategy: Strategy) -> None:
     partial.run('INSERT INTO customer VALUES (44); INSERT INTO "order" (customer) VALUES (44)')
-    with untouched(live(partial)), pytest.raises(MigrationError, match=r"customer.*\(44\)"):
+    with (
+        untouched(live(partial)),
+        pytest.raises(MigrationError, match=r"(?s)customer.*(\(customer\)=\(\.\.\.\)|is not on the target, \(\d+\))"),
+    ):
         refill_target(partial, strategy, Patterns(("order",)))
 
 
@@ -550,8 +554,8 @@ def test_missing_parents_are_found_before(servers: Servers) -> None:
         )
         (finding,) = missing_parents(case)
         assert (finding.code, finding.object) == ("parent-missing", "fk constraint public.child led")
-        assert "(2024-03-01,sad," in finding.message
-        assert "{1,2}" not in finding.message
+        # One row, by its name; what it refers to by no means.
+        assert re.search(r"Such rows are #[0-9a-f]{8}\.$", finding.message)
 
 
 def missing_parents(case: Case) -> list[Finding]:

@@ -154,7 +154,8 @@ def test_tables_of_others_that_may_be_written(place: Place, servers: Servers) ->
         execute(
             place.live.server,
             place.live.name,
-            f"ALTER DATABASE {place.live.name} OWNER TO lodger_unchanged; ALTER SCHEMA public OWNER TO lodger_unchanged;"
+            f"ALTER DATABASE {place.live.name} OWNER TO lodger_unchanged;"
+            "ALTER SCHEMA public OWNER TO lodger_unchanged;"
             "GRANT ALL ON ALL TABLES IN SCHEMA public TO lodger_unchanged;"
             "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO lodger_unchanged; SELECT lo_unlink(70001)",
         )

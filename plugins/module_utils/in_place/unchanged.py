@@ -85,7 +85,9 @@ def _lock_large_objects(session: Session) -> None:
     ).fetchone()
     if row and row[0]:
         with impatient(session):
-            session.execute("LOCK TABLE pg_catalog.pg_largeobject_metadata, pg_catalog.pg_largeobject IN EXCLUSIVE MODE")
+            session.execute(
+                "LOCK TABLE pg_catalog.pg_largeobject_metadata, pg_catalog.pg_largeobject IN EXCLUSIVE MODE"
+            )
 
 
 def _find_changes(

@@ -20,7 +20,7 @@ _NAMED: t.Final = 5
 
 
 def find_missing_parents(source: Session, target: Session, key: Joined) -> list[str]:
-    """Return the first of the values by which the source's rows refer to a row that the target does not have.
+    """Return the first of the source's rows that refer to a row which the target does not have, by their names.
 
     The values travel as text, which the pinned settings make the same everywhere.
 
@@ -33,13 +33,30 @@ def find_missing_parents(source: Session, target: Session, key: Joined) -> list[
         sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns),
     )
     absent = _absent(target, key)
-    missing: list[str] = []
+    missing: list[tuple[str, ...]] = []
     with source.transaction(), source.cursor("pgconvoy_keys") as cursor:
         cursor.itersize = _BATCH
         rows = iter(cursor.execute(values))
         while len(missing) < _NAMED and (batch := list(itertools.islice(rows, _BATCH))):
-            missing += [value for (value,) in target.execute(absent, [list(part) for part in zip(*batch, strict=True)])]
-    return sorted(missing)[:_NAMED]
+            missing += target.execute(absent, [list(part) for part in zip(*batch, strict=True)]).fetchall()
+    return _name_referring(source, key, missing[:_NAMED])
+
+
+def _name_referring(source: Session, key: Joined, values: list[tuple[str, ...]]) -> list[str]:
+    """Return the names of some rows that refer by these values."""
+    if not values:
+        return []
+    columns = sql.SQL(", ").join(
+        sql.SQL("{}::text").format(sql.Identifier("c", name)) for name in key.referring.columns
+    )
+    query = sql.SQL("SELECT DISTINCT {} FROM {} WHERE ({}) IN (VALUES {}) ORDER BY 1 LIMIT {}").format(
+        key.row_name,
+        key.referring.as_source("c"),
+        columns,
+        sql.SQL(", ").join(sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, row))) for row in values),
+        _NAMED,
+    )
+    return [name for (name,) in source.execute(query).fetchall()]
 
 
 _TYPES: t.Final = """
@@ -58,10 +75,10 @@ def _absent(target: Session, key: Joined) -> sql.Composed:
     types = [sql.SQL(name) for name in found[0]]
     typed = [sql.SQL("{}::{} AS {}").format(name, kind, name) for name, kind in zip(names, types, strict=True)]
     return sql.SQL(
-        "SELECT ROW({values})::text FROM (SELECT {typed} FROM unnest({arrays}) raw({names}) OFFSET 0) c({names})"
+        "SELECT {values} FROM (SELECT {typed} FROM unnest({arrays}) raw({names}) OFFSET 0) c({names})"
         " WHERE NOT EXISTS (SELECT FROM {parent} WHERE {same})"
     ).format(
-        values=sql.SQL(", ").join(sql.SQL("c.") + name for name in names),
+        values=sql.SQL(", ").join(sql.SQL("c.{}::text").format(name) for name in names),
         typed=sql.SQL(", ").join(typed),
         arrays=sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Placeholder()) for _ in names),
         names=sql.SQL(", ").join(names),

@@ -155,7 +155,9 @@ def examine(
             if fills and found.load_mode == "swap" and found.source:
                 found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
             if found.load_mode == "swap":
-                found.findings += check_exchange(target_session, target, rollback=goal == "rollback")
+                found.findings += check_exchange(
+                    target_session, target, goal == "rollback", found.source, allowed, may_disconnect
+                )
             if fills and found.source and not partial:
                 found.findings += check_target_room(target_session, target, found.source.size)
         if source_session and target and target_session:
@@ -176,7 +178,7 @@ def examine(
             if fills and not locked:
                 present = _examine_live(found, live_session, partial, load_mode, allowed or {})
         if target_session and found.source and found.requirements and goal != "rollback" and not found.keeps_schema:
-            found.findings += check_target(target_session, found.source, found.requirements, present)
+            found.findings += check_target(target_session, found.source, found.requirements, present, allowed)
         if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
             found.findings += check_expressions(source_session, found.source.search_path, target_major)

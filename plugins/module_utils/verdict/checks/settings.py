@@ -5,28 +5,39 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from psycopg import sql
 
 from ...catalog.database import DatabaseProperties, split_setting
 from ...catalog.requirements import Requirements
 from ...endpoint import Session
-from ...staging.properties import set_clause, split_list
+from ...redaction import HIDDEN
+from ...staging.properties import name_setting, set_clause, split_list
 from ..findings import Finding
 from .asking import refusal_of
 
 
-def check_settings(session: Session, source: DatabaseProperties, needs: Requirements) -> list[Finding]:
-    """Return the settings of the database and of functions that the target's server refuses.
+def check_settings(
+    session: Session, source: DatabaseProperties, needs: Requirements, allowed: t.Mapping[str, str]
+) -> list[Finding]:
+    """Return the settings of the database and of functions that the target's server refuses; no value is told.
 
     A role may make any setting of a database for itself as well, by the same rules; here it is undone at once.
+
+    :param allowed: reasons for differences that are allowed, by object: a database's setting is then not carried over
     """
     superusers = {need.object for need in needs.superuser}
     wanted = [
-        *((f"database setting {name} = {value}", name, value) for name, value in source.settings),
+        *((name_setting(None, name), name, value) for name, value in source.settings),
         *((n.object, *split_setting(n.what)) for n in needs.settings if n.object not in superusers),
     ]
     findings = []
     for object_, name, value in wanted:
+        if object_ in allowed and object_.startswith("database setting "):
+            message = f"it is not carried over. Allowed: {allowed[object_]}"
+            findings.append(Finding("notice", "not-carried", object_, message))
+            continue
         refusal = refusal_of(session, sql.SQL("ALTER ROLE CURRENT_USER ") + set_clause(name, value))
         if refusal is None and name == "session_preload_libraries":
             # The server takes any name, and then refuses every session for want of the library.
@@ -38,9 +49,16 @@ def check_settings(session: Session, source: DatabaseProperties, needs: Requirem
                     "error",
                     "setting",
                     object_,
-                    f"the target's server refuses the setting of {name}: {refusal}.",
-                    "Take it away on the source (ALTER ... RESET), or use a superuser as target_user if that is all "
-                    "that it lacks.",
+                    f"the target's server refuses the setting of {name}: {_without(refusal, value)}.",
+                    "Take it away on the source (ALTER ... RESET); or, if the right is all that lacks, use a superuser "
+                    f"as target_user, or let one GRANT SET ON PARAMETER {name} to it.",
                 )
             )
     return findings
+
+
+def _without(refusal: str, value: str) -> str:
+    """Return a refusal without the value, which some checks of values quote: a role's name, a library's."""
+    for part in sorted({value, *split_list(value)}, key=len, reverse=True):
+        refusal = refusal.replace(part, HIDDEN) if part else refusal
+    return refusal

@@ -217,7 +217,10 @@ def check_foreign_keys(census: t.Iterable[Census], allowed: t.Mapping[str, str])
             continue
         name = str(counted.key)
         examples = ", ".join(counted.examples)
-        message = f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not there: {examples}."
+        message = (
+            f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not there, "
+            f"{examples} for instance."
+        )
         if not counted.key.validated:
             findings.append(
                 Finding("notice", "orphans-not-valid", name, f"{message} The key is NOT VALID and stays so.")
