@@ -16,6 +16,10 @@ import typing as t
 #: In place of what is not shown.
 HIDDEN: t.Final = "..."
 
+_WITHHELD: t.Final = (
+    f"{HIDDEN} (what a function says of a row that is loaded is not shown: it may hold values; the server's log has it)"
+)
+
 _QUOTES: t.Final = "\"'«»„“”「」『』\u201a\u2018\u2019"
 #: Where a value may begin: at a quote, at a number (but a type's modifier, as in varchar(3)), at bytes.
 _VALUE: t.Final = re.compile(rf"[{_QUOTES}]|(?<![\w(,])[-+]?\d")
@@ -73,7 +77,8 @@ class Message:
     def summary(self) -> str:
         """The text alone, without values."""
         if self.of_user:
-            return f"{HIDDEN} (a function's own words are not shown: they may hold values; the server's log has them)"
+            # The user's own words, of whatever he chose to say; but not of rows on their way.
+            return _WITHHELD if "COPY" in self.context else self.primary
         if self.sqlstate.startswith(_CONSTRAINT):
             # The server's own name tables and constraints alone.
             return self.primary
@@ -94,7 +99,7 @@ def _of_key(detail: str) -> str:
 
 def _of_context(context: str) -> str:
     """Return where it happened: which row of which table, in which function; never a statement or a value."""
-    kept = []
+    kept: list[str] = []
     for line in context.splitlines():
         if "COPY" in line and (found := _COPIED.match(line)):
             # It comes last, and the value after it may have several lines.

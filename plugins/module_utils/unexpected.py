@@ -27,8 +27,8 @@ def tell_unexpected(error: BaseException, what: str, folder: pathlib.Path | None
     told = f"{what}: unexpected error ({type(error).__name__}), which is a fault of pgconvoy"
     if folder is None:
         return (
-            f"{told}, {_place(error)}. Check mode leaves no file with the trace. Run playbooks/verify.yml or "
-            "playbooks/dump.yml, which change nothing in a database, to have one."
+            f"{told}, {_place(error)}. No file with the trace was left, as check mode leaves none. A run of "
+            "playbooks/verify.yml or playbooks/dump.yml, which change nothing in a database, leaves one."
         )
     path = folder / f"unexpected-{what}.txt"
     try:

@@ -137,17 +137,18 @@ def test_exclusion_constraint(case: Case) -> None:
         create table t(id int, exclude using gist (span(id) with &&)); insert into t values (1), (5);
         create or replace function span(int) returns int4range language sql immutable as 'select int4range(0, 9)';
     """)
-    fails(case, "Cannot create constraint public.t t_span_excl", "conflicts with key")
+    fails(case, "Cannot create constraint public.t t_span_excl", "DETAIL: Key (public.span(id))=(...)")
 
 
 def test_check(case: Case) -> None:
-    """A row that a CHECK refuses on the target alone: the table, the line and the row are told."""
+    """A row that a CHECK refuses on the target alone: the table and the line are told, the row's values are not."""
     case.run("""
         create function rule(int) returns boolean language sql immutable as
             $$ select $1 > 0 or current_database() not like '%pgconvoy_staging' $$;
         create table t(v int check (rule(v))); insert into t values (5), (-5);
     """)
-    fails(case, "Cannot load the rows of table public.t", "ERROR 23514", "(-5)", "COPY t, line 2")
+    outcome = fails(case, "Cannot load the rows of table public.t", "ERROR 23514", "COPY t, line 2")
+    assert "-5" not in outcome.error
 
 
 def test_domain(case: Case) -> None:

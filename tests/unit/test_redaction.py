@@ -86,14 +86,20 @@ MESSAGES = [
             "SQL statement \"SELECT 'canary'\"\nPL/pgSQL function public.chk(text) line 3 at RAISE\n"
             'COPY t, line 1: "canary"',
         ),
-        "ERROR P0001: ... (a function's own words are not shown: they may hold values; the server's log has them)\n"
+        "ERROR P0001: ... (what a function says of a row that is loaded is not shown: it may hold values; the server's "
+        "log has it)\n"
         "CONTEXT: PL/pgSQL function public.chk(text) line 3 at RAISE\nCOPY t, line 1",
     ),
     # Whatever code a function gives itself.
     (
-        Message("ERROR", "23505", "canary", source_file="pl_exec.c", context="PL/pgSQL-Funktion f() Zeile 1 bei RAISE"),
-        "ERROR 23505: ... (a function's own words are not shown: they may hold values; the server's log has them)\n"
-        "CONTEXT: PL/pgSQL-Funktion f() Zeile 1 bei RAISE",
+        Message("ERROR", "23505", "canary", context="PL/pgSQL-Funktion f() Zeile 1\nCOPY t", source_file="pl_exec.c"),
+        "ERROR 23505: ... (what a function says of a row that is loaded is not shown: it may hold values; the server's "
+        "log has it)\nCONTEXT: PL/pgSQL-Funktion f() Zeile 1\nCOPY t",
+    ),
+    # Its own words, of no row that we send.
+    (
+        Message("ERROR", "P0001", "do not drop tables", "canary", context="PL/pgSQL function tell() line 1 at RAISE"),
+        "ERROR P0001: do not drop tables\nCONTEXT: PL/pgSQL function tell() line 1 at RAISE",
     ),
     # What is not about values stays whole.
     (
