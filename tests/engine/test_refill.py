@@ -228,8 +228,9 @@ def test_orphans(servers: Servers, strategy: Strategy) -> None:
     )
     with new_case(servers.source(), servers.target(), script + orphan) as case:
         make_target(case, script)
-        with untouched(live(case)), pytest.raises(MigrationError, match=r"parent.*\(77\)"):
+        with untouched(live(case)), pytest.raises(MigrationError, match="parent") as raised:
             refill_target(case, strategy)
+        assert "77" not in str(raised.value)
         done = refill_target(case, strategy, allowed={"fk constraint public.child child_parent_fkey": "historical"})
         assert [allowed.object for allowed in done.verdict.allowed][:1] == [
             "fk constraint public.child child_parent_fkey"
@@ -466,7 +467,10 @@ def test_a_child_that_is_left_alone(partial: Case, strategy: Strategy) -> None:
     execute(
         partial.target, partial.name, 'INSERT INTO "order" VALUES (77, 1); INSERT INTO "Über"."Line.s" VALUES (2, 77)'
     )
-    with untouched(live(partial)), pytest.raises(MigrationError, match=r"add .*Line\.s_order_fkey again(.|\n)*\(77\)"):
+    with (
+        untouched(live(partial)),
+        pytest.raises(MigrationError, match=r"add .*Line\.s_order_fkey again(.|\n)*\(order\)=\("),
+    ):
         refill_target(partial, strategy, Patterns(("order",)))
 
 
