@@ -18,8 +18,10 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
@@ -165,9 +167,12 @@ class Migration:
             return switch(self.target, source, self.run_id, self.disconnect_clients, self.keep_previous)
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
-        """Fill the live database itself; return the rows received and the verdict, which is equal."""
+        """Back up the live database and fill it; return the rows received and the verdict, which is equal."""
         read_archive(self.archive)
+        backup = self.archive.with_name(f"{self.archive.name}-backup")
+        backed_up = back_up(self.target, self._tools(), backup, self.jobs)
         with begin(self.target) as transaction:
+            require_unchanged(transaction, self._judge(staging=False), backup if backed_up else None)
             replaced = replace(transaction, self._judge(staging=False), self.archive)
             if not replaced.verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, replaced.verdict.differences)))

@@ -1,13 +1,15 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one error that the engine raises on purpose, and how a server's message is told."""
+"""The one error that the engine raises on purpose, and how a server's message is told: without any value."""
 
 from __future__ import annotations
 
 import typing as t
 
 import psycopg
+
+from .redaction import Message
 
 
 class MigrationError(Exception):
@@ -22,16 +24,29 @@ class MigrationError(Exception):
 
 
 def describe(error: psycopg.Error) -> str:
-    """Return the server's message whole: SQLSTATE, text, detail, hint and context, one a line."""
+    """Return the server's message: SQLSTATE, text, detail, hint and context, one a line; no value is in it.
+
+    What psycopg says by itself is told whole unless it is about a value.
+    """
     diagnostic = error.diag
     if diagnostic.message_primary is None:
-        return str(error).strip()
-    lines = [f"{diagnostic.severity} {diagnostic.sqlstate}: {diagnostic.message_primary}"]
-    for label, text in (
-        ("DETAIL", diagnostic.message_detail),
-        ("HINT", diagnostic.message_hint),
-        ("CONTEXT", diagnostic.context),
-    ):
-        if text:
-            lines.append(f"{label}: {text}")
-    return "\n".join(lines)
+        # Of a value that it cannot read or write (psycopg.DataError), psycopg quotes it.
+        return type(error).__name__ if isinstance(error, psycopg.DataError) else str(error).strip()
+    return _message(diagnostic).told
+
+
+def summarize(error: psycopg.Error) -> str:
+    """Return the text of the server's message alone; no value is in it."""
+    return describe(error) if error.diag.message_primary is None else _message(error.diag).summary
+
+
+def _message(diagnostic: psycopg.errors.Diagnostic) -> Message:
+    return Message(
+        diagnostic.severity or "",
+        diagnostic.sqlstate or "",
+        diagnostic.message_primary or "",
+        diagnostic.message_detail or "",
+        diagnostic.message_hint or "",
+        diagnostic.context or "",
+        diagnostic.source_file or "",
+    )

@@ -65,13 +65,12 @@ def consequence(report: Report) -> str:
     if report["live"] and report["load_mode"] == "in_place":
         kept = f"what it held before is kept in the backup {report['backup']}" if report["backup"] else "it was empty"
         return f'"{report["live"]}" was filled in place; {kept}.'
+    if report["live"]:
+        return f'"{report["live"]}" is new; there was no database of that name before.'
     if report["uncertain"]:
         return "Whether the live database was replaced is not known. Run playbooks/verify.yml."
-    # Only a verified copy is switched to.
-    verified = "compare" in report["timings"] and not report["differences"]
-    if report["status"] == "failed" and (
-        report["load_mode"] == "in_place" or (report["goal"] in ("migrate", "restore") and not verified)
-    ):
+    # Nothing but the last stage touches it, and that has left a record that it did, or that nobody knows.
+    if report["status"] == "failed" and report["goal"] in ("migrate", "restore", "rollback"):
         return "The live database was not touched."
     return ""
 

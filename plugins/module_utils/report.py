@@ -20,6 +20,8 @@ REACHED: t.Final = ("migrated", "unchanged", "dumped", "equal", "rolled_back")
 
 #: The stages that write anything but their record: once one of them has begun, a run cannot be refused, only fail.
 _ACTING: t.Final = {"dump", "schema_restore", "data_restore", "switch", "backup", "replace"}
+#: Those that replace the live database.
+_REPLACING: t.Final = ("switch", "replace")
 _STAGES: t.Final = _ACTING | {"preflight", "compare"}
 
 
@@ -102,14 +104,14 @@ def _verdict(records: Records) -> Record:
 
 def _replacement(records: Records) -> Record:
     """Return the record of the stage that replaced the live database, if one has."""
-    stages = (records.get(name, {}) for name in ("switch", "replace"))
+    stages = (records.get(name, {}) for name in _REPLACING)
     return next((record for record in stages if record.get("changed")), {})
 
 
 def _is_uncertain(records: Records, failure: Failure | None) -> bool:
-    """Whether a transaction may have been committed without anybody's being told."""
-    killed = bool(failure and failure.stage == "replace" and "replace" not in records)
-    return killed or bool(records.get("replace", {}).get("uncertain"))
+    """Whether a transaction that replaces the live database may have been committed without anybody's being told."""
+    killed = bool(failure and failure.stage in _REPLACING and failure.stage not in records)
+    return killed or any(records.get(stage, {}).get("uncertain") for stage in _REPLACING)
 
 
 def _foreign_keys(verdicts: list[Record], census: list[Record]) -> list[Record]:

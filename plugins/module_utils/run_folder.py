@@ -67,8 +67,17 @@ class RunFolder:
 
 
 def write_private(path: pathlib.Path, text: str) -> None:
-    """Write a file that only its owner can read; it is whole or what it was before."""
+    """Write a file that only its owner can read; it is whole or what it was before.
+
+    What no Unicode text can hold, as a byte in a name of the file system's that is not UTF-8, is written as JSON would.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+    with open(
+        partial,
+        "w",
+        encoding="utf-8",
+        errors="backslashreplace",
+        opener=lambda name, flags: os.open(name, flags, 0o600),
+    ) as stream:
         stream.write(text)
     partial.replace(path)

@@ -20,6 +20,7 @@ from ansible.module_utils.common.parameters import remove_values
 
 from .controller import Controller, interrupt_when_ended
 from .run_folder import RunFolder
+from .unexpected import tell_unexpected
 
 try:
     import msgspec  # noqa: F401 - the archive needs it: its absence is told here, with psycopg's
@@ -119,6 +120,7 @@ class Stage:
         if _MISSING is not None:
             module.fail_json(msg=missing_required_lib("psycopg and msgspec"), exception=_MISSING)
         self.folder = RunFolder(pathlib.Path(self.params["run_dir"])) if self.params.get("run_dir") else None
+        self._committed = False
         # The arguments alone say where to connect: no PGHOSTADDR, PGSERVICE or PGOPTIONS of the caller's.
         for variable in [variable for variable in os.environ if variable.startswith("PG")]:
             del os.environ[variable]
@@ -179,19 +181,32 @@ class Stage:
         if self.module.check_mode:
             self.module.exit_json(changed=True, **returned)
 
+    def committed(self) -> None:
+        """Note that the live database is replaced; nothing may break the stage off until its record says so.
+
+        To be called where an interruption is still caught and the server asked, so that no moment lies between.
+        """
+        self._committed = True
+        self._ignore_interruptions()
+
+    def _ignore_interruptions(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def run(self, work: t.Callable[[], Result]) -> t.NoReturn:
         """Do the stage's work and end the module.
 
         ``work`` returns what goes into the record, with ``changed``; its key ``returned`` is for Ansible alone. A
         failure ends the module with one message: no exception reaches Ansible, which would print it unscrubbed.
         """
-        if self.folder and self.folder.controller is not None:
-            self.end_with(self.folder.controller)
         began_at, began = datetime.datetime.now(datetime.UTC), time.monotonic()
         result: Result = {"changed": False}
         error: str | None = None
         try:
+            if self.folder and self.folder.controller is not None:
+                self.end_with(self.folder.controller)
             result |= work()
+            self._ignore_interruptions()
         except MigrationError as failure:
             error = str(failure)
             result |= failure.result
@@ -200,7 +215,15 @@ class Stage:
         except OSError as failure:
             error = f"{self.name}: {failure}"
         except KeyboardInterrupt:
+            # Whoever replaces the live database lets none through from the commit on.
             error = f"{self.name} was interrupted; the live database is as it was."
+        except Exception as failure:  # noqa: BLE001 - whatever it is, Ansible would print it with all that is in it
+            folder = self.folder.path if self.folder and not self.module.check_mode else None
+            error = tell_unexpected(failure, self.name, folder, self._scrub)
+        self._ignore_interruptions()
+        if error is not None and self._committed and not result["changed"]:
+            # What failed after the commit has not said what the live database is now.
+            result["uncertain"] = True
         returned = result.pop("returned", {})
         if self.folder and not self.module.check_mode:
             record = {
@@ -208,10 +231,19 @@ class Stage:
                 "began_at": began_at.isoformat(timespec="microseconds"),
                 "seconds": round(time.monotonic() - began, 3),
                 # Names stay as they are: a table's may contain what is somebody's password, and must be found again.
-                "error": remove_values(error, self.module.no_log_values),
+                "error": error and self._scrub(error),
                 **result,
             }
-            self.folder.write_record(self.name, record)
+            try:
+                self.folder.write_record(self.name, record)
+            except OSError as failure:
+                # Without it, the report says that nothing is known of this stage.
+                done = "It has done what it was to do, but its record" if error is None else f"{error}\nIts record"
+                error = f"{done} cannot be written: {failure}"
         if error is not None:
             self.module.fail_json(msg=error, **returned)
         self.module.exit_json(changed=result["changed"], **returned)
+
+    def _scrub(self, text: str) -> str:
+        scrubbed: str = remove_values(text, self.module.no_log_values)
+        return scrubbed

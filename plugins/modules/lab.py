@@ -161,6 +161,7 @@ from ..module_utils.lab.laboratory import SOURCE_DATABASE, TARGET_DATABASES, Lab
 from ..module_utils.lab.plan import before_and_after
 from ..module_utils.lab.programs import LabError, wheel_bindir
 from ..module_utils.lab.server import HOST, SUPERUSER, Server
+from ..module_utils.unexpected import tell_unexpected
 
 
 def main() -> None:
@@ -182,6 +183,8 @@ def main() -> None:
         module.exit_json(**run(module))
     except (LabError, OSError) as error:
         module.fail_json(msg=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one message
+        module.fail_json(msg=tell_unexpected(error, "lab", None, str))
 
 
 def run(module: AnsibleModule) -> dict[str, object]:

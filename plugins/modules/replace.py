@@ -16,6 +16,8 @@ description:
   - Where tables are selected, or O(fk_strategy) says so, the schema is kept, and its tables alone are emptied and
     filled.
   - The database itself stays, with its owner, grants and settings.
+  - What is replaced must still be what M(pgconvoy.migrate.backup) has backed up in the same run. The module compares
+    both as soon as nobody else can write, and refuses if they differ.
   - Tables that clients use cannot be replaced. The module waits a few seconds for each lock, and then fails and names
     the sessions that hold it.
 extends_documentation_fragment:
@@ -86,10 +88,12 @@ from ..module_utils.stage import ALLOWED, FK_STRATEGY, GATE, QUERIES, RUN, SELEC
 try:
     from ..module_utils.archive.folder import read_archive
     from ..module_utils.confirmation import require_confirmation
+    from ..module_utils.errors import MigrationError
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.in_place.refill import Refilled, refill
     from ..module_utils.in_place.replacement import Replaced, replace
     from ..module_utils.in_place.transaction import Transaction, begin
+    from ..module_utils.in_place.unchanged import require_unchanged
     from ..module_utils.rows.ledger import tell_ledger
     from ..module_utils.tools import tools_in
     from ..module_utils.verdict.checks.refill import FkStrategy, choose_strategy
@@ -124,6 +128,7 @@ def replace_in_place(stage: Stage) -> Result:
     target, params = stage.endpoint("target"), stage.params
     assert target
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
+    backup = find_backup(stage)
     archive, tools = pathlib.Path(params["archive"]), tools_in(params["client_bindir"])
     manifest = read_archive(archive)
     selection = manifest.select(stage.patterns)
@@ -137,7 +142,8 @@ def replace_in_place(stage: Stage) -> Result:
         allowed=stage.allowed,
         patterns=stage.patterns,
     )
-    with begin(target) as transaction:
+    with begin(target, stage.committed) as transaction:
+        require_unchanged(transaction, judge, backup)
         replaced = fill(transaction, judge, archive, strategy)
         content = manifest.content if selection is None else manifest.content.of(selection)
         result = {
@@ -153,6 +159,20 @@ def replace_in_place(stage: Stage) -> Result:
         }
         require_equal(replaced.verdict, f"The {target}, filled from the archive and not committed,", result)
     return {"changed": True, **result}
+
+
+def find_backup(stage: Stage) -> pathlib.Path | None:
+    """Return the folder of the run's backup; None if there was nothing to back up.
+
+    :raises MigrationError: when the run has made none: what is replaced could not be brought back
+    """
+    record = stage.folder.read_records().get("backup", {}) if stage.folder else {}
+    if "archive" not in record:
+        raise MigrationError(
+            "Nothing was changed. This run has not backed up the live database, so that there would be no way back. "
+            "Call pgconvoy.migrate.backup before, with the same run_dir."
+        )
+    return pathlib.Path(record["archive"]) if record["archive"] else None
 
 
 def fill(transaction: Transaction, judge: Judge, archive: pathlib.Path, strategy: FkStrategy) -> Replaced | Refilled:

@@ -134,6 +134,7 @@ from ..module_utils.holder import end_holder
 from ..module_utils.presentation import explain, render, summarize
 from ..module_utils.report import GOALS, Failure, Report, Run, compose
 from ..module_utils.run_folder import RunFolder, write_private
+from ..module_utils.unexpected import tell_unexpected
 
 
 def main() -> None:
@@ -155,18 +156,28 @@ def main() -> None:
         if not module.check_mode:
             write(report, folder, Path(module.params["template"]))
             let_go(module, folder)
+        result = tell(report, folder)
     except (OSError, ValueError) as error:
         reason = f"\nThe run itself was stopped by this: {run.failure.message}" if run.failure else ""
         module.fail_json(msg=f"The report in {folder.path} cannot be made: {error}{reason}")
-    module.exit_json(
-        changed=False,
-        status=report["status"],
-        summary=summarize(report),
-        explanation=f"{explain(report)}\nReport: {folder.path / 'report.html'}",
-        errors=report["errors"],
-        tables=report["tables"],
-        run_dir=str(folder.path),
-    )
+    except Exception as error:  # noqa: BLE001 - whatever it is, Ansible would print it with all that is in it
+        reason = f"\nThe run itself was stopped by this: {run.failure.message}" if run.failure else ""
+        told = tell_unexpected(error, "report", None if module.check_mode else folder.path, str)
+        module.fail_json(msg=f"The report in {folder.path} cannot be made: {told}{reason}")
+    module.exit_json(**result)
+
+
+def tell(report: Report, folder: RunFolder) -> dict[str, object]:
+    """Return the module's result."""
+    return {
+        "changed": False,
+        "status": report["status"],
+        "summary": summarize(report),
+        "explanation": f"{explain(report)}\nReport: {folder.path / 'report.html'}",
+        "errors": report["errors"],
+        "tables": report["tables"],
+        "run_dir": str(folder.path),
+    }
 
 
 def let_go(module: AnsibleModule, folder: RunFolder) -> None:

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.gate
+  - pgconvoy.migrate.verdict.allowed
 options:
   to:
     description: Which database becomes the live one.
@@ -93,7 +94,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import GATE, RUN, TARGET, Result, Stage
+from ..module_utils.stage import ALLOWED, GATE, RUN, TARGET, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
@@ -109,6 +110,7 @@ ARGUMENTS: t.Final = {
     **TARGET,
     **RUN,
     **GATE,
+    **ALLOWED,
     "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
     "archive": {"type": "path"},
     "replaces": {"type": "dict"},
@@ -134,7 +136,7 @@ def exchange(stage: Stage, generations: Generations) -> Result:
     assert folder
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     if params["to"] == "previous":
-        result: Result = dataclasses.asdict(roll_back(target, params["switch_disconnects_clients"]))
+        result: Result = dataclasses.asdict(roll_back(target, params["switch_disconnects_clients"], stage.committed))
     else:
         switched = switch_to_staging(stage, target, generations, folder.run_id)
         for refusal in switched.left:
@@ -148,7 +150,15 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
     params = stage.params
     source = read_manifest(pathlib.Path(params["archive"])).database
     with dropped_on_failure(target, generations, run_id):
-        return switch(target, source, run_id, params["switch_disconnects_clients"], params["keep_previous"])
+        return switch(
+            target,
+            source,
+            run_id,
+            params["switch_disconnects_clients"],
+            params["keep_previous"],
+            stage.allowed,
+            stage.committed,
+        )
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_orphans_are_refused_before_anything_is_changed(case: Case, allowing: Al
     assert outcome.status == "refused"
     assert outcome.refusals == {("orphans", KEY)}
     (finding,) = [finding for finding in outcome.findings if finding.code == "orphans"]
-    assert "3 rows refer to a row of public.p that is not there: (98), (99)" in str(finding)
+    assert "3 rows refer to a row of public.p that is not there, " in str(finding)
     assert "allowed_differences" in str(finding)
 
 

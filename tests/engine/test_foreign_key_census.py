@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -36,8 +37,9 @@ def census(servers: Servers) -> t.Callable[[str], dict[str, Census]]:
 TakeCensus = t.Callable[[str], dict[str, Census]]
 
 
-def figures(counted: Census) -> tuple[int, tuple[str, ...], int]:
-    return counted.orphans, counted.examples, counted.null_rows
+def figures(counted: Census) -> tuple[int, int, int]:
+    """Return how many orphans there are, how many of them are named, and how many rows refer to nothing."""
+    return counted.orphans, len(counted.examples), counted.null_rows
 
 
 def test_one_column(census: TakeCensus) -> None:
@@ -46,8 +48,9 @@ def test_one_column(census: TakeCensus) -> None:
         INSERT INTO p VALUES (1); INSERT INTO c VALUES (1), (1), (NULL);
         {UNCHECKED} INSERT INTO c SELECT 100 - g % 7 FROM generate_series(1, 14) g
     """)["k"]
-    # Fourteen rows, seven values, five of which are named.
-    assert figures(found) == (14, ("(100)", "(94)", "(95)", "(96)", "(97)"), 1)
+    # Fourteen rows, seven different ones, five of which are named, by a part of their hash.
+    assert figures(found) == (14, 5, 1)
+    assert all(re.fullmatch("#[0-9a-f]{8}", example) for example in found.examples)
     assert (found.key.table, found.key.references, found.key.validated) == ("public.c", "public.p", True)
     assert str(found.key) == "fk constraint public.c k"
     assert found.cycle == ()
@@ -55,7 +58,7 @@ def test_one_column(census: TakeCensus) -> None:
 
 def test_empty_tables(census: TakeCensus) -> None:
     found = census("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int CONSTRAINT k REFERENCES p)")
-    assert figures(found["k"]) == (0, (), 0)
+    assert figures(found["k"]) == (0, 0, 0)
 
 
 SEVERAL: t.Final = """
@@ -68,12 +71,12 @@ SEVERAL: t.Final = """
 
 def test_several_columns_match_simple(census: TakeCensus) -> None:
     """A row with any NULL refers to nothing."""
-    assert figures(census(SEVERAL.format(match="MATCH SIMPLE"))["k"]) == (1, ("(1,y)",), 4)
+    assert figures(census(SEVERAL.format(match="MATCH SIMPLE"))["k"]) == (1, 1, 4)
 
 
 def test_several_columns_match_full(census: TakeCensus) -> None:
     """A row must be NULL in all columns or in none."""
-    assert figures(census(SEVERAL.format(match="MATCH FULL"))["k"]) == (3, ("(,x)", "(1,)", "(1,y)"), 2)
+    assert figures(census(SEVERAL.format(match="MATCH FULL"))["k"]) == (3, 3, 2)
 
 
 def test_one_column_match_full(census: TakeCensus) -> None:
@@ -81,7 +84,7 @@ def test_one_column_match_full(census: TakeCensus) -> None:
         CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int CONSTRAINT k REFERENCES p MATCH FULL);
         INSERT INTO c VALUES (NULL)
     """)
-    assert figures(found["k"]) == (0, (), 1)
+    assert figures(found["k"]) == (0, 0, 1)
 
 
 def test_not_valid(census: TakeCensus) -> None:
@@ -89,7 +92,7 @@ def test_not_valid(census: TakeCensus) -> None:
         CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int); INSERT INTO c VALUES (9);
         ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p NOT VALID
     """)["k"]
-    assert figures(found) == (1, ("(9)",), 0)
+    assert figures(found) == (1, 1, 0)
     assert not found.key.validated
 
 
@@ -104,7 +107,7 @@ def test_partitioned_tables(census: TakeCensus) -> None:
         INSERT INTO p VALUES (1), (11); INSERT INTO c VALUES (1, 11), (2, 1), (3, NULL);
         {UNCHECKED} INSERT INTO c VALUES (1, 5), (2, 15)
     """)
-    assert {name: figures(counted) for name, counted in found.items()} == {"k": (2, ("(15)", "(5)"), 1)}
+    assert {name: figures(counted) for name, counted in found.items()} == {"k": (2, 2, 1)}
 
 
 def test_rows_of_inheritance_children_count_for_nothing(census: TakeCensus) -> None:
@@ -114,7 +117,7 @@ def test_rows_of_inheritance_children_count_for_nothing(census: TakeCensus) -> N
         CREATE TABLE c (p int CONSTRAINT k REFERENCES p); CREATE TABLE c_child () INHERITS (c);
         INSERT INTO c_child VALUES (2); {UNCHECKED} INSERT INTO c VALUES (1)
     """)
-    assert figures(found["k"]) == (1, ("(1)",), 0)
+    assert figures(found["k"]) == (1, 1, 0)
 
 
 def test_cycles(census: TakeCensus) -> None:
@@ -134,7 +137,7 @@ def test_cycles(census: TakeCensus) -> None:
         "c_a": {"public.a", "public.b", "public.c"},
         "leaf_a": set(),
     }
-    assert figures(found["self_k"]) == (0, (), 1)
+    assert figures(found["self_k"]) == (0, 0, 1)
 
 
 def test_types_and_collations_of_the_two_sides_differ(census: TakeCensus) -> None:
@@ -145,8 +148,8 @@ def test_types_and_collations_of_the_two_sides_differ(census: TakeCensus) -> Non
             t text COLLATE "POSIX" CONSTRAINT texts REFERENCES p (t));
         INSERT INTO c VALUES (1, 'x'); {UNCHECKED} INSERT INTO c VALUES (2, 'X')
     """)
-    assert figures(found["numbers"]) == (1, ("(2)",), 0)
-    assert figures(found["texts"]) == (1, ("(X)",), 0)
+    assert figures(found["numbers"]) == (1, 1, 0)
+    assert figures(found["texts"]) == (1, 1, 0)
 
 
 def test_operators_and_tables_out_of_the_search_path(census: TakeCensus) -> None:
@@ -158,7 +161,7 @@ def test_operators_and_tables_out_of_the_search_path(census: TakeCensus) -> None
         INSERT INTO "S""%s"."P %" VALUES ('a'); INSERT INTO "S""%s".c VALUES ('A');
         {UNCHECKED} INSERT INTO "S""%s".c VALUES ('b')
     """)
-    assert figures(found["k"]) == (1, ("(b)",), 0)
+    assert figures(found["k"]) == (1, 1, 0)
     assert str(found["k"].key) == 'fk constraint S"%s.c k'
 
 
@@ -175,7 +178,7 @@ TEMPORAL: t.Final = """
 
 def test_period(census: TakeCensus) -> None:
     """From 18 on: all of it must lie within those of the parents together, not just meet one."""
-    assert figures(census(TEMPORAL)["k"]) == (0, (), 2)
+    assert figures(census(TEMPORAL)["k"]) == (0, 0, 2)
     broken = census(f"""{TEMPORAL} {UNCHECKED}
         INSERT INTO c VALUES (5, '[1,1]', '[2020-12-01,2021-02-01)'), (6, '[1,1]', '[2020-01-01,2022-02-01)'),
             (7, '[2,2]', '[2018-01-01,2018-02-01)'), (8, '[3,3]', '[2020-01-01,2020-02-01)'), (9, '[2,2]', '(,)')
@@ -191,6 +194,20 @@ def test_period_of_several_ranges(census: TakeCensus) -> None:
         INSERT INTO p VALUES ('[1,1]', '{[2020-01-01,2020-06-01),[2021-01-01,2021-06-01)}');
         INSERT INTO c VALUES ('[1,1]', '{[2020-02-01,2020-03-01),[2021-02-01,2021-03-01)}');
     """
-    assert figures(census(made)["k"]) == (0, (), 0)
+    assert figures(census(made)["k"]) == (0, 0, 0)
     broken = f"{made} {UNCHECKED} INSERT INTO c VALUES ('[1,1]', '{{[2020-02-01,2021-02-01)}}')"
     assert figures(census(broken)["k"])[0] == 1
+
+
+def test_orphans_are_named_by_their_primary_key(census: TakeCensus) -> None:
+    """By no other value: what they refer to may be somebody's mail, and so may what an index includes."""
+    found = census(f"""
+        CREATE TABLE p (mail text PRIMARY KEY);
+        CREATE TABLE c (b int, mail text CONSTRAINT k REFERENCES p, a int, note text,
+            PRIMARY KEY (a, b) INCLUDE (note));
+        CREATE TABLE tree (mail text CONSTRAINT t REFERENCES p, id int PRIMARY KEY) PARTITION BY LIST (id);
+        CREATE TABLE leaf PARTITION OF tree DEFAULT;
+        {UNCHECKED} INSERT INTO c VALUES (2, 'canary', 1, 'canary'); INSERT INTO tree VALUES ('canary', 7)
+    """)
+    assert found["k"].examples == ("(1,2)",)
+    assert found["t"].examples == ("(7)",)

@@ -50,7 +50,8 @@ def test_each_kind(sides: tuple[PostgresServer, PostgresServer, str]) -> None:
     judge = Judge(migration.target, staging=False, tools=examined.tools, jobs=1)
     with exported_snapshot(migration.source) as here:
         # Both were made by the same words; and no server here takes a security label.
-        judge = dataclasses.replace(judge, reworded=judge.read_definitions(here))
+        words = judge.read_definitions(here)
+    judge = dataclasses.replace(judge, reword=lambda: words)
     assert [str(difference) for difference in judge.judge_by_source(migration.source).differences] == []
     _run(target, name, [kind.change for kind in kinds])
     named = {difference.object for difference in judge.judge_by_source(migration.source).differences}

@@ -75,7 +75,7 @@ def test_unique_index(case: Case) -> None:
         create table t(id int); insert into t values (1), (-1); create unique index by_key on t(key(id));
         create or replace function key(int) returns int language sql immutable as 'select abs($1)';
     """)
-    fails(case, "Cannot create index public.by_key", "ERROR 23505", "DETAIL: Key (public.key(id))=(1) is duplicated.")
+    fails(case, "Cannot create index public.by_key", "ERROR 23505", "DETAIL: Key (public.key(id))=(...)")
 
 
 def test_one_of_many_indexes(case: Case) -> None:
@@ -128,7 +128,7 @@ def test_orph(case: Case, tmp_path: Path) -> None:
         migration.restore_schema()
         with pytest.raises(MigrationError, match=r"fk constraint public.c c_pid_fkey: ERROR 23503") as raised:
             migration.restore_data()
-    assert "Key (pid)=(7) is not present" in str(raised.value)
+    assert "DETAIL: Key (pid)=(...)" in str(raised.value)
 
 
 def test_exclusion_constraint(case: Case) -> None:
@@ -137,17 +137,18 @@ def test_exclusion_constraint(case: Case) -> None:
         create table t(id int, exclude using gist (span(id) with &&)); insert into t values (1), (5);
         create or replace function span(int) returns int4range language sql immutable as 'select int4range(0, 9)';
     """)
-    fails(case, "Cannot create constraint public.t t_span_excl", "conflicts with key")
+    fails(case, "Cannot create constraint public.t t_span_excl", "DETAIL: Key (public.span(id))=(...)")
 
 
 def test_check(case: Case) -> None:
-    """A row that a CHECK refuses on the target alone: the table, the line and the row are told."""
+    """A row that a CHECK refuses on the target alone: the table and the line are told, the row's values are not."""
     case.run("""
         create function rule(int) returns boolean language sql immutable as
             $$ select $1 > 0 or current_database() not like '%pgconvoy_staging' $$;
         create table t(v int check (rule(v))); insert into t values (5), (-5);
     """)
-    fails(case, "Cannot load the rows of table public.t", "ERROR 23514", "(-5)", "COPY t, line 2")
+    outcome = fails(case, "Cannot load the rows of table public.t", "ERROR 23514", "COPY t, line 2")
+    assert "-5" not in outcome.error
 
 
 def test_domain(case: Case) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 from pathlib import Path
 
@@ -227,8 +228,9 @@ def test_orphans(servers: Servers, strategy: Strategy) -> None:
     )
     with new_case(servers.source(), servers.target(), script + orphan) as case:
         make_target(case, script)
-        with untouched(live(case)), pytest.raises(MigrationError, match=r"parent.*\(77\)"):
+        with untouched(live(case)), pytest.raises(MigrationError, match="parent") as raised:
             refill_target(case, strategy)
+        assert "77" not in str(raised.value)
         done = refill_target(case, strategy, allowed={"fk constraint public.child child_parent_fkey": "historical"})
         assert [allowed.object for allowed in done.verdict.allowed][:1] == [
             "fk constraint public.child child_parent_fkey"
@@ -452,7 +454,10 @@ def rest(case: Case) -> str:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_parent_that_the_target_does_not_have(partial: Case, strategy: Strategy) -> None:
     partial.run('INSERT INTO customer VALUES (44); INSERT INTO "order" (customer) VALUES (44)')
-    with untouched(live(partial)), pytest.raises(MigrationError, match=r"customer.*\(44\)"):
+    with (
+        untouched(live(partial)),
+        pytest.raises(MigrationError, match=r"(?s)customer.*(\(customer\)=\(\.\.\.\)|is not on the target, \(\d+\))"),
+    ):
         refill_target(partial, strategy, Patterns(("order",)))
 
 
@@ -462,7 +467,10 @@ def test_a_child_that_is_left_alone(partial: Case, strategy: Strategy) -> None:
     execute(
         partial.target, partial.name, 'INSERT INTO "order" VALUES (77, 1); INSERT INTO "Über"."Line.s" VALUES (2, 77)'
     )
-    with untouched(live(partial)), pytest.raises(MigrationError, match=r"add .*Line\.s_order_fkey again(.|\n)*\(77\)"):
+    with (
+        untouched(live(partial)),
+        pytest.raises(MigrationError, match=r"add .*Line\.s_order_fkey again(.|\n)*\(order\)=\("),
+    ):
         refill_target(partial, strategy, Patterns(("order",)))
 
 
@@ -550,8 +558,8 @@ def test_missing_parents_are_found_before(servers: Servers) -> None:
         )
         (finding,) = missing_parents(case)
         assert (finding.code, finding.object) == ("parent-missing", "fk constraint public.child led")
-        assert "(2024-03-01,sad," in finding.message
-        assert "{1,2}" not in finding.message
+        # One row, by its name; what it refers to by no means.
+        assert re.search(r"Such rows are #[0-9a-f]{8}\.$", finding.message)
 
 
 def test_missing_parents_of_a_period(servers: Servers) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import secrets
 import typing as t
 
@@ -166,25 +167,26 @@ KEYLESS = "CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x'), (1, 'x
     ("only_target", "said"),
     [
         ("", ""),
-        ("INSERT INTO t VALUES (1, 'x')", "1 extra: (1,x)"),
-        ("DELETE FROM t WHERE ctid = '(0,1)'", "1 missing: (1,x)"),
-        ("DELETE FROM t WHERE a = 1", "3 missing: (1,x), (1,x), (1,x)"),
+        ("INSERT INTO t VALUES (1, 'x')", "1 extra: #"),
+        ("DELETE FROM t WHERE ctid = '(0,1)'", "1 missing: #"),
+        ("DELETE FROM t WHERE a = 1", "3 missing: #, #, #"),
         # As many rows, and one of them not the same: a row without a key cannot be changed, but gone and come.
-        ("UPDATE t SET b = 'y' WHERE ctid = '(0,1)'", "1 missing: (1,x); 1 extra: (1,y)"),
-        ("UPDATE t SET b = NULL WHERE a = 2", '1 missing: (2,""); 1 extra: (2,)'),
-        ("DELETE FROM t WHERE a IS NULL", "1 missing: (,)"),
-        ("DELETE FROM t WHERE ctid = '(0,1)'; INSERT INTO t VALUES (NULL, NULL)", "1 missing: (1,x); 1 extra: (,)"),
+        ("UPDATE t SET b = 'y' WHERE ctid = '(0,1)'", "1 missing: #; 1 extra: #"),
+        ("UPDATE t SET b = NULL WHERE a = 2", "1 missing: #; 1 extra: #"),
+        ("DELETE FROM t WHERE a IS NULL", "1 missing: #"),
+        ("DELETE FROM t WHERE ctid = '(0,1)'; INSERT INTO t VALUES (NULL, NULL)", "1 missing: #; 1 extra: #"),
     ],
 )
 def test_table_without_key(pair: Pair, only_target: str, said: str) -> None:
+    """Its rows' values are nobody's to read in a report: a part of each row's hash stands for it."""
     found = pair.find(KEYLESS, "", only_target)
-    assert str(found) == said
+    assert re.sub("#[0-9a-f]{8}", "#", str(found)) == said
     assert not found.columns
 
 
 def test_table_without_columns(pair: Pair) -> None:
     found = pair.find("CREATE TABLE t ()", "INSERT INTO t SELECT FROM generate_series(1, 3)", "INSERT INTO t SELECT")
-    assert str(found) == "2 missing: (), ()"
+    assert re.fullmatch("2 missing: (#[0-9a-f]{8}), \\1", str(found))
 
 
 def test_parent_of_other_tables(pair: Pair) -> None:
@@ -192,7 +194,7 @@ def test_parent_of_other_tables(pair: Pair) -> None:
     made = "CREATE TABLE t (id int); CREATE TABLE child () INHERITS (t); INSERT INTO t VALUES (1)"
     assert str(pair.find(made, "INSERT INTO child VALUES (2)")) == ""
     pair.empty()
-    assert str(pair.find(made, "INSERT INTO t VALUES (2)")) == "1 missing: (2)"
+    assert re.fullmatch("1 missing: #[0-9a-f]{8}", str(pair.find(made, "INSERT INTO t VALUES (2)")))
 
 
 def test_names_that_need_quotes(pair: Pair) -> None:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests import corpus
 from tests.databases import APPLICATION, BEFORE, Database, database, role, untouched
 from tests.integration.test_gate import _PHRASE
 from tests.integration.test_migrate import _PARTIAL, _SAMPLE
-from tests.playbooks import Controller
+from tests.playbooks import Controller, wait_until
 from tests.servers import Servers
 
 
@@ -160,3 +162,33 @@ def test_no_backup_to_go_back_to(place: Controller, source: Database, target: Da
         message = place.refuse("playbooks/rollback.yml")
     assert f'database "{target.name}__pgconvoy_previous": there is none to go back to' in message
     assert "name the backup of a run in place, or any archive, with -e archive=PATH" in message
+
+
+@pytest.mark.parametrize("selection", [None, ["owner"]], ids=["replaced", "refilled"])
+def test_what_clients_write_meanwhile(
+    place: Controller, source: Database, target: Database, selection: list[str] | None
+) -> None:
+    """Begun before the backup, committed when the run waits for the table: neither the backup nor the copy has it."""
+    target.execute("DROP TABLE item, forgotten; ALTER TABLE owner ADD favourite int")
+    if selection:
+        source.execute("ALTER TABLE owner DROP CONSTRAINT owner_favourite_fkey")
+        place.vary(include_tables=selection, load_mode=None)
+    with target.server.connect(target.name) as client, target.server.connect() as witness:
+        client.execute("BEGIN; INSERT INTO owner VALUES (7, 'written meanwhile')")
+
+        def commit() -> None:
+            wait_until(lambda: witness.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
+            client.execute("COMMIT")
+
+        thread = threading.Thread(target=commit)
+        thread.start()
+        run = place.run()
+        thread.join()
+    assert run.rc != 0
+    assert "clients have changed it, and what they wrote would be lost: table public.owner. Run again" in run.message
+    assert "The live database was not touched." in run.message
+    assert "written meanwhile" not in run.output
+    assert target.query("SELECT id FROM owner ORDER BY 1") == [(1,), (7,)]
+    place.migrate()
+    backup = run.report("sandbox-db")["backup"]
+    assert backup

@@ -130,7 +130,7 @@ def test_library_that_every_session_would_miss(servers: Servers) -> None:
     """The server takes the setting, and then nobody can enter the copy."""
     with new_case(servers.source("15"), servers.target(), "create table t(a int)") as case:
         execute(case.source, "postgres", f"alter database {case.name} set session_preload_libraries = pgcrypto")
-        assert case.finds("setting") == [("error", "database setting session_preload_libraries = pgcrypto")]
+        assert case.finds("setting") == [("error", "database setting session_preload_libraries")]
         execute(case.source, "postgres", f"alter database {case.name} reset session_preload_libraries")
         assert case.finds("setting") == []
 

@@ -256,7 +256,7 @@ DATABASE = DatabaseProperties(
         ({"settings": ()}, "database setting work_mem: missing on the target"),
         (
             {"settings": (("work_mem", "2MB"),)},
-            "database setting work_mem: 1MB on the source, 2MB on the target",
+            "database setting work_mem: another value on the target than on the source",
         ),
         # What the live database has besides is its own.
         ({"settings": (*DATABASE.settings, ("timezone", "UTC"))}, None),

@@ -351,6 +351,10 @@ def test_summary_counts_each_row_once() -> None:
     assert summarize(compose(records, Run("verify", "h", "r"))) == "equal: 2 tables, 2,000 rows, all equal"
 
 
+_UNTOUCHED = "The live database was not touched."
+_UNCERTAIN = "Whether the live database was replaced is not known. Run playbooks/verify.yml."
+
+
 @pytest.mark.parametrize(
     ("goal", "outcomes", "failure", "expected"),
     [
@@ -359,16 +363,41 @@ def test_summary_counts_each_row_once() -> None:
         ("migrate", "preflight dump schema_restore!", None, "The live database was not touched."),
         ("migrate", "preflight dump schema_restore data_restore compare~", None, "The live database was not touched."),
         ("migrate", _ALL, _UNKNOWN, '"shop" was replaced; the database that it was before is kept as "shop_previous".'),
-        # A switch that failed or was killed may have happened.
-        ("migrate", f"{_ALL}!", None, ""),
-        ("migrate", "preflight dump schema_restore data_restore compare", _killed("switch"), ""),
-        ("rollback", "preflight", _killed("switch"), ""),
+        # The comparison itself breaks off, or is killed.
+        ("migrate", "preflight dump schema_restore data_restore compare!", None, _UNTOUCHED),
+        ("migrate", "preflight dump schema_restore data_restore", _killed("compare"), _UNTOUCHED),
+        ("restore", "preflight schema_restore data_restore compare!", None, _UNTOUCHED),
+        ("migrate", "preflight dump", _killed("data_restore"), _UNTOUCHED),
+        ("migrate", "preflight dump", _killed("backup"), _UNTOUCHED),
+        ("migrate", "preflight dump", _killed("replace"), _UNCERTAIN),
+        # A switch that failed says that it did not happen; one that was killed may have happened.
+        ("migrate", f"{_ALL}!", None, _UNTOUCHED),
+        ("migrate", "preflight dump schema_restore data_restore compare", _killed("switch"), _UNCERTAIN),
+        ("rollback", "preflight switch!", None, _UNTOUCHED),
+        ("rollback", "preflight", _killed("switch"), _UNCERTAIN),
+        ("rollback", "preflight!", None, "Nothing was attempted: source and target are as they were."),
         ("verify", "preflight compare", None, ""),
+        ("verify", "preflight compare!", None, ""),
+        ("dump", "preflight dump!", None, ""),
     ],
 )
 def test_consequence(goal: str, outcomes: str, failure: Failure | None, expected: str) -> None:
     """What is said of the live database is certain."""
     assert consequence(_report(outcomes, goal, failure)) == expected
+
+
+def test_consequence_of_a_switch_that_nobody_knows_of() -> None:
+    """The server could not be asked; or what came after the commit failed in a way that nobody has foreseen."""
+    records = _records(f"{_ALL}!")
+    records["switch"]["uncertain"] = True
+    assert consequence(compose(records, Run("migrate", "h", "r"))) == _UNCERTAIN
+
+
+def test_consequence_without_a_database_before() -> None:
+    records = _records(_ALL)
+    records["switch"]["previous"] = ""
+    told = '"shop" is new; there was no database of that name before.'
+    assert consequence(compose(records, Run("migrate", "h", "r"))) == told
 
 
 def test_explanation_tells_everything() -> None:

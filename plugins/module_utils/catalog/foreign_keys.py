@@ -50,9 +50,10 @@ class Link:
 class Census:
     """What an anti-join tells of a foreign key.
 
-    ``orphans`` are rows without the row that they refer to, ``examples`` the key values of some of them; ``null_rows``
-    refer to nothing. ``cycle`` are the tables by which the key leads back to its own, which is the last; empty if none
-    do. A way over more than 20 tables is told by its ends, with ``...`` between them.
+    ``orphans`` are rows without the row that they refer to, ``examples`` some of them by their primary key or, in a
+    table without one, by a part of their hash; ``null_rows`` refer to nothing. ``cycle`` are the tables by which the
+    key leads back to its own, which is the last; empty if none do. A way over more than 20 tables is told by its ends,
+    with ``...`` between them.
     """
 
     key: ForeignKey
@@ -106,6 +107,17 @@ class Joined:
             values[-1], sql.Identifier("p", self.referenced.columns[-1]), matching
         )
 
+    #: the referring table's primary key, by which a row may be named; empty if it has none
+    row_key: tuple[str, ...] = ()
+
+    @property
+    def row_name(self) -> sql.Composed:
+        """The expression that names a row ``c``: no other value of a row is anybody's to read in a report."""
+        if self.row_key:
+            columns = sql.SQL(", ").join(sql.Identifier("c", column) for column in self.row_key)
+            return sql.SQL("ROW({})::text").format(columns)
+        return sql.SQL("'#' || left(lpad(to_hex(hashtextextended(ROW(c.*)::text, 0)), 16, '0'), 8)").format()
+
     def matches(self, values: t.Iterable[sql.Composable]) -> sql.Composed:
         """Return the condition under which a row ``p`` is the one that values refer to."""
         conditions = []
@@ -136,7 +148,12 @@ WITH RECURSIVE disabled(key) AS (
 SELECT k.conname, n.nspname || '.' || c.relname, rn.nspname || '.' || r.relname, pg_get_constraintdef(k.oid),
        k.convalidated, NOT k.oid IN (SELECT key FROM disabled), k.confmatchtype = 'f', n.nspname, c.relname,
        c.relkind = 'p', rn.nspname, r.relname, r.relkind = 'p', parts.columns, parts.referenced, parts.operators,
-       parts.collations, coalesce((to_jsonb(k) ->> 'conperiod')::bool, false)
+       parts.collations, coalesce((to_jsonb(k) ->> 'conperiod')::bool, false),
+       ARRAY(SELECT a.attname::text
+             FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY part(attnum, place)
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = part.attnum
+             -- What is INCLUDEd is no part of the key.
+             WHERE i.indrelid = c.oid AND i.indisprimary AND part.place <= i.indnkeyatts ORDER BY part.place)
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid AND c.relpersistence <> 't'
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -177,7 +194,7 @@ def list_joined(session: Session) -> list[Joined]:
     found = []
     for name, table, references, definition, validated, enforced, *rest in session.execute(_LIST).fetchall():
         match_full, schema, relation, partitioned, referenced_schema, referenced_relation, *rest = rest
-        referenced_partitioned, columns, referenced_columns, operators, collations, period = rest
+        referenced_partitioned, columns, referenced_columns, operators, collations, period, row_key = rest
         found.append(
             Joined(
                 key=ForeignKey(name, table, references, definition, validated, enforced),
@@ -189,6 +206,7 @@ def list_joined(session: Session) -> list[Joined]:
                 collations=tuple((schema, collation) if collation else None for schema, collation in collations),
                 match_full=match_full,
                 period=period,
+                row_key=tuple(row_key),
             )
         )
     return found
@@ -285,7 +303,6 @@ def _all_null(joined: Joined, test: t.Literal["IS NULL", "IS NOT NULL"]) -> sql.
 
 
 def _examples(joined: Joined) -> sql.Composed:
-    columns = sql.SQL(", ").join(sql.Identifier("c", column) for column in joined.referring.columns)
-    return sql.SQL("SELECT DISTINCT ROW({})::text FROM {} WHERE {} ORDER BY 1 LIMIT {}").format(
-        columns, joined.referring.as_source("c"), _is_orphan(joined), _EXAMPLES
+    return sql.SQL("SELECT DISTINCT {} FROM {} WHERE {} ORDER BY 1 LIMIT {}").format(
+        joined.row_name, joined.referring.as_source("c"), _is_orphan(joined), _EXAMPLES
     )

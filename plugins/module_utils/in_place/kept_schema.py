@@ -56,7 +56,7 @@ def _judge_whole_schema(transaction: Transaction, judge: Judge, folder: pathlib.
     Where only the words may differ, the live database says them, and not a scratch database, as it does for a
     selection: where all is filled in place, none can be made.
     """
-    for statement in take_over(read_database(transaction.session), manifest.database):
+    for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
         transaction.session.execute(statement)
     path = folder / manifest.schema.name
     same_words = dataclasses.replace(judge, reword=lambda: read_schema(judge.tools, path))

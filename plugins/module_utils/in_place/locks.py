@@ -53,27 +53,32 @@ def execute(session: Session, what: str, statement: sql.Composed) -> None:
         raise MigrationError(f"Cannot {what}: {describe(error)}") from None
 
 
-# Those of somebody else's are locked as they are altered.
-_OWN: t.Final = """
+# Who may change all rows of a table may lock it, too (docs: LOCK, Notes). Others are locked as they are altered.
+_LOCKABLE: t.Final = """
 SELECT n.nspname, c.relname
 FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
 JOIN pg_namespace n ON n.nspname = wanted.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
-WHERE pg_has_role(c.relowner, 'USAGE')
+WHERE has_schema_privilege(n.oid, 'USAGE')
+  AND (pg_has_role(c.relowner, 'USAGE') OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'))
 ORDER BY 1, 2
 """
 
 
-def lock_tables(session: Session, tables: t.Collection[Name]) -> None:
+def lock_tables(session: Session, tables: t.Collection[Name]) -> set[Name]:
     """Keep everybody else out of the tables, given by schema and name, until the transaction ends.
+
+    Return those that were locked: who may neither alter nor write to a table may not lock it.
 
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
-    own = session.execute(_OWN, ([schema for schema, _ in tables], [name for _, name in tables])).fetchall()
-    if own:
-        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in own)
+    names = [schema for schema, _ in tables], [name for _, name in tables]
+    lockable = [(schema, name) for schema, name in session.execute(_LOCKABLE, names).fetchall()]
+    if lockable:
+        listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in lockable)
         with impatient(session):
-            session.execute(sql.SQL("LOCK TABLE {}").format(names))
+            session.execute(sql.SQL("LOCK TABLE {}").format(listed))
+    return set(lockable)
 
 
 def _holders(session: Session) -> str:

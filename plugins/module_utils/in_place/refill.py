@@ -135,8 +135,8 @@ def _find_orphans(transaction: Transaction, search_path: str, selection: Selecti
         differences=tuple(
             Difference(
                 str(counted.key),
-                f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not on the target: "
-                + ", ".join(counted.examples),
+                f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not on the target, "
+                f"{', '.join(counted.examples)} for instance",
             )
             for counted in census
             if counted.orphans and counted.key.validated

@@ -47,7 +47,7 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
         raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
     reworded = _replace_schema(transaction, judge.tools, folder, manifest)
     received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, allowed=judge.allowed)
-    for statement in take_over(read_database(transaction.session), manifest.database):
+    for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
         transaction.session.execute(statement)
     verdict = dataclasses.replace(judge, jobs=1, reword=lambda: reworded).judge_snapshot(transaction, folder)
     return Replaced(received, verdict)

@@ -47,9 +47,10 @@ _PAUSE_SECONDS: t.Final = 0.2
 
 
 @contextlib.contextmanager
-def begin(live: Endpoint) -> t.Iterator[Transaction]:
+def begin(live: Endpoint, committed: t.Callable[[], None] = lambda: None) -> t.Iterator[Transaction]:
     """Give a transaction on the live database that is committed if the block ends well, else rolled back.
 
+    :param committed: called as soon as it is committed, without a moment between in which an interruption is lost
     :raises MigrationError: when it cannot be begun or committed
     """
     with connect(live) as session:
@@ -59,18 +60,20 @@ def begin(live: Endpoint) -> t.Iterator[Transaction]:
         # Whatever the server is set to: what was committed is not undone by a crash (docs: 28.4 Asynchronous Commit).
         session.execute("SET LOCAL synchronous_commit = on")
         yield Transaction(live, session)
-        _commit(live, session)
+        _commit(live, session, committed)
 
 
-def _commit(live: Endpoint, session: Session) -> None:
+def _commit(live: Endpoint, session: Session, committed: t.Callable[[], None]) -> None:
     """Commit; where the answer is lost, on its way or to Ctrl-C, the server is asked again what became of it."""
     row = session.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
     assert row is not None
     try:
         session.execute("COMMIT")
+        committed()
     except BaseException as error:
         told = describe(error) if isinstance(error, psycopg.Error) else "the run was interrupted"
         if _was_committed(live, row[0], told):
+            committed()
             # It may still wait for the answer, and could not be left otherwise.
             session.close()
             return

@@ -16,9 +16,12 @@ from psycopg import sql
 from ..catalog.snapshot import ExportedSnapshot, tell_lockers
 from ..endpoint import pin_settings, tool_environment
 from ..errors import MigrationError
+from ..redaction import read_messages
 from ..tools import ClientTools
 
 _CHUNK_BYTES: t.Final = 1 << 20
+#: Verbose, so that the server's messages come with their SQLSTATE, by which it is told what of them may be shown.
+_OPTIONS: t.Final = ("--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose")
 
 
 class Sender:
@@ -32,7 +35,7 @@ class Sender:
         self._snapshot = snapshot
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as psql may write to it
         self._psql = subprocess.Popen(
-            [tools.program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"],
+            [tools.program("psql"), "--no-psqlrc", *_OPTIONS],
             env=tool_environment(snapshot.endpoint),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -85,8 +88,10 @@ class Sender:
     def _failure(self) -> MigrationError:
         status = self._psql.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip()
-        if "due to lock timeout" in said:
+        own, messages = read_messages(self._errors.read().decode(errors="replace"))
+        said = "\n".join([*([own] if own else []), *(message.told for message in messages)])
+        # SQLSTATE of a lock that could not be had in time: lock_not_available.
+        if any("55P03" in message.told for message in messages):
             said += f"; these keep readers out:{tell_lockers(self._snapshot.endpoint)}"
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return MigrationError(

@@ -20,8 +20,9 @@ import psycopg
 
 from ..controller import Controller, interrupt_when_ended
 from ..endpoint import Endpoint, Session, connect
-from ..errors import MigrationError
+from ..errors import MigrationError, describe
 from ..holder import Tell, start_holder
+from ..unexpected import tell_unexpected
 from .databases import maintenance_session
 from .locks import CLASS, key_of, lock_name
 
@@ -39,6 +40,12 @@ _SETTINGS: t.Final = {
 }
 
 
+_ENDED: t.Final = (
+    "The process that should hold the claim on the target has ended before it could say why. See that {} can be "
+    "written, and that the machine has memory, and run again."
+)
+
+
 class TargetClaimedError(MigrationError):
     """Another run has the target; the message names it."""
 
@@ -53,22 +60,33 @@ def claim_target(target: Endpoint, run_id: str, lock_file: pathlib.Path, control
     :raises TargetClaimedError: when another run has it
     :raises MigrationError: when the server cannot be asked
     """
-    told = start_holder(lock_file, lambda tell: _hold(target, run_id, controller, tell))
-    answer = json.loads(told or '{"error": "The process that should hold the claim on the target has ended."}')
+    told = start_holder(lock_file, lambda tell: _hold(target, run_id, lock_file, controller, tell))
+    answer = json.loads(told) if told else {"error": _ENDED.format(lock_file)}
     if answer.get("claimed_by"):
         raise TargetClaimedError(answer["claimed_by"])
     if answer.get("error"):
         raise MigrationError(answer["error"])
 
 
-def _hold(target: Endpoint, run_id: str, controller: int, tell: Tell) -> None:
+def _without(target: Endpoint) -> t.Callable[[str], str]:
+    """Return what takes the target's password out of a text."""
+    return lambda text: text.replace(target.password, "********") if target.password else text
+
+
+def _hold(target: Endpoint, run_id: str, lock_file: pathlib.Path, controller: int, tell: Tell) -> None:
     interrupt_when_ended(Controller(controller))
     with contextlib.ExitStack() as stack:
         try:
             session = _enter(stack, target)
             claimed_by = _claim(session, target.dbname, run_id)
-        except (MigrationError, psycopg.Error) as error:
+        except psycopg.Error as error:
+            tell(json.dumps({"error": describe(error)}))
+            return
+        except MigrationError as error:
             tell(json.dumps({"error": str(error)}))
+            return
+        except Exception as error:  # noqa: BLE001 - nobody else could tell of it
+            tell(json.dumps({"error": tell_unexpected(error, "claim", lock_file.parent, _without(target))}))
             return
         tell(json.dumps({"claimed_by": claimed_by}))
         if claimed_by:

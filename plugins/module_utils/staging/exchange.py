@@ -56,6 +56,7 @@ def exchange(
     renames: t.Sequence[Rename],
     properties: t.Sequence[sql.Composed],
     disconnect_clients: bool,
+    committed: t.Callable[[], None] = lambda: None,
 ) -> bool:
     """Do it all in one transaction, or nothing; where it is in doubt which, ask the server.
 
@@ -63,6 +64,7 @@ def exchange(
 
     :param databases: the OIDs of all that may be renamed, by name
     :param properties: what else belongs to the transaction, before the renames
+    :param committed: called as soon as it has happened, without a moment between in which an interruption is lost
     :raises MigrationError: when it did not happen
     :raises KeyboardInterrupt: likewise
     """
@@ -80,6 +82,7 @@ def exchange(
                     session.execute(statement)
                 # What was looked up before may have been replaced since. By now it is locked.
                 check_places(session, places)
+            committed()
         except psycopg.errors.ObjectInUse as error:
             # The server has waited for the clients. Those that come back faster than that are ended again.
             if disconnect_clients and attempt < _ATTEMPTS:
@@ -92,11 +95,13 @@ def exchange(
             ) from None
         except (MigrationError, psycopg.Error) as error:
             if session.broken and _has_happened(target, backend, places):
+                committed()
                 return False
             told = describe(error) if isinstance(error, psycopg.Error) else str(error)
             raise MigrationError(f"The switch did not happen, and the live database is as it was: {told}") from None
         except KeyboardInterrupt:
             if _has_happened(target, backend, places):
+                committed()
                 # It may still wait for the answer, and could not be left otherwise.
                 session.close()
                 return True
@@ -123,7 +128,8 @@ def _has_happened(target: Endpoint, backend: int, places: t.Mapping[str, int]) -
     except (MigrationError, psycopg.Error) as error:
         raise MigrationError(
             "The connection broke during the switch, and the server cannot be asked whether it has happened. It is one "
-            f"transaction: either nothing has changed, or all of it. {error}"
+            f"transaction: either nothing has changed, or all of it. {error}",
+            {"uncertain": True},
         ) from None
     return False
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 
@@ -14,8 +15,16 @@ from ..catalog.database import DatabaseProperties, split_setting
 from ..endpoint import Session
 
 
-def carry_over(session: Session, copy: str, live: str, source: DatabaseProperties) -> list[sql.Composed]:
-    """Return the statements that give the copy what the live database must have.
+@dataclasses.dataclass(frozen=True)
+class Property:
+    """What a database has besides its content, as findings and allowed_differences call it, and what gives it to it."""
+
+    object: str
+    statement: sql.Composed
+
+
+def carry_over(session: Session, copy: str, live: str, source: DatabaseProperties) -> list[Property]:
+    """Return the properties that give the copy what the live database must have, in order.
 
     Settings and comment are the source's, and the live database's where the source says nothing; owner, grants,
     connection limit and single roles' settings are bound to the place and are the live database's. Without a live
@@ -24,7 +33,7 @@ def carry_over(session: Session, copy: str, live: str, source: DatabasePropertie
     database = sql.Identifier(copy)
     settings: dict[tuple[str | None, str], str] = {}
     comment = source.comment
-    place: list[sql.Composed] = []
+    place: list[Property] = []
     row = session.execute(
         "SELECT d.oid, pg_catalog.pg_get_userbyid(datdba), pg_catalog.shobj_description(d.oid, 'pg_database'),"
         " datacl IS NOT NULL, datconnlimit FROM pg_catalog.pg_database d WHERE datname = %s",
@@ -34,29 +43,45 @@ def carry_over(session: Session, copy: str, live: str, source: DatabasePropertie
         oid, owner, live_comment, has_grants, connection_limit = row
         settings = _read_settings(session, oid)
         comment = live_comment if comment is None else comment
-        place.append(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit))
+        limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit)
+        place.append(Property("database connection limit", limit))
         if has_grants:
-            place += _grants(session, oid, database)
+            place += [Property("database grants", statement) for statement in _grants(session, oid, database)]
         # The owner comes last: it may be a role that this one belongs to, but is not.
-        place.append(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner)))
+        change = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner))
+        place.append(Property("database owner", change))
     settings |= {(None, name): value for name, value in source.settings}
     return [
-        sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, comment),
-        *(set_statement(database, role, name, value) for (role, name), value in settings.items()),
+        Property("database comment", sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, comment)),
+        *(
+            Property(name_setting(role, name), set_statement(database, role, name, value))
+            for (role, name), value in settings.items()
+        ),
         *place,
     ]
 
 
-def take_over(live: DatabaseProperties, source: DatabaseProperties) -> list[sql.Composed]:
+def name_setting(role: str | None, name: str) -> str:
+    """Return what a setting of a database, or of a role in it, is called; its value is nobody's to read."""
+    return f"database setting {name}" if role is None else f"role {role} database setting {name}"
+
+
+def take_over(
+    live: DatabaseProperties, source: DatabaseProperties, allowed: t.Container[str] = ()
+) -> list[sql.Composed]:
     """Return the statements that give the live database itself what the source has: settings and comment, where other.
 
     All else of its own stays.
+
+    :param allowed: objects that may differ: those stay as well
     """
     database, present = sql.Identifier(live.name), dict(live.settings)
     statements = [
-        set_statement(database, None, name, value) for name, value in source.settings if present.get(name) != value
+        set_statement(database, None, name, value)
+        for name, value in source.settings
+        if present.get(name) != value and name_setting(None, name) not in allowed
     ]
-    if source.comment not in (None, live.comment):
+    if source.comment not in (None, live.comment) and "database comment" not in allowed:
         statements.append(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, source.comment))
     return statements
 

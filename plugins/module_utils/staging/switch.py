@@ -42,12 +42,20 @@ class RolledBack:
 
 
 def switch(
-    target: Endpoint, source: DatabaseProperties, run_id: str, disconnect_clients: bool, keep_previous: int = 1
+    target: Endpoint,
+    source: DatabaseProperties,
+    run_id: str,
+    disconnect_clients: bool,
+    keep_previous: int = 1,
+    allowed: t.Container[str] = (),
+    committed: t.Callable[[], None] = lambda: None,
 ) -> Switched:
     """Make the staging database the live one and the live one the previous one; drop what is kept no longer.
 
     :param disconnect_clients: whether the sessions of clients that use the live database may be ended
     :param keep_previous: how many databases that were live before are kept
+    :param allowed: objects that may differ: of the database's properties, those are not carried over
+    :param committed: called as soon as it has happened
     :raises MigrationError: when it cannot be done; the message says whether the live database is what it was
     """
     generations = Generations(target.dbname)
@@ -56,8 +64,9 @@ def switch(
         drop_database(session, generations.discarded)
         databases = _read_databases(session, generations)
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
-        properties = carry_over(session, generations.staging, generations.live, source)
-        interrupted = exchange(target, session, databases, renames, properties, disconnect_clients)
+        carried = carry_over(session, generations.staging, generations.live, source)
+        properties = [property_.statement for property_ in carried if property_.object not in allowed]
+        interrupted = exchange(target, session, databases, renames, properties, disconnect_clients, committed)
     with _after(generations, generations.live in databases), maintenance_session(target) as session:
         check_places(session, places_after(databases, renames))
         if interrupted:
@@ -67,11 +76,12 @@ def switch(
         return Switched(_read_kept(session, generations), tuple(left))
 
 
-def roll_back(target: Endpoint, disconnect_clients: bool) -> RolledBack:
+def roll_back(target: Endpoint, disconnect_clients: bool, committed: t.Callable[[], None] = lambda: None) -> RolledBack:
     """Make the previous database live again, and prove that it is.
 
     The live one becomes the previous one, so that it can be undone too.
 
+    :param committed: called as soon as it has happened
     :raises MigrationError: when there is no previous database, or the server refuses; the message says whether the
         live database is what it was
     """
@@ -88,7 +98,7 @@ def roll_back(target: Endpoint, disconnect_clients: bool) -> RolledBack:
         renames = [(generations.previous, generations.discarded), (generations.discarded, generations.live)]
         if generations.live in databases:
             renames.insert(1, (generations.live, generations.previous))
-        interrupted = exchange(target, session, databases, renames, [], disconnect_clients)
+        interrupted = exchange(target, session, databases, renames, [], disconnect_clients, committed)
     with _after(generations, generations.live in databases), maintenance_session(target) as session:
         check_places(session, places_after(databases, renames))
         if interrupted:

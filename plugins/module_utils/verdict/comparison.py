@@ -20,6 +20,7 @@ from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
 from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence
+from ..redaction import hide_values
 from .findings import Difference, Finding
 from .tables import TableVerdict, compare_relations
 
@@ -206,6 +207,10 @@ def _foreign_key_differences(
     return differences
 
 
+#: Settings may hold keys and passwords of applications.
+_OTHER_VALUE: t.Final = "another value on the target than on the source"
+
+
 def compare_databases(
     source: DatabaseProperties, target: DatabaseProperties, with_settings: bool
 ) -> tuple[Difference, ...]:
@@ -215,18 +220,20 @@ def compare_databases(
         for field in dataclasses.fields(source.locale)
         for ours, theirs in [(getattr(source.locale, field.name), getattr(target.locale, field.name))]
     ]
+    settings: tuple[Difference, ...] = ()
     if source.has_public != target.has_public:
         there = {True: "present", False: None}
         pairs.append(Pair("schema public", there[source.has_public], there[target.has_public], equal=False))
     if with_settings:
         ours, theirs = dict(source.settings), dict(target.settings)
-        pairs += [
-            Pair(f"database setting {name}", value, theirs.get(name), theirs.get(name) == value)
+        settings = tuple(
+            Difference(f"database setting {name}", _OTHER_VALUE if name in theirs else "missing on the target")
             for name, value in ours.items()
-        ]
+            if theirs.get(name) != value
+        )
         if source.comment is not None:
             pairs.append(Pair("database comment", source.comment, target.comment, source.comment == target.comment))
-    return tuple(Difference(pair.name, _say(pair)) for pair in pairs if not pair.equal)
+    return (*(Difference(pair.name, _say(pair)) for pair in pairs if not pair.equal), *settings)
 
 
 def compare_extensions(
@@ -310,7 +317,9 @@ def _explain(source: list[bytes] | None, target: list[bytes] | None) -> str:
         return "missing on the target"
     if source is None:
         return "only on the target"
-    ours, theirs = (b"\n".join(statements).decode(errors="replace").splitlines() for statements in (source, target))
+    ours, theirs = (hide_values(b"\n".join(s).decode(errors="replace")).splitlines() for s in (source, target))
+    if ours == theirs:
+        return "defined otherwise on the target, in a value that is not shown"
     changes = [line for line in difflib.unified_diff(ours, theirs, lineterm="", n=0) if line[:3] not in ("---", "+++")]
     lines = [line for line in changes if not line.startswith("@@")]
     return "defined otherwise on the target (- source, + target):\n" + "\n".join(f"    {line}" for line in lines)
@@ -319,7 +328,7 @@ def _explain(source: list[bytes] | None, target: list[bytes] | None) -> str:
 def compare_answers(
     queries: t.Iterable[Query], source: t.Mapping[str, str], target: t.Mapping[str, str]
 ) -> tuple[Difference, ...]:
-    """Return the queries whose answer on the target is not what it must be."""
+    """Return the queries whose answer on the target is not what it must be; the answers are what the user asked for."""
     differences = []
     for query in queries:
         wanted = source.get(query.name) if query.expect == SAME else query.expect

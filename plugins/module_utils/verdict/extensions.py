@@ -13,7 +13,9 @@ from ..catalog.extension_rows import ExtensionRows
 from ..catalog.facets import WORDED, Fields
 from ..catalog.members import Member, Members
 from ..catalog.requirements import Extension
-from .comparison import Difference, TableVerdict, Verdict
+from .comparison import Verdict
+from .findings import Difference
+from .tables import TableVerdict
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,30 +117,38 @@ class Judge:
         """The database that is judged."""
         return self.live.at(Generations(self.live.dbname).staging) if self.staging else self.live
 
-    def judge_by_archive(self, folder: pathlib.Path) -> Verdict:
+    def judge_by_archive(self, folder: pathlib.Path, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the archive holds.
 
+        :param stop_early: not to read any rows when the schemas differ already
         :raises MigrationError: when anything cannot be read
         """
         with exported_snapshot(self.target) as there:
-            return self.judge_snapshot(there, folder)
+            return self.judge_snapshot(there, folder, stop_early)
 
-    def judge_snapshot(self, there: Snapshot, folder: pathlib.Path) -> Verdict:
+    def judge_snapshot(self, there: Snapshot, folder: pathlib.Path, stop_early: bool = False) -> Verdict:
         """Return the verdict on one state of the target, which must hold what the archive holds.
 
+        :param stop_early: not to read any rows when the schemas differ already
         :raises MigrationError: when anything cannot be read
         """
         manifest = read_manifest(folder)
         selection = manifest.select(self.patterns)
-        schema = self.judge_definitions(there, folder, manifest)
+        schema = self.judge_definitions(there, folder, manifest, stop_early)
+        if stop_early and not schema.equal:
+            return schema
         return schema.joined(self.judge_content(there, manifest, selection))
 
-    def judge_definitions(self, there: Snapshot, folder: pathlib.Path, manifest: Manifest) -> Verdict:
+    def judge_definitions(
+        self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, stop_early: bool = False
+    ) -> Verdict:
         """Return the verdict on all that is not content.
 
+        :param stop_early: not to have definitions reworded when an object is missing anyway
         :raises MigrationError: when anything cannot be read
         """
-        return self._judge_schema(archived_original(folder, manifest, self.patterns), there).allowing(self.allowed)
+        original = archived_original(folder, manifest, self.patterns)
+        return self._judge_schema(original, there, stop_early).allowing(self.allowed)
 
     def judge_content(self, there: Snapshot, manifest: Manifest, selection: Selection | None) -> Verdict:
         """Return the verdict on rows, sequences, large objects, foreign keys and answers.

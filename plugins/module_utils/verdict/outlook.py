@@ -131,7 +131,7 @@ def _ask(
     try:
         if here is None:
             assert archive
-            return judge.judge_by_archive(archive)
+            return judge.judge_by_archive(archive, stop_early)
         with exported_snapshot(judge.target) as there:
             return judge.judge_snapshots(here, original, there, stop_early)
     except NoScratchError as error:

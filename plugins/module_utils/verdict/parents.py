@@ -20,7 +20,7 @@ _NAMED: t.Final = 5
 
 
 def find_missing_parents(source: Session, target: Session, key: Joined, search_path: str) -> list[str]:
-    """Return the first of the values by which the source's rows refer to a row that the target does not have.
+    """Return the first of the source's rows that refer to a row which the target does not have, by their names.
 
     The values travel as text, which the pinned settings make the same everywhere.
 
@@ -34,7 +34,7 @@ def find_missing_parents(source: Session, target: Session, key: Joined, search_p
         sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column) for column in columns),
     )
     types = _types(target, key)
-    missing: list[str] = []
+    missing: list[tuple[str, ...]] = []
     with (
         source.transaction(force_rollback=True),
         target.transaction(force_rollback=True),
@@ -45,8 +45,25 @@ def find_missing_parents(source: Session, target: Session, key: Joined, search_p
         cursor.itersize = _BATCH
         rows = iter(cursor.execute(values))
         while len(missing) < _NAMED and (batch := list(itertools.islice(rows, _BATCH))):
-            missing += [value for (value,) in target.execute(_absent(key, types, batch))]
-    return sorted(missing)[:_NAMED]
+            missing += target.execute(_absent(key, types, batch)).fetchall()
+        return _name_referring(source, key, missing[:_NAMED])
+
+
+def _name_referring(source: Session, key: Joined, values: list[tuple[str, ...]]) -> list[str]:
+    """Return the names of some rows that refer by these values."""
+    if not values:
+        return []
+    columns = sql.SQL(", ").join(
+        sql.SQL("{}::text").format(sql.Identifier("c", name)) for name in key.referring.columns
+    )
+    query = sql.SQL("SELECT DISTINCT {} FROM {} WHERE ({}) IN (VALUES {}) ORDER BY 1 LIMIT {}").format(
+        key.row_name,
+        key.referring.as_source("c"),
+        columns,
+        sql.SQL(", ").join(sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, row))) for row in values),
+        _NAMED,
+    )
+    return [name for (name,) in source.execute(query).fetchall()]
 
 
 _TYPES: t.Final = """
@@ -69,10 +86,10 @@ def _absent(key: Joined, types: t.Sequence[sql.SQL], rows: t.Collection[t.Sequen
     names = [sql.Identifier(f"value_{place}") for place in range(len(types))]
     typed = [sql.SQL("{}::{} AS {}").format(name, kind, name) for name, kind in zip(names, types, strict=True)]
     return sql.SQL(
-        "SELECT ROW({values})::text FROM (SELECT {typed} FROM unnest({arrays}) raw({names}) OFFSET 0) c({names})"
+        "SELECT {values} FROM (SELECT {typed} FROM unnest({arrays}) raw({names}) OFFSET 0) c({names})"
         " WHERE NOT ({found})"
     ).format(
-        values=sql.SQL(", ").join(sql.SQL("c.") + name for name in names),
+        values=sql.SQL(", ").join(sql.SQL("c.{}::text").format(name) for name in names),
         typed=sql.SQL(", ").join(typed),
         arrays=sql.SQL(", ").join(sql.SQL("{}::text[]").format(list(column)) for column in zip(*rows, strict=True)),
         names=sql.SQL(", ").join(names),

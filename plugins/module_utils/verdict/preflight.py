@@ -160,7 +160,9 @@ def examine(
             if fills and found.load_mode == "swap" and found.source:
                 found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
             if found.load_mode == "swap":
-                found.findings += check_exchange(target_session, target, rollback=goal == "rollback")
+                found.findings += check_exchange(
+                    target_session, target, goal == "rollback", found.source, allowed, may_disconnect
+                )
             if fills and found.source and not partial:
                 found.findings += check_target_room(target_session, target, found.source.size)
         if source_session and target and target_session:
@@ -184,7 +186,9 @@ def examine(
                 if source_session and found.load_mode == "in_place" and found.can_read_rows and not partial:
                     found.findings += check_kept(source_session, live_session, allowed or {})
         if fills and target_session and found.source and found.requirements and not found.keeps_schema:
-            found.findings += check_target(target_session, found.source, found.requirements, found.kept_extensions)
+            found.findings += check_target(
+                target_session, found.source, found.requirements, found.kept_extensions, allowed
+            )
         if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
             found.findings += check_expressions(source_session, found.source, target_major)

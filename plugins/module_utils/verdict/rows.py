@@ -26,7 +26,10 @@ _NAMED: t.Final = 5
 
 @dataclasses.dataclass
 class RowDifferences:
-    """How many rows are missing on the target, there in excess, or changed, and some of each by their key."""
+    """How many rows are missing on the target, there in excess, or changed, and some of each by their primary key.
+
+    A row without one is told by a part of its hash: no other value of a row is anybody's to read in a report.
+    """
 
     missing: int = 0
     extra: int = 0
@@ -47,7 +50,16 @@ class RowDifferences:
 class _Row(t.NamedTuple):
     key_hash: int
     row_hash: int
-    key: str
+    key: str | None
+
+    @property
+    def name(self) -> str:
+        return name_hash(self.row_hash) if self.key is None else self.key
+
+
+def name_hash(row_hash: int) -> str:
+    """Return a row's name where it has no key: enough to tell some rows apart, too little to tell what is in them."""
+    return f"#{row_hash & 0xFFFFFFFF:08x}"
 
 
 def find_row_differences(source: Session, target: Session, relation: Relation) -> RowDifferences:
@@ -78,7 +90,7 @@ def find_row_differences(source: Session, target: Session, relation: Relation) -
 
 def _name(found: RowDifferences, kind: str, row: _Row) -> None:
     if len(found.examples[kind]) < _NAMED:
-        found.examples[kind].append(row.key)
+        found.examples[kind].append(row.name)
 
 
 def _differing_buckets(source: Session, target: Session, relation: Relation) -> list[int]:
@@ -101,12 +113,13 @@ def _rows(session: Session, relation: Relation, buckets: list[int]) -> t.Iterato
 
 
 def _hashes(relation: Relation) -> sql.Composed:
-    """The hash of each row's key, of the row, and the key as text."""
-    key = [column for column in relation.hashed if column.name in relation.key] or relation.hashed
-    return sql.SQL("SELECT {} AS k, {} AS h, ROW({})::text AS key FROM {} OFFSET 0").format(
-        row_hash(key),
+    """The hash of each row's key, of the row, and the primary key as text if there is one."""
+    key = [column for column in relation.hashed if column.name in relation.key]
+    named = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(sql.Identifier(column.name) for column in key))
+    return sql.SQL("SELECT {} AS k, {} AS h, {} AS key FROM {} OFFSET 0").format(
+        row_hash(key or relation.hashed),
         row_hash(relation.hashed),
-        sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
+        named if key else sql.SQL("NULL::text"),
         relation.own_rows,
     )
 

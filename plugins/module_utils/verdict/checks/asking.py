@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from ...endpoint import Session
+from ...errors import summarize
 from ..findings import Finding, Severity
 
 
@@ -61,5 +62,5 @@ def refusal_of(session: Session, statement: sql.SQL | sql.Composed) -> str | Non
                 session.execute(statement)
                 raise psycopg.Rollback
         except psycopg.Error as error:
-            return error.diag.message_primary or str(error)
+            return summarize(error)
     return None

@@ -7,18 +7,30 @@ from __future__ import annotations
 
 import typing as t
 
+from ...catalog.database import DatabaseProperties
 from ...endpoint import Endpoint, Session
 from ...errors import MigrationError
 from ...staging.databases import database_exists
 from ...staging.names import MOST_KEPT, Generations
 from ...staging.proof import read_through
 from ..findings import Finding
+from .carrying import check_carrying_over
+from .live import check_clients
 
 
-def check_exchange(session: Session, target: Endpoint, rollback: bool) -> list[Finding]:
+def check_exchange(
+    session: Session,
+    target: Endpoint,
+    rollback: bool,
+    source: DatabaseProperties | None = None,
+    allowed: t.Mapping[str, str] | None = None,
+    may_disconnect: bool = False,
+) -> list[Finding]:
     """Return what stands in the way of a switch, or of a rollback, on the target's server.
 
-    :param session: one outside the live database
+    :param session: one outside the live database, which is left as it was
+    :param source: what the copy is made of, of a switch
+    :param allowed: reasons for differences that are allowed, by object
     """
     generations = Generations(target.dbname)
     names = [generations.live, *generations.kept(MOST_KEPT), generations.staging, generations.discarded]
@@ -26,9 +38,22 @@ def check_exchange(session: Session, target: Endpoint, rollback: bool) -> list[F
         *_check_slots(session, generations, names),
         *_check_prepared(session, names),
         *_check_owners(session, generations),
+        *_check_kept_clients(session, generations, may_disconnect),
     ]
+    if source and not rollback:
+        findings += check_carrying_over(session, target.dbname, source, allowed or {})
     if rollback and database_exists(session, generations.previous):
         findings += _check_previous(target.at(generations.previous))
+    return findings
+
+
+def _check_kept_clients(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
+    """A switch moves the kept databases up, and cannot while somebody is in one; which ones, keep_previous says."""
+    findings: list[Finding] = []
+    for name in generations.kept(MOST_KEPT):
+        if not database_exists(session, name):
+            break
+        findings += check_clients(session, name, may_disconnect)
     return findings
 
 

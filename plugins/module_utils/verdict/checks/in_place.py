@@ -34,6 +34,7 @@ def check_in_place(
     return [
         *_check_locale(session, source, live, allowed),
         *_check_dropping(session, kept),
+        *_check_locking(session),
         *check_subscriptions(session),
         *_check_creating(session, source, live),
         *check_replacement_locks(session, needs),
@@ -92,6 +93,33 @@ def _check_dropping(session: Session, kept: Kept) -> list[Finding]:
             f"Use a superuser as target_user, or make {session.info.user} a member of {owner}.",
         )
         for owner, names in sorted(foreign.items())
+    ]
+
+
+# Who owns a schema may drop a table in it that is somebody else's (docs: DROP TABLE), but not lock it (docs: LOCK).
+_UNLOCKABLE: t.Final = """
+SELECT 'table ' || n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND pg_has_role(n.nspowner, 'USAGE') AND NOT pg_has_role(c.relowner, 'USAGE')
+  AND NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1
+"""
+
+
+def _check_locking(session: Session) -> list[Finding]:
+    return [
+        Finding(
+            "error",
+            "not-lockable",
+            name,
+            f"it belongs to {owner}, and {session.info.user} may drop but not lock it: what clients write to it until "
+            "then would be lost.",
+            f"GRANT UPDATE on it to {session.info.user}, or make {session.info.user} a member of {owner}.",
+        )
+        for name, owner in session.execute(_UNLOCKABLE).fetchall()
     ]
 
 

@@ -44,7 +44,7 @@ def check_live(session: Session, generations: Generations, may_disconnect: bool)
         )
         for (subscription,) in session.execute("SELECT subname FROM pg_subscription WHERE subdbid = %s", row).fetchall()
     ]
-    return [*findings, *check_clients(session, generations, may_disconnect)]
+    return [*findings, *check_clients(session, generations.live, may_disconnect)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +91,9 @@ def name_clients(clients: t.Sequence[Client]) -> str:
     return f"{len(clients)} in number: {_name([str(client) for client in clients[:_NAMED]], len(clients))}"
 
 
-def check_clients(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
-    """Return whose sessions the switch would have to wait for, or to end."""
-    clients = read_clients(session, generations.live)
+def check_clients(session: Session, dbname: str, may_disconnect: bool) -> list[Finding]:
+    """Return whose sessions in a database that is renamed the switch would have to wait for, or to end."""
+    clients = read_clients(session, dbname)
     if not clients:
         return []
     others = sorted({client.user for client in clients if not client.may_end})
@@ -108,7 +108,7 @@ def check_clients(session: Session, generations: Generations, may_disconnect: bo
         Finding(
             "warning",
             "target-clients",
-            f'database "{generations.live}"',
+            f'database "{dbname}"',
             f"clients are connected to it, {name_clients(clients)}; {consequence}",
             remedy,
         )

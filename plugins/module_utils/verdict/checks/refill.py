@@ -160,7 +160,7 @@ def check_parents(source: Session, live: Session, order: LoadOrder) -> list[Find
                     "parent-missing",
                     str(link.key),
                     f"rows of the source refer to rows of {link.key.references} that the target does not have, and "
-                    f"that table is not selected: {', '.join(missing)}.",
+                    f"that table is not selected. Such rows are {', '.join(missing)}.",
                     f"Select {link.key.references}, too, or complete it on the target.",
                 )
             )

@@ -247,7 +247,7 @@ def check_foreign_keys(
 
 def _tell_orphans(counted: Census, reason: str | None, strict: bool) -> Finding:
     name, examples = str(counted.key), ", ".join(counted.examples)
-    message = f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not there: {examples}."
+    message = f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not there, {examples} for instance."
     if not counted.key.validated:
         return Finding("notice", "orphans-not-valid", name, f"{message} The key is NOT VALID and stays so.")
     if reason is not None:

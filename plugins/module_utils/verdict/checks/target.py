@@ -23,7 +23,11 @@ from .settings import check_settings
 
 
 def check_target(
-    session: Session, source: DatabaseProperties, needs: Requirements, present: t.Container[str] = ()
+    session: Session,
+    source: DatabaseProperties,
+    needs: Requirements,
+    present: t.Container[str] = (),
+    allowed: t.Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """Return what the target's server lacks that the source's database needs, however it gets there.
 
@@ -31,6 +35,7 @@ def check_target(
 
     :param session: one of the target's server, which is left as it was
     :param present: extensions that need not be created
+    :param allowed: reasons for differences that are allowed, by object
     """
     if is_true(session, "SELECT pg_is_in_recovery()"):
         return [
@@ -46,7 +51,7 @@ def check_target(
         *check_versions(session, source),
         *_check_extensions(session, needs, present),
         *_check_roles(session, needs),
-        *check_settings(session, source),
+        *check_settings(session, source, allowed or {}),
         *check_build(session, source.locale, needs),
     ]
 
@@ -64,7 +69,7 @@ def check_beside(
 
 def check_rollback(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
     """Return what stands in the way of the previous database's return."""
-    findings = [*check_swap(session, generations.live), *check_clients(session, generations, may_disconnect)]
+    findings = [*check_swap(session, generations.live), *check_clients(session, generations.live, may_disconnect)]
     if not database_exists(session, generations.previous):
         findings.append(
             Finding(

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the live database still is what its backup holds: what clients have written since would be lost.
+
+The backup is written without a lock, so that clients can go on while it is rehearsed. Only when everybody is kept out
+of the tables can it be told whether it is still the undo.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+from ..archive.folder import read_manifest
+from ..archive.manifest import Manifest
+from ..archive.schema import read_schema
+from ..catalog.database import read_database
+from ..catalog.reading import Reading, read_content
+from ..catalog.relations import list_relations
+from ..catalog.selection import Name, Selection, select
+from ..endpoint import Session
+from ..errors import MigrationError
+from ..verdict.comparison import Verdict, compare, compare_databases, compare_schemas
+from ..verdict.judge import Judge
+from .clearing import is_empty
+from .locks import impatient, lock_tables
+from .row_security import owner_unbound
+from .transaction import Transaction
+
+#: How many objects a message names.
+_NAMED: t.Final = 20
+
+# An extension's tables go with it, or stay.
+_TABLES: t.Final = """
+SELECT n.nspname, c.relname,
+       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY 1, 2
+"""
+
+
+def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Path | None) -> None:
+    """Lock what will be replaced, and make sure that nobody has changed it since it was backed up.
+
+    :param judge: with the patterns that select the tables
+    :param backup: the backup's folder; None if the live database was empty
+    :raises MigrationError: when a lock cannot be had, or naming what was changed
+    """
+    session = transaction.session
+    selection = select(list_relations(session), judge.patterns) if backup and judge.patterns else None
+    _lock(session, selection)
+    if backup is None:
+        changed = [] if is_empty(session) else ["it was empty then"]
+    else:
+        if selection is None:
+            _lock_large_objects(session)
+        changed = _find_changes(transaction, judge, backup, selection)
+    if changed:
+        named = ", ".join(changed[:_NAMED]) + (", ..." if len(changed) > _NAMED else "")
+        raise MigrationError(
+            f"Nothing was changed. Since the {judge.live} was backed up, clients have changed it, and what they wrote "
+            f"would be lost: {named}. Run again, and stop them first if they write all the time."
+        )
+
+
+def _lock(session: Session, selection: Selection | None) -> None:
+    members = {(schema, name): member for schema, name, member in session.execute(_TABLES).fetchall()}
+    tables = [table for table in members if selection is None or table in selection]
+    locked = lock_tables(session, tables)
+    open_ = [".".join(table) for table in tables if table not in locked and not members[table]]
+    if open_:
+        raise MigrationError(
+            f"Nothing was changed. {session.info.user} may not lock {', '.join(open_[:_NAMED])}: what clients write to "
+            f"it until it goes would be lost. Make {session.info.user} a member of its owner's role, or GRANT UPDATE."
+        )
+
+
+def _lock_large_objects(session: Session) -> None:
+    """Keep everybody from writing large objects, where the user may: no other lock is known for them."""
+    row = session.execute(
+        "SELECT has_table_privilege('pg_largeobject', 'UPDATE') AND has_table_privilege('pg_largeobject_metadata', "
+        "'UPDATE')"
+    ).fetchone()
+    if row and row[0]:
+        with impatient(session):
+            session.execute(
+                "LOCK TABLE pg_catalog.pg_largeobject_metadata, pg_catalog.pg_largeobject IN EXCLUSIVE MODE"
+            )
+
+
+def _find_changes(
+    transaction: Transaction, judge: Judge, backup: pathlib.Path, selection: Selection | None
+) -> list[str]:
+    """Return the objects that are not what the backup holds, definitions first: they are read sooner than rows."""
+    manifest = read_manifest(backup)
+    _, differences = compare_schemas(
+        read_schema(judge.tools, backup / manifest.schema.name), judge.read_definitions(transaction), selection
+    )
+    verdict = Verdict(differences=differences)
+    if selection is None:
+        database = compare_databases(manifest.database, read_database(transaction.session), with_settings=True)
+        verdict = verdict.joined(Verdict(differences=database))
+    if verdict.equal:
+        verdict = _compare_content(transaction, manifest, selection)
+    return [difference.object for difference in verdict.differences]
+
+
+def _compare_content(transaction: Transaction, manifest: Manifest, selection: Selection | None) -> Verdict:
+    """Return the verdict on rows, sequences and large objects; a materialized view holds nothing of its own."""
+    relations = [measured.relation for measured in manifest.content.relations]
+    tables: list[Name] = [relation.full_name for relation in relations if relation.kind != "materialized view"]
+    with owner_unbound(transaction.session, tables):
+        found = read_content(Reading(transaction, 1, manifest.database.serving_path, relations, selection))
+    verdict = compare(manifest.content, found)
+    views = {f"materialized view {relation}" for relation in relations if relation.kind == "materialized view"}
+    return Verdict(differences=tuple(d for d in verdict.differences if d.object not in views))
