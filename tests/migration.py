@@ -19,6 +19,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import E
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, read_live_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
@@ -82,6 +84,7 @@ class Migration:
     disconnect_clients: bool = False
     keep_previous: int = 1
     load_mode: str = "auto"
+    policy: Policy = AS_BEFORE
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -102,7 +105,13 @@ class Migration:
     def preflight(self) -> Examination:
         """Examine both sides, and settle the tools."""
         found = examine(
-            self.source, self.target, None, self.client_bindir, self.disconnect_clients, load_mode=self.load_mode
+            self.source,
+            self.target,
+            None,
+            self.client_bindir,
+            self.disconnect_clients,
+            load_mode=self.load_mode,
+            policy=self.policy,
         )
         self.tools = found.tools
         return found
@@ -137,7 +146,11 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs)
+            source = manifest.require_privileges(self.policy.needs_source)
+            carriage = Carriage(self.policy, read_live_before(self.target), source)
+            received = restore_data(
+                self.open_session, self._tools(), self.archive, manifest, self.jobs, finish=carriage.finish
+            )
         return {(table.schema, table.name): rows for table, rows in received}
 
     def verify(self) -> Verdict:
@@ -145,7 +158,8 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            verdict = self._judge(staging=True).judge_by_archive(self.archive)
+            judge = dataclasses.replace(self._judge(staging=True), before=read_live_before(self.target))
+            verdict = judge.judge_by_archive(self.archive)
             if not verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
         return verdict
@@ -154,7 +168,14 @@ class Migration:
         """Make it the live database."""
         source = read_manifest(self.archive).database
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            return switch(self.target, source, self.run_id, self.disconnect_clients, self.keep_previous)
+            return switch(
+                self.target,
+                source,
+                self.run_id,
+                self.disconnect_clients,
+                self.keep_previous,
+                self.policy.grants != "source",
+            )
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
         """Fill the live database itself; return the rows received and the verdict, which is equal."""
@@ -166,7 +187,7 @@ class Migration:
         return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
 
     def _judge(self, *, staging: bool) -> Judge:
-        return Judge(self.target, staging, self._tools(), self.jobs)
+        return Judge(self.target, staging, self._tools(), self.jobs, policy=self.policy)
 
     def _tools(self) -> ClientTools:
         assert self.tools, "preflight settles the tools"
@@ -192,6 +213,7 @@ def prepare(
     target_user: Credentials = None,
     jobs: int = 2,
     client_bindir: str = "",
+    policy: Policy = AS_BEFORE,
 ) -> Migration:
     """Return a migration whose stages the test runs itself."""
     return Migration(
@@ -200,6 +222,7 @@ def prepare(
         archive,
         jobs=jobs,
         client_bindir=client_bindir,
+        policy=policy,
     )
 
 
@@ -244,6 +267,7 @@ def migrate(
     target_user: Credentials = None,
     jobs: int = 2,
     client_bindir: str = "",
+    policy: Policy = AS_BEFORE,
 ) -> Outcome:
     """Migrate a database of one server to the other; the archive is gone when this returns."""
     with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
@@ -258,5 +282,6 @@ def migrate(
                 target_user=target_user,
                 jobs=jobs,
                 client_bindir=client_bindir,
+                policy=policy,
             )
         )

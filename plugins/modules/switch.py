@@ -42,6 +42,13 @@ options:
       - If not, the switch fails while there are any.
     type: bool
     default: false
+  grants:
+    description:
+      - Whose grants the new live database itself has. With V(source) it keeps those that
+        M(pgconvoy.migrate.data_restore) has given it, else the live database's go with the name.
+    type: str
+    choices: [live, source, none]
+    default: live
   keep_previous:
     description: How many databases that were live before are kept. Each takes its room on the server.
     type: int
@@ -93,7 +100,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import GATE, RUN, TARGET, Result, Stage
+from ..module_utils.stage import GATE, PRIVILEGES, RUN, TARGET, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
@@ -112,6 +119,7 @@ ARGUMENTS: t.Final = {
     "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
     "archive": {"type": "path"},
     "replaces": {"type": "dict"},
+    "grants": PRIVILEGES["grants"],
     "keep_previous": {"type": "int", "choices": list(range(1, 10)), "default": 1},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
@@ -148,7 +156,14 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
     params = stage.params
     source = read_manifest(pathlib.Path(params["archive"])).database
     with dropped_on_failure(target, generations, run_id):
-        return switch(target, source, run_id, params["switch_disconnects_clients"], params["keep_previous"])
+        return switch(
+            target,
+            source,
+            run_id,
+            params["switch_disconnects_clients"],
+            params["keep_previous"],
+            with_grants=params["grants"] != "source",
+        )
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
 from ..parallel import run_parallel
+from ..privileges.reading import read_privileges
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
 from ..tools import ClientTools
@@ -72,6 +73,7 @@ def write_archive(
             large_objects=large_objects,
             large_object_pieces=pieces,
             partial=selection is not None,
+            privileges=read_privileges(snapshot.session),
         )
         with create_private(partial / FILE_NAME) as stream:
             stream.write(encode(manifest))

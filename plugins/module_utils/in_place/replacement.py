@@ -14,6 +14,7 @@ from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
 from ..errors import MigrationError
+from ..staging.carriage import prepare_carriage
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
 from ..staging.schema import create_entries, create_post_data
@@ -44,11 +45,15 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     manifest.require_whole()
     if judge.patterns:
         raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
+    carriage = prepare_carriage(transaction.session, judge.policy, manifest, judge.allowed)
     reworded = _replace_schema(transaction, judge.tools, folder, manifest)
-    received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed)
+    received = restore_data(
+        transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed, finish=carriage.finish
+    )
     for statement in take_over(read_database(transaction.session), manifest.database):
         transaction.session.execute(statement)
-    verdict = dataclasses.replace(judge, jobs=1, reworded=reworded).judge_snapshot(transaction, folder)
+    judge = dataclasses.replace(judge, jobs=1, reworded=reworded, before=carriage.before)
+    verdict = judge.judge_snapshot(transaction, folder)
     return Replaced(received, verdict)
 
 

@@ -14,12 +14,16 @@ from ..catalog.database import DatabaseProperties, split_setting
 from ..endpoint import Session
 
 
-def carry_over(session: Session, copy: str, live: str, source: DatabaseProperties) -> list[sql.Composed]:
+def carry_over(
+    session: Session, copy: str, live: str, source: DatabaseProperties, with_grants: bool = True
+) -> list[sql.Composed]:
     """Return the statements that give the copy what the live database must have.
 
     Settings and comment are the source's, and the live database's where the source says nothing; owner, grants,
     connection limit and single roles' settings are bound to the place and are the live database's. Without a live
     database they stay as CREATE DATABASE made them.
+
+    :param with_grants: whether grants are the live database's, or what the copy has been given already
     """
     database = sql.Identifier(copy)
     settings: dict[tuple[str | None, str], str] = {}
@@ -35,7 +39,7 @@ def carry_over(session: Session, copy: str, live: str, source: DatabasePropertie
         settings = _read_settings(session, oid)
         comment = live_comment if comment is None else comment
         place.append(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit))
-        if has_grants:
+        if with_grants and has_grants:
             place += _grants(session, oid, database)
         # The owner comes last: it may be a role that this one belongs to, but is not.
         place.append(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner)))

@@ -48,6 +48,7 @@ def restore_data(
     manifest: Manifest,
     jobs: int,
     not_valid: t.Container[str] = (),
+    finish: t.Callable[[Session], object] = lambda _: None,
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, then make what must hold over complete rows.
 
@@ -55,6 +56,7 @@ def restore_data(
     rows the target received.
 
     :param not_valid: foreign keys that are added without a look at the rows, as ``fk constraint <table> <name>``
+    :param finish: what else is to be done when everything is made but event triggers, which would fire at it
     :raises MigrationError: naming the table or object that failed
     """
     search_path = manifest.database.search_path
@@ -72,8 +74,11 @@ def restore_data(
     with open_session() as session:
         use_search_path(session, search_path)
         refresh(session, manifest.refresh_order)
-        create_entries(session, entries[event_triggers:])
         session.execute("ANALYZE")
+    with open_session() as session:
+        finish(session)
+        use_search_path(session, search_path)
+        create_entries(session, entries[event_triggers:])
     return received
 
 

@@ -42,12 +42,18 @@ class RolledBack:
 
 
 def switch(
-    target: Endpoint, source: DatabaseProperties, run_id: str, disconnect_clients: bool, keep_previous: int = 1
+    target: Endpoint,
+    source: DatabaseProperties,
+    run_id: str,
+    disconnect_clients: bool,
+    keep_previous: int = 1,
+    with_grants: bool = True,
 ) -> Switched:
     """Make the staging database the live one and the live one the previous one; drop what is kept no longer.
 
     :param disconnect_clients: whether the sessions of clients that use the live database may be ended
     :param keep_previous: how many databases that were live before are kept
+    :param with_grants: whether the grants on the live database itself go with its name
     :raises MigrationError: when it cannot be done; the message says whether the live database is what it was
     """
     generations = Generations(target.dbname)
@@ -56,7 +62,7 @@ def switch(
         drop_database(session, generations.discarded)
         databases = _read_databases(session, generations)
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
-        properties = carry_over(session, generations.staging, generations.live, source)
+        properties = carry_over(session, generations.staging, generations.live, source, with_grants)
         interrupted = exchange(target, session, databases, renames, properties, disconnect_clients)
     with _after(generations, generations.live in databases), maintenance_session(target) as session:
         check_places(session, places_after(databases, renames))

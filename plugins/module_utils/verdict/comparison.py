@@ -20,6 +20,7 @@ from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
 from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence
+from ..privileges.effective import Change
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
     #: differences that the user has allowed
     allowed: tuple[Allowed, ...] = ()
+    #: what roles could do in the live database before, and can do now
+    privileges: tuple[Change, ...] = ()
 
     @property
     def equal(self) -> bool:

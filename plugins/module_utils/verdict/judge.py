@@ -21,6 +21,10 @@ from ..catalog.requirements import Extension, read_default_versions, read_extens
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..endpoint import Endpoint
+from ..privileges.catalog import Privileges
+from ..privileges.proof import Before
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import UNTOUCHED, Policy
 from ..staging.names import Generations
 from ..staging.scratch import reword_schema
 from ..tools import ClientTools, tools_for
@@ -35,6 +39,7 @@ from .comparison import (
     compare_schemas,
     same_objects,
 )
+from .privileges import judge_privileges
 from .rows import find_row_differences
 
 
@@ -63,6 +68,10 @@ class Judge:
     reworded: t.Sequence[Entry] = ()
     #: which tables are judged, with all that is part of them; of the others, nothing is said
     patterns: Patterns = EVERYTHING
+    #: what owners and grants must be
+    policy: Policy = UNTOUCHED
+    #: what they were in the live database, where the target is what takes its place
+    before: Before | None = None
 
     @property
     def target(self) -> Endpoint:
@@ -85,6 +94,8 @@ class Judge:
         manifest = read_manifest(folder)
         selection = manifest.select(self.patterns)
         schema = self.judge_definitions(there, folder, manifest, selection)
+        if selection is None:
+            schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         return schema.joined(self.judge_content(there, manifest, selection))
 
     def judge_definitions(
@@ -137,6 +148,9 @@ class Judge:
             wanted = self._read_source(here, there, work)
             database, selection = wanted.database, wanted.selection
             schema = self._judge_schema(wanted, there, work, stop_early)
+            if selection is None:
+                privileges = read_privileges(here.session) if self.policy.needs_source else None
+                schema = schema.joined(self._judge_privileges(there, privileges))
             if stop_early and not schema.allowing(self.allowed).equal:
                 return schema
             relations = list_relations(here.session)
@@ -190,6 +204,9 @@ class Judge:
         found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
         return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
+
+    def _judge_privileges(self, there: Snapshot, source: Privileges | None) -> Verdict:
+        return judge_privileges(there.session, self.policy, self.before, source).allowing(self.allowed)
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))
