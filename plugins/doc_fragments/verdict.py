@@ -7,7 +7,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed``, ``.queries``, ``.selection`` or ``.privileges``."""
+    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed``.
+
+    There are ``.queries``, ``.selection`` and ``.privileges``, too.
+    """
 
     ALLOWED = r"""
 options:

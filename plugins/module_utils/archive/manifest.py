@@ -94,8 +94,8 @@ class Manifest:
         """
         if needed and self.privileges is None:
             raise MigrationError(
-                "The archive does not hold the source's owners and grants: an older version has written it. Dump again, "
-                "or leave out grants: source and owners: source."
+                "The archive does not hold the source's owners and grants: an older version has written it. Dump "
+                "again, or leave out grants: source and owners: source."
             )
         return self.privileges
 

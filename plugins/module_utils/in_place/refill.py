@@ -19,6 +19,9 @@ from ..archive.manifest import ArchivedRows
 from ..catalog.foreign_keys import Link, list_links, take_census
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
+from ..privileges.applying import carry_privileges
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import KEPT
 from ..verdict.comparison import Difference, Verdict, compare_schemas
 from ..verdict.judge import Judge
 from .constraints import without_constraints
@@ -61,6 +64,7 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     lock_tables(session, tables)
     kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
+    privileges = read_privileges(session)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_selected(everything, links, selection)
     readded = _choose_keys(order, links, tables, strategy, judge.allowed)
@@ -75,6 +79,8 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
         ):
             empty(session, relations, order, links)
             received = fill(transaction, folder, manifest, order, selection)
+            # Large objects are made anew, and with them what was granted on them.
+            carry_privileges(session, KEPT, privileges, None)
         content = judge.judge_content(transaction, manifest, selection)
         orphans = _find_orphans(transaction, selection)
     _, changes = compare_schemas(definitions, judge.read_definitions(transaction))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what with one object, and by which statements one such list becomes another. Nothing here asks a server."""
+"""Who may do what with one object, and by which steps one such list becomes another. Nothing here asks a server."""
 
 from __future__ import annotations
 

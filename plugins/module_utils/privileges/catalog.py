@@ -14,6 +14,9 @@ from .acl import PUBLIC, Grant, Grants
 #: What objects are known by: the kind as GRANT and ALTER say it, and the name as SQL.
 Key = tuple[str, str]
 
+#: The schema that every new database has.
+PUBLIC_SCHEMA: t.Final[Key] = ("SCHEMA", "public")
+
 #: The kinds of objects that are the server's, not a database's, or the database itself: their owner stays.
 PLACES: t.Final = ("DATABASE", "PARAMETER")
 
@@ -86,7 +89,7 @@ class Role:
 
 @dataclasses.dataclass(frozen=True)
 class Initial:
-    """What an object of a kind is granted when nobody says anything: to its owner, which is all there is, and to all."""
+    """What an object of a kind is granted when nobody says anything: to its owner all there is, and to everybody."""
 
     owner: tuple[str, ...]
     public: tuple[str, ...]

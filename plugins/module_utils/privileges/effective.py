@@ -31,8 +31,8 @@ class Change:
     gained: tuple[str, ...]
 
 
-# The functions by the kinds that they are about (docs: 9.26 System Information Functions and Operators). Before 18 there
-# is none for large objects.
+# The functions by the kinds that they are about (docs: 9.26 System Information Functions and Operators). Before 18
+# there is none for large objects.
 _FUNCTIONS: t.Final = {
     "TABLE": "has_table_privilege",
     "SEQUENCE": "has_sequence_privilege",
@@ -89,7 +89,8 @@ def read_abilities(
         WHERE n.letter IS NOT NULL AND n.owner <> 'pg_database_owner'::regrole
         UNION ALL
         SELECT r.name, 'COLUMN', n.identity || '.' || quote_ident(a.attname),
-               ARRAY(SELECT p FROM unnest(%(column)s::text[]) p WHERE has_column_privilege(r.name, n.objid, a.attnum, p))
+               ARRAY(SELECT p FROM unnest(%(column)s::text[]) p
+                     WHERE has_column_privilege(r.name, n.objid, a.attnum, p))
         FROM role r CROSS JOIN named n
         JOIN pg_attribute a ON a.attrelid = n.objid AND a.attnum > 0 AND NOT a.attisdropped
         WHERE n.kind = 'TABLE' AND n.identity = ANY (%(with_columns)s)

@@ -118,7 +118,7 @@ def _grants(here: Privileges, wishes: Wishes, database: str) -> t.Iterator[State
 
 
 def after_owner(grants: Grants, old: str, new: str) -> Grants:
-    """Return what is granted after an object has got another owner, who takes the old one's place (acl.c: aclnewowner)."""
+    """Return what is granted when another owner has taken the old one's place (aclnewowner in acl.c)."""
     if old == new:
         return grants
     return frozenset(

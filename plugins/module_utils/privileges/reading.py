@@ -17,8 +17,8 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 
 # The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Types of rows,
 # arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). What an
-# extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what was
-# changed since is told. The schema public is the user's, though initdb makes it. Event triggers belong to superusers
+# extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
+# was changed since is told. The schema public is the user's, though initdb makes it. Event triggers belong to superusers
 # alone, and extensions cannot be given away.
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
@@ -72,7 +72,8 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
            SELECT FROM pg_attribute a
            WHERE a.attrelid = m.objid AND a.attacl IS NOT NULL AND NOT EXISTS (
                SELECT FROM pg_init_privs c
-               WHERE c.classoid = m.classid AND c.objoid = m.objid AND c.objsubid = a.attnum AND c.initprivs = a.attacl))
+               WHERE c.classoid = m.classid AND c.objoid = m.objid AND c.objsubid = a.attnum
+                 AND c.initprivs = a.attacl))
        OR cardinality(%(also)s::text[]) > 0 AND (pg_identify_object(classid, objid, 0)).identity = ANY (%(also)s))
 ), named AS (
     SELECT s.*, i.type AS word, CASE i.type

@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 from .acl import PUBLIC, Grant, Grants
-from .catalog import PLACES, DefaultPrivileges, Key, Privileges, Securable
+from .catalog import PLACES, PUBLIC_SCHEMA, DefaultPrivileges, Key, Privileges, Securable
 
 GrantsOf = t.Literal["live", "source", "none"]
 OwnersOf = t.Literal["target_user", "live", "source"]
@@ -39,6 +39,8 @@ class Policy:
 AS_BEFORE: t.Final = Policy()
 #: What is there stays, and nothing is judged.
 UNTOUCHED: t.Final = Policy("none")
+#: All is as it was.
+KEPT: t.Final = Policy("live", "live")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,22 +62,25 @@ class Wishes:
     homeless: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-def want(policy: Policy, here: Privileges, live: Privileges | None, source: Privileges | None) -> Wishes:
+def want(
+    policy: Policy, here: Privileges, live: Privileges | None, source: Privileges | None, made: bool = False
+) -> Wishes:
     """Return what owners and grants shall be.
 
     :param here: the copy as it was made, or any other state of it
     :param live: the live database as it was before, if there is one
     :param source: the source, where anything of it is carried
+    :param made: whether all of it was made by the session's user just now, whose it must be if it is nobody else's
     """
     mapped = _mapped(source, policy.role_map, here) if source and policy.needs_source else None
     owners = {"live": live, "source": mapped, "target_user": None}[policy.owners]
     grants = {"live": live, "source": mapped, "none": None}[policy.grants]
     wishes = {}
     for securable in here.objects:
-        owner = _owner(securable, owners)
+        owner = _owner(securable, owners, here.user if made else securable.owner)
         wish = Wish(owner, _reown(here.grants(securable), securable.owner, owner), securable.columns)
         if grants is not None and not _left_alone(securable, policy, live):
-            wish = _granted(securable, owner, grants, here, policy)
+            wish = _granted(securable, owner, grants, here, policy, made)
         wishes[securable.key] = wish
     if grants is None:
         return Wishes(wishes, {default.key: default for default in here.defaults})
@@ -91,17 +96,24 @@ def _left_alone(securable: Securable, policy: Policy, live: Privileges | None) -
     return False
 
 
-def _owner(securable: Securable, owners: Privileges | None) -> str:
+def _owner(securable: Securable, owners: Privileges | None, maker: str) -> str:
     key = ("TABLE", securable.follows) if securable.follows else securable.key
     there = owners.by_key.get(key) if owners else None
-    if there is None or not there.owner or securable.keeps_owner:
+    if securable.keeps_owner:
         return securable.owner
+    if there is None or not there.owner:
+        # initdb gives the schema public to whoever owns the database.
+        return securable.owner if securable.key == PUBLIC_SCHEMA else maker
     return there.owner
 
 
-def _granted(securable: Securable, owner: str, grants: Privileges, here: Privileges, policy: Policy) -> Wish:
+def _granted(
+    securable: Securable, owner: str, grants: Privileges, here: Privileges, policy: Policy, made: bool
+) -> Wish:
     there = grants.by_key.get(securable.key)
     if securable.made_with is not None or (there and there.made_with is not None):
+        if there is None and securable.made_with is not None and made:
+            return Wish(owner, securable.made_with, dict.fromkeys(securable.columns, frozenset()))
         if there is None or there.made_with is None:
             return Wish(owner, _reown(here.grants(securable), securable.owner, owner), securable.columns)
         return _changed_likewise(securable, there, here, grants)

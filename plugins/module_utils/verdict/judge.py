@@ -206,7 +206,7 @@ class Judge:
         return Verdict(differences=properties).joined(schema).joined(Verdict(differences=extensions))
 
     def _judge_privileges(self, there: Snapshot, source: Privileges | None) -> Verdict:
-        return judge_privileges(there.session, self.policy, self.before, source).allowing(self.allowed)
+        return judge_privileges(there.session, self.policy, self.before, source, self.staging).allowing(self.allowed)
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))

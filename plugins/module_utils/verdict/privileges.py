@@ -16,16 +16,19 @@ from ..privileges.wanted import Policy, want
 from .comparison import Difference, Verdict
 
 
-def judge_privileges(session: Session, policy: Policy, before: Before | None, source: Privileges | None) -> Verdict:
+def judge_privileges(
+    session: Session, policy: Policy, before: Before | None, source: Privileges | None, made: bool = False
+) -> Verdict:
     """Return the verdict on owners and grants of the session's database.
 
     :param before: the live database as it was, if there was one and this is what takes its place
     :param source: the source's, where they are carried
+    :param made: whether all of it was made by the session's user just now
     """
     live = before.privileges if before else None
     here = read_privileges(session, like=source if policy.grants == "source" else live)
     messages: dict[str, list[str]] = collections.defaultdict(list)
-    for name, message in deviations(here, want(policy, here, live, source)):
+    for name, message in deviations(here, want(policy, here, live, source, made)):
         messages[name].append(message)
     changes = prove(session, before, here) if before else []
     if policy.grants == "live":

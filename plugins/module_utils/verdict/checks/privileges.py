@@ -11,7 +11,7 @@ import typing as t
 
 from psycopg import sql
 
-from ...privileges.catalog import PLACES, Privileges, Securable
+from ...privileges.catalog import PLACES, PUBLIC_SCHEMA, Privileges, Securable
 from ...privileges.plan import statements
 from ...privileges.wanted import Policy, Wishes, want
 from ..findings import Finding
@@ -97,7 +97,7 @@ def _imagined(
 
 
 def _made(securable: Securable, user: str) -> Securable:
-    public = securable.key == ("SCHEMA", "public")
+    public = securable.key == PUBLIC_SCHEMA
     return dataclasses.replace(
         securable,
         owner="pg_database_owner" if public else user,
@@ -232,7 +232,7 @@ def _tell_left_behind(policy: Policy, source: Privileges) -> list[Finding]:
         o
         for o in source.objects
         if o.kind not in PLACES
-        and o.key != ("SCHEMA", "public")
+        and o.key != PUBLIC_SCHEMA
         and (any(o.columns.values()) or source.grants(o) != (o.made_with or source.initial_grants(o.kind, o.owner)))
     ]
     said = []
