@@ -18,8 +18,8 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 # The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Types of rows,
 # arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). What an
 # extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
-# was changed since is told. The schema public is the user's, though initdb makes it. Event triggers belong to superusers
-# alone, and extensions cannot be given away.
+# was changed since is told. The grants of information_schema are not recorded there. The schema public is the
+# user's. Event triggers belong to superusers alone, and extensions cannot be given away.
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,

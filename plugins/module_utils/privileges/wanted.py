@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What owners and grants of a copy shall be: by those of the live database, or of the source. Nothing here asks a server."""
+"""What owners and grants of a copy shall be, by those of the live database or of the source. No server is asked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Owners and grants on their way from the live database, or from an archive, to the copy that takes the live one's place."""
+"""Owners and grants on their way from the live database, or from an archive, to the copy."""
 
 from __future__ import annotations
 

@@ -176,7 +176,8 @@ def _tell_grantors(here: Privileges, wishes: Wishes) -> list[Finding]:
             "notice",
             "grantor-changed",
             f"role {role}",
-            f"what it has passed on of {name_some(names)} is granted by the owner instead: {here.user} cannot assume it.",
+            f"what it has passed on of {name_some(names)} is granted by the owner instead: {here.user} cannot assume "
+            "it.",
         )
         for role, names in sorted(found.items())
     ]
@@ -216,8 +217,8 @@ def _tell_former_owners(here: Privileges, live: Privileges | None, policy: Polic
             "warning",
             "owner-changed",
             f"role {owner}",
-            f"it owns {name_some(names)} in the live database, which {here.user} will own; {kept}, and it can no longer "
-            "alter or drop them.",
+            f"it owns {name_some(names)} in the live database, which {here.user} will own; {kept}, and it can no "
+            "longer alter or drop them.",
             "Set owners to live to keep it their owner.",
         )
         for owner, names in sorted(owned.items())

@@ -56,8 +56,8 @@ def check_roles(policy: Policy, source: Privileges, server: Privileges) -> list[
                     "error",
                     "role-missing",
                     f"role {target}",
-                    f"the source's owners and grants name it ({name_some(needing)}), and the target's server has no such "
-                    "role.",
+                    f"the source's owners and grants name it ({name_some(needing)}), and the target's server has no "
+                    "such role.",
                     f"CREATE ROLE {sql.Identifier(target).as_string()}{' LOGIN' if login else ''}; on the target, or "
                     "name another one in role_map.",
                 )
