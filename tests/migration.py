@@ -19,8 +19,10 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import E
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.reading import read_privileges
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, read_live_before
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, ask_live
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
@@ -147,7 +149,7 @@ class Migration:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
             source = manifest.require_privileges(self.policy.needs_source)
-            carriage = Carriage(self.policy, read_live_before(self.target), source)
+            carriage = Carriage(self.policy, ask_live(self.target, read_privileges), source)
             received = restore_data(
                 self.open_session, self._tools(), self.archive, manifest, self.jobs, finish=carriage.finish
             )
@@ -158,7 +160,7 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            judge = dataclasses.replace(self._judge(staging=True), before=read_live_before(self.target))
+            judge = dataclasses.replace(self._judge(staging=True), before=ask_live(self.target, read_before))
             verdict = judge.judge_by_archive(self.archive)
             if not verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))

@@ -104,7 +104,8 @@ from ..module_utils.stage import (
 
 try:
     from ..module_utils.endpoint import Endpoint
-    from ..module_utils.staging.carriage import read_live_before
+    from ..module_utils.privileges.proof import read_before
+    from ..module_utils.staging.carriage import ask_live
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import tools_in
@@ -161,7 +162,7 @@ def compare_databases(stage: Stage) -> Result:
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        before = read_live_before(target)
+        before = ask_live(target, read_before)
         return tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
 
 

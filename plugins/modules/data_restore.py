@@ -65,8 +65,9 @@ from ..module_utils.stage import ALLOWED, JOBS, PRIVILEGES, RUN, TARGET, TOOLS, 
 try:
     from ..module_utils.archive.folder import read_manifest
     from ..module_utils.endpoint import connect
+    from ..module_utils.privileges.reading import read_privileges
     from ..module_utils.rows.ledger import tell_ledger
-    from ..module_utils.staging.carriage import Carriage, read_live_before
+    from ..module_utils.staging.carriage import Carriage, ask_live
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_data
@@ -102,7 +103,7 @@ def data_restore(stage: Stage) -> Result:
     with dropped_on_failure(target, generations, folder.run_id):
         open_session = functools.partial(connect, target.at(generations.staging))
         source = manifest.require_privileges(stage.policy.needs_source)
-        carriage = Carriage(stage.policy, read_live_before(target), source, stage.allowed)
+        carriage = Carriage(stage.policy, ask_live(target, read_privileges), source, stage.allowed)
         received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed, carriage.finish)
     return {
         "changed": True,

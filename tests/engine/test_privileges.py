@@ -17,8 +17,9 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import decode, encode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, OwnersOf, Policy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import read_live_before
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import ask_live
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.privileges import judge_privileges
 
@@ -294,7 +295,7 @@ def test_every_mutation_is_caught(scene: Scene, tmp_path: Path) -> None:
     migration.dump()
     migration.restore_schema()
     migration.restore_data()
-    before = read_live_before(migration.target)
+    before = ask_live(migration.target, read_before)
     with connect(migration.staging) as session:
         assert judge_privileges(session, AS_BEFORE, before, None, made=True).equal
         missed = []
@@ -466,3 +467,38 @@ def test_a_schema_that_is_kept_keeps_its_grants(scene: Scene) -> None:
     before = acls(case.target, case.name)
     assert refill_target(case).verdict.equal
     assert acls(case.target, case.name) == before
+
+
+def test_database_parameters_and_odd_functions(scene: Scene) -> None:
+    """With the source's grants: those on the database, on parameters, on procedures and aggregates of every kind."""
+    case, app = scene.case, scene.app
+    with roles(case.source, app):
+        case.run(
+            f"""
+            create function "odd "" % name"("a b" shop.mood, variadic int[]) returns int language sql as 'select 1';
+            create procedure twice(out int, in int, in int) language sql as 'select 1';
+            create procedure twice(in int, in int, in int) language sql as 'select 1';
+            create aggregate every_thing(*) (sfunc = int8inc, stype = int8, initcond = '0');
+            create aggregate middle(order by anyelement)
+                (sfunc = ordered_set_transition, stype = internal, finalfunc = mode_final, finalfunc_extra);
+            create aggregate middle(float8 order by anyelement)
+                (sfunc = ordered_set_transition, stype = internal, finalfunc = percentile_disc_final, finalfunc_extra);
+            create table "t %s ""x"(" %I " int, b int); grant select (" %I ") on "t %s ""x" to {app};
+            revoke execute on all routines in schema public from public;
+            grant execute on all routines in schema public to {app};
+            revoke connect on database {case.name} from public; grant connect on database {case.name} to {app};
+            grant set on parameter log_statement to {app};
+            """
+        )
+        case.policy = Policy("source")
+        try:
+            assert case.migrate().status == "migrated"
+            assert not scene.tries(app, 'set log_statement = "all"; select " %I " from "t %s ""x"; call twice(1, 2, 3)')
+            assert scene.tries(app, 'select b from "t %s ""x"')
+            assert case.ask(f"select has_database_privilege('{scene.reader}', '{case.name}', 'CONNECT')") is False
+            case.stays()
+            outcome = case.examine()
+            assert not [f for f in outcome if f.code in ("owners-and-grants", "grantor-changed")]
+        finally:
+            for server in (case.source, case.target):
+                execute(server, "postgres", f"revoke set on parameter log_statement from {app}")

@@ -14,7 +14,8 @@ from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
 from ..errors import MigrationError
-from ..staging.carriage import prepare_carriage
+from ..privileges.proof import read_before
+from ..staging.carriage import Carriage
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
 from ..staging.schema import create_entries, create_post_data
@@ -45,14 +46,15 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     manifest.require_whole()
     if judge.patterns:
         raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
-    carriage = prepare_carriage(transaction.session, judge.policy, manifest, judge.allowed)
+    before, source = read_before(transaction.session), manifest.require_privileges(judge.policy.needs_source)
+    carriage = Carriage(judge.policy, before.privileges, source, judge.allowed)
     reworded = _replace_schema(transaction, judge.tools, folder, manifest)
     received = restore_data(
         transaction.open_session, judge.tools, folder, manifest, jobs=1, not_valid=judge.allowed, finish=carriage.finish
     )
     for statement in take_over(read_database(transaction.session), manifest.database):
         transaction.session.execute(statement)
-    judge = dataclasses.replace(judge, jobs=1, reworded=reworded, before=carriage.before)
+    judge = dataclasses.replace(judge, jobs=1, reworded=reworded, before=before)
     verdict = judge.judge_snapshot(transaction, folder)
     return Replaced(received, verdict)
 

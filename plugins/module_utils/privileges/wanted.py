@@ -127,7 +127,11 @@ def _granted(
         for name, granted in there.columns.items()
         if name in securable.columns
     }
-    return Wish(owner, _handed_over(wanted, there.owner, owner, here), columns)
+    wanted = _handed_over(wanted, there.owner, owner, here)
+    if owner != there.owner:
+        # What the old owner has taken from itself, it has not taken from this one.
+        wanted |= {grant for grant in here.initial_grants(securable.kind, owner) if grant.grantee == owner}
+    return Wish(owner, frozenset(_merged(wanted, owner)), columns)
 
 
 def _reown(grants: Grants, old: str, new: str) -> Grants:
@@ -151,13 +155,7 @@ def _handed_over(grants: Grants, old: str, new: str, here: Privileges) -> Grants
         for grant in grants
         if grant.grantee != old
     }
-    full = _full_rights(grants, old, new, here)
-    return frozenset(_merged(others | kept | full, new))
-
-
-def _full_rights(grants: Grants, old: str, new: str, here: Privileges) -> set[Grant]:
-    """Return the new owner's rights: as many as the old one had."""
-    return {Grant(new, grant.privilege, False, new) for grant in grants if grant.grantee == old}
+    return frozenset(_merged(others | kept, new))
 
 
 def _merged(grants: t.Iterable[Grant], owner: str) -> list[Grant]:

@@ -8,21 +8,21 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..archive.manifest import Manifest
 from ..endpoint import Endpoint, Session, connect
 from ..privileges.applying import carry_privileges
 from ..privileges.catalog import Privileges
-from ..privileges.proof import Before, read_before
 from ..privileges.wanted import Policy
 from .databases import database_exists, maintenance_session
+
+Told = t.TypeVar("Told")
 
 
 @dataclasses.dataclass(frozen=True)
 class Carriage:
-    """What is carried, and from where."""
+    """What is carried, and from where: the live database as it was before, if there was one, or the source."""
 
     policy: Policy
-    before: Before | None
+    live: Privileges | None
     source: Privileges | None
     #: differences that are allowed, by object
     allowed: t.Container[str] = ()
@@ -32,24 +32,13 @@ class Carriage:
 
         :raises MigrationError: naming the object that failed
         """
-        live = self.before.privileges if self.before else None
-        return carry_privileges(session, self.policy, live, self.source, self.allowed)
+        return carry_privileges(session, self.policy, self.live, self.source, self.allowed)
 
 
-def prepare_carriage(live: Session | None, policy: Policy, manifest: Manifest, allowed: t.Container[str]) -> Carriage:
-    """Read what is to be carried, before anything is done to the live database.
-
-    :param live: a session of it, if there is one
-    :raises MigrationError: when the archive does not hold what is asked for
-    """
-    source = manifest.require_privileges(policy.needs_source)
-    return Carriage(policy, read_before(live) if live else None, source, allowed)
-
-
-def read_live_before(target: Endpoint) -> Before | None:
-    """Return what the live database has, if there is one."""
+def ask_live(target: Endpoint, read: t.Callable[[Session], Told]) -> Told | None:
+    """Return what a session of the live database tells, if there is one."""
     with maintenance_session(target) as session:
         if not database_exists(session, target.dbname):
             return None
     with connect(target) as live:
-        return read_before(live)
+        return read(live)
