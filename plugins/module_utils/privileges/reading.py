@@ -77,11 +77,11 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
        OR cardinality(%(also)s::text[]) > 0 AND (pg_identify_object(classid, objid, 0)).identity = ANY (%(also)s))
 ), named AS (
     SELECT s.*, i.type AS word, CASE i.type
-        -- It does not tell procedures apart of which one takes an argument that the other one returns.
+        -- It does not tell procedures apart of which one takes an argument that the other one returns; modes do (DROP).
         WHEN 'procedure' THEN (
             SELECT format('%%I.%%I(%%s)', s.nspname, p.proname, (
                 SELECT string_agg(CASE a.mode WHEN 'o' THEN 'OUT ' WHEN 'b' THEN 'INOUT ' WHEN 'v' THEN 'VARIADIC '
-                    ELSE '' END || format_type(a.type, NULL), ', ' ORDER BY a.number)
+                    ELSE 'IN ' END || format_type(a.type, NULL), ', ' ORDER BY a.number)
                 FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargmodes)
                     WITH ORDINALITY a(type, mode, number)))
             FROM pg_proc p WHERE p.oid = s.objid)
