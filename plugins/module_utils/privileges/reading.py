@@ -16,7 +16,8 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 # Unqualified names are pg_catalog's: the session's search_path is empty.
 
 # The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Types of rows,
-# arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). What an
+# arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). A range's
+# functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an
 # extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
 # was changed since is told. The grants of information_schema are not recorded there. The schema public is the
 # user's. Event triggers belong to superusers alone, and extensions cannot be given away.
@@ -25,7 +26,9 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,
            relnamespace, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END
     FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
-    UNION ALL SELECT 'f', 'pg_proc'::regclass, oid, proowner, proacl, pronamespace, 'ROUTINE' FROM pg_proc
+    UNION ALL SELECT 'f', 'pg_proc'::regclass, oid, proowner, proacl, pronamespace, 'ROUTINE'
+    FROM pg_proc p WHERE NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     UNION ALL SELECT CASE WHEN typisdefined THEN 'T'::"char" END, 'pg_type'::regclass, oid, typowner, typacl,
            typnamespace, 'TYPE'
     FROM pg_type y

@@ -117,7 +117,7 @@ def _granted(
         if there is None or there.made_with is None:
             return Wish(owner, _reown(here.grants(securable), securable.owner, owner), securable.columns)
         return _changed_likewise(securable, there, here, grants)
-    if there is None and policy.grants == "live":
+    if there is None and policy.grants == "live" and securable.key != PUBLIC_SCHEMA:
         return Wish(owner, _initial(securable, owner, grants, here), {})
     if there is None:
         return Wish(owner, _reown(here.grants(securable), securable.owner, owner), securable.columns)
