@@ -75,7 +75,7 @@ def _lists(draw: st.DrawFn) -> Simulated:
     return simulated
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(_lists(), _lists(), st.sets(st.sampled_from(_ROLES)))
 def test_the_plan_leads_from_any_list_to_any_other(now: Simulated, wanted: Simulated, may_become: set[str]) -> None:
     """Whoever can be assumed; who has granted is kept where all can."""
@@ -83,6 +83,7 @@ def test_the_plan_leads_from_any_list_to_any_other(now: Simulated, wanted: Simul
     touched = rights(now.grants, _OWNER) != goal
     steps = plan(_OWNER, now.grants, wanted.grants, may_become)
     for step in steps:
+        assert not step.by or step.by in may_become
         now.obey(step)
     assert rights(now.grants, _OWNER) == goal
     assert bool(steps) == touched

@@ -285,7 +285,8 @@ def _check_privileges(
     allowed: t.Container[str],
 ) -> list[Finding]:
     if found.keeps_schema:
-        return check_kept_privileges(policy)
+        # A selection is about rows alone.
+        return check_kept_privileges(policy) if found.selection is None else []
     there = source.privileges if isinstance(source, Manifest) else read_privileges(source) if source else None
     return check_privileges(
         policy,
