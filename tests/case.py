@@ -11,6 +11,7 @@ import secrets
 import typing as t
 from pathlib import Path
 
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from psycopg import sql
 
@@ -30,6 +31,8 @@ class Case:
     target_user: Credentials = None
     #: partitions that are compared as one, see `oracle.picture`
     merge: tuple[str, ...] = ()
+    #: what owners and grants shall be
+    policy: Policy = AS_BEFORE
 
     def run(self, script: str) -> None:
         """Run SQL in the source's database, as superuser."""
@@ -45,6 +48,7 @@ class Case:
             Path("unused"),
             source_user=self.source_user,
             target_user=self.target_user,
+            policy=self.policy,
         )
         return migration.preflight().findings
 
@@ -62,6 +66,7 @@ class Case:
             self.name,
             source_user=self.source_user,
             target_user=self.target_user,
+            policy=self.policy,
         )
         new = oracle.databases(self.target).keys() - before
         assert new <= {self.name, f"{self.name}__pgconvoy_previous"}, outcome

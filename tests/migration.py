@@ -22,6 +22,10 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup i
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.reading import read_privileges
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, ask_live
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
     create_staging,
@@ -87,6 +91,7 @@ class Migration:
     load_mode: str = "auto"
     #: allowed_differences: reasons by object
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    policy: Policy = AS_BEFORE
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
 
@@ -118,6 +123,7 @@ class Migration:
             self.disconnect_clients,
             load_mode=self.load_mode,
             allowed=self.allowed,
+            policy=self.policy,
         )
         self.tools = found.tools
         if found.tools is None:
@@ -147,7 +153,11 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            received = restore_data(self.open_session, self._tools(), self.archive, manifest, self.jobs, self.allowed)
+            source = manifest.require_privileges(self.policy.needs_source)
+            carriage = Carriage(self.policy, ask_live(self.target, read_privileges), source, self.allowed)
+            received = restore_data(
+                self.open_session, self._tools(), self.archive, manifest, self.jobs, self.allowed, carriage.finish
+            )
         return {(table.schema, table.name): rows for table, rows in received}
 
     def verify(self) -> Verdict:
@@ -155,7 +165,8 @@ class Migration:
         with maintenance_session(self.target) as session:
             check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            verdict = self._judge(staging=True).judge_by_archive(self.archive)
+            judge = dataclasses.replace(self._judge(staging=True), before=ask_live(self.target, read_before))
+            verdict = judge.judge_by_archive(self.archive)
             if not verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
         return verdict
@@ -164,7 +175,14 @@ class Migration:
         """Make it the live database."""
         source = read_manifest(self.archive).database
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            return switch(self.target, source, self.run_id, self.disconnect_clients, self.keep_previous)
+            return switch(
+                self.target,
+                source,
+                self.run_id,
+                self.disconnect_clients,
+                self.keep_previous,
+                with_grants=self.policy.grants != "source",
+            )
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
         """Back up the live database and fill it; return the rows received and the verdict, which is equal."""
@@ -179,7 +197,7 @@ class Migration:
         return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
 
     def _judge(self, *, staging: bool) -> Judge:
-        return Judge(self.target, staging, self._tools(), self.jobs, allowed=self.allowed)
+        return Judge(self.target, staging, self._tools(), self.jobs, allowed=self.allowed, policy=self.policy)
 
     def _tools(self) -> ClientTools:
         assert self.tools, "preflight settles the tools"
@@ -205,6 +223,7 @@ def prepare(
     target_user: Credentials = None,
     jobs: int = 2,
     client_bindir: str = "",
+    policy: Policy = AS_BEFORE,
 ) -> Migration:
     """Return a migration whose stages the test runs itself."""
     return Migration(
@@ -213,6 +232,7 @@ def prepare(
         archive,
         jobs=jobs,
         client_bindir=client_bindir,
+        policy=policy,
     )
 
 
@@ -257,6 +277,7 @@ def migrate(
     target_user: Credentials = None,
     jobs: int = 2,
     client_bindir: str = "",
+    policy: Policy = AS_BEFORE,
 ) -> Outcome:
     """Migrate a database of one server to the other; the archive is gone when this returns."""
     with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
@@ -271,5 +292,6 @@ def migrate(
                 target_user=target_user,
                 jobs=jobs,
                 client_bindir=client_bindir,
+                policy=policy,
             )
         )

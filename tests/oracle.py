@@ -125,9 +125,9 @@ def _environment(server: PostgresServer) -> dict[str, str]:
     return environment
 
 
-def whole(server: PostgresServer, dbname: str) -> bytes:
+def whole(server: PostgresServer, dbname: str, *options: str) -> bytes:
     """Return all of a database in the words of pg_dump: to see whether it has been touched."""
-    return _pg_dump(server, dbname)
+    return _pg_dump(server, dbname, *options)
 
 
 def _dump_schema(server: PostgresServer, dbname: str) -> bytes:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed``, ``.queries`` or ``.selection``."""
+    """Use with ``extends_documentation_fragment: pgconvoy.migrate.verdict.allowed``.
+
+    There are ``.queries``, ``.selection`` and ``.privileges``, too.
+    """
 
     ALLOWED = r"""
 options:
@@ -70,4 +73,28 @@ options:
     type: list
     elements: str
     default: []
+"""
+
+    PRIVILEGES = r"""
+options:
+  grants:
+    description:
+      - Whose grants and default privileges the target has. With V(live), whoever could do something with an object of
+        the live database can do it afterwards; what is new gets the live database's default privileges.
+      - V(source) carries the source's, V(none) none. Without a live database, V(live) is V(none).
+      - A schema that is kept keeps its grants.
+    type: str
+    choices: [live, source, none]
+    default: live
+  owners:
+    description:
+      - To whom objects belong. V(live) keeps the owner of what the live database has by that name, V(source) carries
+        the source's. With V(target_user), what the owner in the live database could do is granted to it.
+    type: str
+    choices: [target_user, live, source]
+    default: target_user
+  role_map:
+    description: The target's roles by the source's, where their names differ.
+    type: dict
+    default: {}
 """

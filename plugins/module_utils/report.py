@@ -80,6 +80,7 @@ def compose(records: Records, run: Run) -> Report:
         "sequences": verdict.get("sequences", []),
         "large_objects": verdict.get("large_objects", []),
         "objects": verdict.get("objects", []),
+        "privileges": verdict.get("privileges", []),
         "differences": verdict.get("differences", []),
         "allowed": verdict.get("allowed", []),
         "ledger": ledger,

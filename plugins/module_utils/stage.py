@@ -31,6 +31,7 @@ try:
     from .container.route import open_route
     from .endpoint import Endpoint
     from .errors import MigrationError, describe
+    from .privileges.wanted import Policy
     from .verdict.findings import Finding
 except ImportError:
     _MISSING: str | None = traceback.format_exc()
@@ -96,6 +97,11 @@ FK_STRATEGY: t.Final = {
         "default": "auto",
     }
 }
+PRIVILEGES: t.Final = {
+    "grants": {"type": "str", "choices": ["live", "source", "none"], "default": "live"},
+    "owners": {"type": "str", "choices": ["target_user", "live", "source"], "default": "target_user"},
+    "role_map": {"type": "dict", "default": {}},
+}
 
 
 def _spell(value: t.Any) -> str:
@@ -160,6 +166,12 @@ class Stage:
     def queries(self) -> tuple[Query, ...]:
         """The user's queries; an expected truth value is spelt as the server does."""
         return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
+
+    @property
+    def policy(self) -> Policy:
+        """What owners and grants of the target shall be."""
+        role_map = {str(role): str(target) for role, target in self.params["role_map"].items()}
+        return Policy(self.params["grants"], self.params["owners"], role_map)
 
     @property
     def patterns(self) -> Patterns:

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
   - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.verdict.privileges
 options:
   archive:
     description: Folder of an archive that stands for the source; its manifest says what must be.
@@ -87,10 +88,24 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, QUERIES, RUN, SELECTION, SOURCE, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import (
+    ALLOWED,
+    JOBS,
+    PRIVILEGES,
+    QUERIES,
+    RUN,
+    SELECTION,
+    SOURCE,
+    TARGET,
+    TOOLS,
+    Result,
+    Stage,
+)
 
 try:
     from ..module_utils.endpoint import Endpoint
+    from ..module_utils.privileges.proof import read_before
+    from ..module_utils.staging.carriage import ask_live
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.tools import tools_in
@@ -110,6 +125,7 @@ ARGUMENTS: t.Final = {
     **ALLOWED,
     **QUERIES,
     **SELECTION,
+    **PRIVILEGES,
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
 }
@@ -138,6 +154,7 @@ def compare_databases(stage: Stage) -> Result:
         queries=stage.queries,
         allowed=stage.allowed,
         patterns=stage.patterns,
+        policy=stage.policy,
     )
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)
@@ -145,7 +162,8 @@ def compare_databases(stage: Stage) -> Result:
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        return tell(stage, give_verdict(stage, judge), judge.target)
+        before = ask_live(target, read_before)
+        return tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
 
 
 def give_verdict(stage: Stage, judge: Judge) -> Verdict:

@@ -12,13 +12,14 @@ short_description: Fill the staging database
 version_added: "0.1.0"
 description:
   - Loads the archive's rows by COPY, then large objects and sequences, and over the complete rows makes indexes,
-    constraints, triggers and materialized views.
+    constraints, triggers and materialized views, and gives all of it its owners and grants.
   - Any error fails the stage and drops the staging database. The live database is not touched.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.verdict.allowed
+  - pgconvoy.migrate.verdict.privileges
 options:
   archive:
     description: The archive's folder, as M(pgconvoy.migrate.dump) returns it.
@@ -59,12 +60,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import ALLOWED, JOBS, PRIVILEGES, RUN, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
     from ..module_utils.endpoint import connect
+    from ..module_utils.privileges.reading import read_privileges
     from ..module_utils.rows.ledger import tell_ledger
+    from ..module_utils.staging.carriage import Carriage, ask_live
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_data
@@ -72,7 +75,15 @@ try:
 except ImportError:
     pass  # Stage says which library is missing
 
-ARGUMENTS: t.Final = {**TARGET, **RUN, **TOOLS, **JOBS, **ALLOWED, "archive": {"type": "path", "required": True}}
+ARGUMENTS: t.Final = {
+    **TARGET,
+    **RUN,
+    **TOOLS,
+    **JOBS,
+    **ALLOWED,
+    **PRIVILEGES,
+    "archive": {"type": "path", "required": True},
+}
 
 
 def main() -> None:
@@ -91,7 +102,9 @@ def data_restore(stage: Stage) -> Result:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
         open_session = functools.partial(connect, target.at(generations.staging))
-        received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed)
+        source = manifest.require_privileges(stage.policy.needs_source)
+        carriage = Carriage(stage.policy, ask_live(target, read_privileges), source, stage.allowed)
+        received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed, carriage.finish)
     return {
         "changed": True,
         "tables": tell_ledger(manifest.content, received),

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
   - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.verdict.privileges
   - pgconvoy.migrate.stage.fk_strategy
 options:
   archive:
@@ -170,7 +171,18 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.run_folder import RunFolder
-from ..module_utils.stage import ALLOWED, FK_STRATEGY, JOBS, QUERIES, SELECTION, SOURCE, TARGET, Result, Stage
+from ..module_utils.stage import (
+    ALLOWED,
+    FK_STRATEGY,
+    JOBS,
+    PRIVILEGES,
+    QUERIES,
+    SELECTION,
+    SOURCE,
+    TARGET,
+    Result,
+    Stage,
+)
 
 try:
     from ..module_utils.archive.folder import find_backups, read_archive
@@ -199,6 +211,7 @@ ARGUMENTS: t.Final = {
     **QUERIES,
     **SELECTION,
     **FK_STRATEGY,
+    **PRIVILEGES,
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
@@ -300,6 +313,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding 
         patterns=stage.patterns,
         jobs=params["jobs"],
         allowed=stage.allowed,
+        policy=stage.policy,
         archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] and goal in DUMPING else None,
     )
     names = [name for table in found.tables for name in table]
@@ -398,6 +412,7 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
         queries=stage.queries,
         allowed=stage.allowed,
         patterns=stage.patterns,
+        policy=stage.policy,
     )
 
 

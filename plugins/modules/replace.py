@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.verdict.allowed
   - pgconvoy.migrate.verdict.queries
   - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.verdict.privileges
   - pgconvoy.migrate.stage.fk_strategy
 options:
   archive:
@@ -83,7 +84,19 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, FK_STRATEGY, GATE, QUERIES, RUN, SELECTION, TARGET, TOOLS, Result, Stage
+from ..module_utils.stage import (
+    ALLOWED,
+    FK_STRATEGY,
+    GATE,
+    PRIVILEGES,
+    QUERIES,
+    RUN,
+    SELECTION,
+    TARGET,
+    TOOLS,
+    Result,
+    Stage,
+)
 
 try:
     from ..module_utils.archive.folder import read_archive
@@ -111,6 +124,7 @@ ARGUMENTS: t.Final = {
     **QUERIES,
     **SELECTION,
     **FK_STRATEGY,
+    **PRIVILEGES,
     "archive": {"type": "path", "required": True},
     "replaces": {"type": "dict"},
 }
@@ -141,6 +155,7 @@ def replace_in_place(stage: Stage) -> Result:
         queries=stage.queries,
         allowed=stage.allowed,
         patterns=stage.patterns,
+        policy=stage.policy,
     )
     with begin(target, stage.committed) as transaction:
         require_unchanged(transaction, judge, backup)

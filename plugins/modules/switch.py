@@ -43,6 +43,13 @@ options:
       - If not, the switch fails while there are any.
     type: bool
     default: false
+  grants:
+    description:
+      - Whose grants the new live database itself has. With V(source) it keeps those that
+        M(pgconvoy.migrate.data_restore) has given it, else the live database's go with the name.
+    type: str
+    choices: [live, source, none]
+    default: live
   keep_previous:
     description: How many databases that were live before are kept. Each takes its room on the server.
     type: int
@@ -94,7 +101,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, GATE, RUN, TARGET, Result, Stage
+from ..module_utils.stage import ALLOWED, GATE, PRIVILEGES, RUN, TARGET, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
@@ -114,6 +121,7 @@ ARGUMENTS: t.Final = {
     "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
     "archive": {"type": "path"},
     "replaces": {"type": "dict"},
+    "grants": PRIVILEGES["grants"],
     "keep_previous": {"type": "int", "choices": list(range(1, 10)), "default": 1},
     "switch_disconnects_clients": {"type": "bool", "default": False},
 }
@@ -158,6 +166,7 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
             params["keep_previous"],
             stage.allowed,
             stage.committed,
+            with_grants=params["grants"] != "source",
         )
 
 

@@ -10,14 +10,17 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query, ask
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
+from tests import corpus
 from tests.case import Case, execute, new_case
 from tests.migration import Migration, endpoint, prepare
+from tests.playbooks import ROOT
 from tests.servers import Servers
 
 SCRIPT: t.Final = """
@@ -124,3 +127,26 @@ def test_answers_in_an_archive(case: Case, tmp_path: Path) -> None:
     differences = dataclasses.replace(judge, queries=(asked, other)).judge_by_archive(tmp_path / "archive").differences
     assert [difference.object for difference in differences] == ["query other"]
     assert "the archive holds no answer" in differences[0].message
+
+
+def test_questions_of_the_default_inventory(servers: Servers) -> None:
+    """They can be asked of the incident's database, and tell when its rows are not what they should be."""
+    inventory = yaml.safe_load((ROOT / "group_vars/all/main.yml").read_text(encoding="utf-8"))
+    queries = [Query(q["name"], q["sql"], str(q["expect"])) for q in inventory["verify_queries"]]
+    server = servers.source()
+    name = corpus.shared(server, "sigmasight_gen")
+    with exported_snapshot(endpoint("source", server, name)) as snapshot:
+        answers = ask(snapshot, queries, '"$user", public')
+    positions, *others = (answers[query.name] for query in queries)
+    assert sum(int(line.rsplit("\t", 1)[1]) for line in positions.splitlines()) == 76
+    assert others == [query.expect for query in queries[1:]] == ["0", "0"]
+    with server.connect(name) as connection, connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute("DELETE FROM positions WHERE id = (SELECT min(id::text)::uuid FROM positions)")
+        connection.execute(
+            "UPDATE positions SET portfolio_id = gen_random_uuid() WHERE id = (SELECT id FROM positions LIMIT 1)"
+        )
+        broken = [connection.execute(query.sql.encode()).fetchall() for query in queries]
+    assert sum(row[2] for row in broken[0]) == 74
+    assert broken[1][0][0] > 0
+    assert broken[2] == [(1,)]

@@ -18,6 +18,7 @@ from ..catalog.members import Members
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Patterns, Selection, select
 from ..errors import MigrationError
+from ..privileges.catalog import Privileges
 
 FORMAT: t.Final = 1
 FILE_NAME: t.Final = "manifest.json"
@@ -69,6 +70,8 @@ class Manifest:
     bindings: tuple[Binding, ...] = ()
     #: what extensions' members are; older archives do not tell
     members: Members | None = None
+    #: owners, grants and default privileges; archives of older versions have none
+    privileges: Privileges | None = None
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:
@@ -89,6 +92,18 @@ class Manifest:
         if not patterns and not self.partial:
             return None
         return select([measured.relation for measured in self.content.relations], patterns)
+
+    def require_privileges(self, needed: bool) -> Privileges | None:
+        """Return owners and grants of the source, if the archive holds them.
+
+        :raises MigrationError: when they are needed, and an older version has written it without
+        """
+        if needed and self.privileges is None:
+            raise MigrationError(
+                "The archive does not hold the source's owners and grants: an older version has written it. Dump "
+                "again, or leave out grants: source and owners: source."
+            )
+        return self.privileges
 
     def require_whole(self) -> None:
         """Make sure that a database can be made of the archive.

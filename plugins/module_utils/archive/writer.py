@@ -28,6 +28,7 @@ from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..endpoint import Endpoint
 from ..errors import MigrationError
+from ..privileges.reading import read_privileges
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
 from ..schedule.threads import run_parallel
@@ -79,6 +80,7 @@ def write_archive(
             partial=selection is not None,
             bindings=read_bindings(snapshot.session),
             members=read_members(snapshot.session),
+            privileges=read_privileges(snapshot.session),
         )
         with create_private(partial / FILE_NAME) as stream:
             stream.write(encode(manifest))

@@ -30,15 +30,21 @@ from .refresh import refresh
 
 
 def fill(
-    open_session: OpenSession, manifest: Manifest, origin: ArchiveFiles, plan: t.Iterable[Work[Task]], jobs: int
+    open_session: OpenSession,
+    manifest: Manifest,
+    origin: ArchiveFiles,
+    plan: t.Iterable[Work[Task]],
+    jobs: int,
+    finish: t.Callable[[Session], object] | None = None,
 ) -> list[tuple[ArchivedRows, int]]:
     """Do what is planned; return, for each table that was loaded, how many rows the target received.
 
     :param manifest: of what the database is filled with
     :param jobs: how many sessions there may be
+    :param finish: what is done where the plan says so
     :raises MigrationError: naming the table or object that failed
     """
-    filling = _Filling(manifest, origin)
+    filling = _Filling(manifest, origin, finish)
 
     @contextlib.contextmanager
     def open_filler() -> t.Iterator[_Filler]:
@@ -54,8 +60,9 @@ def fill(
 class _Filling:
     """What the sessions share."""
 
-    def __init__(self, manifest: Manifest, origin: ArchiveFiles) -> None:
+    def __init__(self, manifest: Manifest, origin: ArchiveFiles, finish: t.Callable[[Session], object] | None) -> None:
         self.manifest = manifest
+        self.finish = finish
         self.origin = origin
         self.tables: dict[Name, ArchivedRows] = {(table.schema, table.name): table for table in manifest.tables}
         self.relations: dict[Name, Relation] = {m.relation.full_name: m.relation for m in manifest.content.relations}
@@ -109,6 +116,11 @@ class _Filler:
                 # Their queries may have drawn from sequences.
                 set_sequences(self.session, manifest.content.sequences)
                 self._analyze(manifest.refresh_order)
+            case "finish":
+                assert self.filling.finish
+                use_search_path(self.session, "")
+                self.filling.finish(self.session)
+                use_search_path(self.session, manifest.database.serving_path)
 
     def _load_large_objects(self) -> None:
         """Load all large objects; there must be none of their OIDs."""

@@ -47,7 +47,7 @@ class Analyze:
 
 
 #: What is done once in a database, if there are any.
-Once = t.Literal["large objects", "sequences", "materialized views"]
+Once = t.Literal["large objects", "sequences", "materialized views", "finish"]
 Task = CopyRows | MakeObjects | Analyze | Once
 
 
@@ -109,7 +109,7 @@ def plan_filling(
         if label not in (_REST, _EVENT_TRIGGERS)
     ]
     works = [*copying.values(), *making, *_analyzing(tables, groups)]
-    works += [Work[Task](key=(what,), item=what) for what in once if what != "materialized views"]
+    works += [Work[Task](key=(what,), item=what) for what in once if what in ("large objects", "sequences")]
     for label, task in _ending(groups, once):
         works.append(Work[Task](key=label, item=task, needs=frozenset(work.key for work in works)))
     return works
@@ -121,6 +121,8 @@ def _ending(groups: t.Mapping[_Label, _Group], once: t.Container[Once]) -> t.Ite
         yield _REST, MakeObjects(tuple(rest.entries))
     if "materialized views" in once:
         yield ("materialized views",), "materialized views"
+    if "finish" in once:
+        yield ("finish",), "finish"
     if event_triggers := groups.get(_EVENT_TRIGGERS):
         yield _EVENT_TRIGGERS, MakeObjects(tuple(event_triggers.entries))
 

@@ -22,6 +22,9 @@ from ..catalog.selection import Name, Selection
 from ..endpoint import use_search_path
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
+from ..privileges.applying import carry_privileges
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import KEPT
 from ..rows.origin import ArchiveFiles
 from ..staging.schema import left_unvalidated
 from ..verdict.comparison import Verdict, compare_schemas
@@ -67,6 +70,7 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     lock_tables(session, tables)
     kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
+    privileges = read_privileges(session)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_selected(everything, links, selection)
     not_valid = left_unvalidated(manifest.content, judge.allowed, session.info.server_version)
@@ -84,6 +88,8 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
             use_search_path(session, manifest.database.serving_path)
             empty(session, relations, order, links)
             received = _fill(transaction, folder, manifest, order, selection)
+            # Large objects are made anew, and with them what was granted on them.
+            carry_privileges(session, KEPT, privileges, None)
         content = judge.judge_content(transaction, manifest, selection)
         orphans = _find_orphans(transaction, manifest.database.serving_path, selection)
     _, changes = compare_schemas(definitions, judge.read_definitions(transaction))

@@ -15,6 +15,8 @@ from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
 from ..endpoint import use_search_path
 from ..errors import MigrationError
+from ..privileges.proof import read_before
+from ..staging.carriage import Carriage
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
 from ..staging.schema import create_entries
@@ -45,11 +47,16 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     manifest.require_whole()
     if judge.patterns:
         raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
+    before, source = read_before(transaction.session), manifest.require_privileges(judge.policy.needs_source)
+    carriage = Carriage(judge.policy, before.privileges, source, judge.allowed)
     reworded = _replace_schema(transaction, judge.tools, folder, manifest)
-    received = restore_data(transaction.open_session, judge.tools, folder, manifest, jobs=1, allowed=judge.allowed)
+    received = restore_data(
+        transaction.open_session, judge.tools, folder, manifest, jobs=1, allowed=judge.allowed, finish=carriage.finish
+    )
     for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
         transaction.session.execute(statement)
-    verdict = dataclasses.replace(judge, jobs=1, reword=lambda: reworded).judge_snapshot(transaction, folder)
+    judge = dataclasses.replace(judge, jobs=1, reword=lambda: reworded, before=before)
+    verdict = judge.judge_snapshot(transaction, folder)
     return Replaced(received, verdict)
 
 

@@ -23,12 +23,16 @@ class Property:
     statement: sql.Composed
 
 
-def carry_over(session: Session, copy: str, live: str, source: DatabaseProperties) -> list[Property]:
+def carry_over(
+    session: Session, copy: str, live: str, source: DatabaseProperties, with_grants: bool = True
+) -> list[Property]:
     """Return the properties that give the copy what the live database must have, in order.
 
     Settings and comment are the source's, and the live database's where the source says nothing; owner, grants,
     connection limit and single roles' settings are bound to the place and are the live database's. Without a live
     database they stay as CREATE DATABASE made them.
+
+    :param with_grants: whether grants are the live database's, or what the copy has been given already
     """
     database = sql.Identifier(copy)
     settings: dict[tuple[str | None, str], str] = {}
@@ -45,7 +49,7 @@ def carry_over(session: Session, copy: str, live: str, source: DatabasePropertie
         comment = live_comment if comment is None else comment
         limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit)
         place.append(Property("database connection limit", limit))
-        if has_grants:
+        if with_grants and has_grants:
             place += [Property("database grants", statement) for statement in _grants(session, oid, database)]
         # The owner comes last: it may be a role that this one belongs to, but is not.
         change = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner))

@@ -36,23 +36,28 @@ def restore_data(
     manifest: Manifest,
     jobs: int,
     allowed: t.Container[str] = (),
+    finish: t.Callable[[Session], object] | None = None,
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, and make what must hold over complete rows.
 
     Return, for each table of the archive, how many rows the target received.
 
     :param allowed: foreign keys, as ``fk constraint <table> <name>``, that are added without a look at the rows
+    :param finish: what else is to be done when everything is made but event triggers, which would fire at it
     :raises MigrationError: naming the table or object that failed
     """
     schema = folder / manifest.schema.name
     with open_session() as session:
         not_valid = left_unvalidated(manifest.content, allowed, session.info.server_version)
     post_data = allow_orphans(read_section(tools, schema, "post-data"), not_valid)
+    once = all_once(manifest)
+    if finish:
+        once.append("finish")
     plan = plan_filling(
         [measured.relation for measured in manifest.content.relations],
         {(table.schema, table.name) for table in manifest.tables},
         read_section(tools, schema, "pre-data"),
         post_data,
-        all_once(manifest),
+        once,
     )
-    return fill(open_session, manifest, ArchiveFiles(folder), plan, jobs)
+    return fill(open_session, manifest, ArchiveFiles(folder), plan, jobs, finish)

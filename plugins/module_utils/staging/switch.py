@@ -49,6 +49,7 @@ def switch(
     keep_previous: int = 1,
     allowed: t.Container[str] = (),
     committed: t.Callable[[], None] = lambda: None,
+    with_grants: bool = True,
 ) -> Switched:
     """Make the staging database the live one and the live one the previous one; drop what is kept no longer.
 
@@ -56,6 +57,7 @@ def switch(
     :param keep_previous: how many databases that were live before are kept
     :param allowed: objects that may differ: of the database's properties, those are not carried over
     :param committed: called as soon as it has happened
+    :param with_grants: whether the grants on the live database itself go with its name
     :raises MigrationError: when it cannot be done; the message says whether the live database is what it was
     """
     generations = Generations(target.dbname)
@@ -64,7 +66,7 @@ def switch(
         drop_database(session, generations.discarded)
         databases = _read_databases(session, generations)
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
-        carried = carry_over(session, generations.staging, generations.live, source)
+        carried = carry_over(session, generations.staging, generations.live, source, with_grants)
         properties = [property_.statement for property_ in carried if property_.object not in allowed]
         interrupted = exchange(target, session, databases, renames, properties, disconnect_clients, committed)
     with _after(generations, generations.live in databases), maintenance_session(target) as session:

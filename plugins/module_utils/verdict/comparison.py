@@ -20,6 +20,7 @@ from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
 from ..catalog.selection import Selection
 from ..catalog.sequences import Sequence
+from ..privileges.effective import Change
 from ..redaction import hide_values
 from .findings import Difference, Finding
 from .tables import TableVerdict, compare_relations
@@ -80,6 +81,8 @@ class Verdict:
     allowed: tuple[Allowed, ...] = ()
     #: what is good to know of what was compared
     notices: tuple[Finding, ...] = ()
+    #: what roles could do in the live database before, and can do now
+    privileges: tuple[Change, ...] = ()
 
     @property
     def equal(self) -> bool:

@@ -25,6 +25,10 @@ from ..catalog.requirements import Extension, read_default_versions, read_extens
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..endpoint import Endpoint, connect, use_search_path
+from ..privileges.catalog import Privileges
+from ..privileges.proof import Before
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import UNTOUCHED, Policy
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.scratch import NoScratchError
@@ -41,6 +45,7 @@ from .comparison import (
     same_objects,
 )
 from .extensions import judge_extension_rows, judge_members
+from .privileges import judge_privileges
 from .rows import find_row_differences
 from .tables import TableVerdict, find_undecided
 
@@ -111,6 +116,10 @@ class Judge:
     reword: t.Callable[[], t.Sequence[Entry]] | None = None
     #: which tables are judged, with all that is part of them; of the others, nothing is said
     patterns: Patterns = EVERYTHING
+    #: what owners and grants must be
+    policy: Policy = UNTOUCHED
+    #: what they were in the live database, where the target is what takes its place
+    before: Before | None = None
 
     @property
     def target(self) -> Endpoint:
@@ -135,6 +144,8 @@ class Judge:
         manifest = read_manifest(folder)
         selection = manifest.select(self.patterns)
         schema = self.judge_definitions(there, folder, manifest, stop_early)
+        if selection is None:
+            schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         if stop_early and not schema.equal:
             return schema
         return schema.joined(self.judge_content(there, manifest, selection))
@@ -190,6 +201,9 @@ class Judge:
         """
         database, selection = original.database, original.selection
         schema = self._judge_schema(original, there, stop_early)
+        if selection is None:
+            privileges = read_privileges(here.session) if self.policy.needs_source else None
+            schema = schema.joined(self._judge_privileges(there, privileges))
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
         relations, path = list_relations(here.session), database.serving_path
@@ -253,6 +267,9 @@ class Judge:
                 f"Some definitions on the {self.target} are worded otherwise than the source's, and whether they mean "
                 f"the same, its server could tell in a scratch database alone. {error}"
             ) from None
+
+    def _judge_privileges(self, there: Snapshot, source: Privileges | None) -> Verdict:
+        return judge_privileges(there.session, self.policy, self.before, source, self.staging).allowing(self.allowed)
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))

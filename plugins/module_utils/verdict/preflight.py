@@ -25,6 +25,8 @@ from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError
 from ..in_place.clearing import find_kept
 from ..in_place.order import LoadOrder
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import AS_BEFORE, Policy
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..tools import ClientTools, choose_tools
@@ -38,6 +40,7 @@ from .checks.in_place import check_in_place
 from .checks.live import check_only_live, list_tables
 from .checks.load_mode import LoadMode, check_swap, choose_load_mode
 from .checks.locks import check_locks
+from .checks.privileges import check_kept_privileges, check_privileges
 from .checks.refill import (
     FkStrategy,
     check_kept_schema,
@@ -126,6 +129,7 @@ def examine(
     patterns: Patterns = EVERYTHING,
     jobs: int = 1,
     allowed: t.Mapping[str, str] | None = None,
+    policy: Policy = AS_BEFORE,
     archive_root: pathlib.Path | None = None,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
@@ -135,6 +139,7 @@ def examine(
     :param fk_strategy: ``auto`` or one of `FkStrategy`
     :param patterns: the tables that the run is about
     :param allowed: reasons for differences that are allowed, by object
+    :param policy: what owners and grants the target shall have
     :param archive_root: where an archive of the source is to be written, if one is
     """
     found = Examination()
@@ -185,6 +190,11 @@ def examine(
                 _examine_live(found, live_session, partial, load_mode, allowed or {})
                 if source_session and found.load_mode == "in_place" and found.can_read_rows and not partial:
                     found.findings += check_kept(source_session, live_session, allowed or {})
+        # A lock on a catalog would have to be waited for.
+        if fills and target_session and found.source and not any(f.code == "locked" for f in found.findings):
+            found.findings += _check_privileges(
+                found, policy, source_session or archived, live_session, target_session, allowed or {}
+            )
         if fills and target_session and found.source and found.requirements and not found.keeps_schema:
             found.findings += check_target(
                 target_session, found.source, found.requirements, found.kept_extensions, allowed
@@ -288,6 +298,28 @@ def _examine_live(
     # Where neither way is open, what stands in the way of each is told.
     found.findings += [*(found.obstacles if load_mode == "auto" and tell_errors(findings) else []), *findings]
     found.kept_extensions = kept.extensions
+
+
+def _check_privileges(
+    found: Examination,
+    policy: Policy,
+    source: Session | Manifest | None,
+    live: Session | None,
+    server: Session,
+    allowed: t.Container[str],
+) -> list[Finding]:
+    if found.keeps_schema:
+        # A selection is about rows alone.
+        return check_kept_privileges(policy) if found.selection is None else []
+    there = source.privileges if isinstance(source, Manifest) else read_privileges(source) if source else None
+    return check_privileges(
+        policy,
+        there,
+        read_privileges(live) if live else None,
+        read_privileges(server),
+        in_place=found.load_mode == "in_place",
+        allowed=allowed,
+    )
 
 
 def _select(found: Examination, choose: t.Callable[[], Selection | None]) -> None:

@@ -205,12 +205,6 @@ _CHECKS: t.Final = (
     ),
 )
 
-_OWNERS_AND_GRANTS: t.Final = """
-SELECT count(DISTINCT refobjid) FILTER (WHERE deptype = 'o' AND refobjid <> current_user::regrole::oid),
-       count(DISTINCT (classid, objid)) FILTER (WHERE deptype = 'a')
-FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
 
 def check_source(session: Session) -> list[Finding]:
     """Return what stands in the way of a faithful copy, or will not be part of it."""
@@ -218,7 +212,6 @@ def check_source(session: Session) -> list[Finding]:
         *check_reading(session),
         *run_checks(session, _CHECKS),
         *_check_empty(session),
-        *_check_owners_and_grants(session),
     ]
 
 
@@ -247,7 +240,10 @@ def check_foreign_keys(
 
 def _tell_orphans(counted: Census, reason: str | None, strict: bool) -> Finding:
     name, examples = str(counted.key), ", ".join(counted.examples)
-    message = f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not there, {examples} for instance."
+    message = (
+        f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not there, "
+        f"{examples} for instance."
+    )
     if not counted.key.validated:
         return Finding("notice", "orphans-not-valid", name, f"{message} The key is NOT VALID and stays so.")
     if reason is not None:
@@ -285,23 +281,5 @@ def _check_empty(session: Session) -> list[Finding]:
             f'database "{session.info.dbname}"',
             "the source holds no table, view or sequence at all: there is nothing to migrate.",
             "Check source_dbname and source_port.",
-        )
-    ]
-
-
-def _check_owners_and_grants(session: Session) -> list[Finding]:
-    row = session.execute(_OWNERS_AND_GRANTS).fetchone()
-    assert row is not None
-    owners, granted = row
-    if not owners and not granted:
-        return []
-    return [
-        Finding(
-            "warning",
-            "owners-and-grants",
-            f'database "{session.info.dbname}"',
-            f"{owners} other roles own objects and {granted} objects carry grants; roles belong to a server, so on the "
-            "target everything belongs to target_user and nothing is granted.",
-            "Grant on the target what the application's roles need.",
         )
     ]

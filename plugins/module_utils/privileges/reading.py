@@ -1,0 +1,228 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogs' account of owners, grants and default privileges: few queries, each over all objects."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+from ..endpoint import Session
+from .acl import PUBLIC, Grant, Grants
+from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
+
+# Unqualified names are pg_catalog's: the session's search_path is empty.
+
+# The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Types of rows,
+# arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). A range's
+# functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an
+# extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
+# was changed since is told. The grants of information_schema are not recorded there. The schema public is the
+# user's. Event triggers belong to superusers alone, and extensions cannot be given away.
+SECURABLES: t.Final = """
+WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
+    SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,
+           relnamespace, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END
+    FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
+    UNION ALL SELECT 'f', 'pg_proc'::regclass, oid, proowner, proacl, pronamespace, 'ROUTINE'
+    FROM pg_proc p WHERE NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+    UNION ALL SELECT CASE WHEN typisdefined THEN 'T'::"char" END, 'pg_type'::regclass, oid, typowner, typacl,
+           typnamespace, 'TYPE'
+    FROM pg_type y
+    WHERE typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
+      AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = y.oid)
+    UNION ALL SELECT 'n', 'pg_namespace'::regclass, oid, nspowner, nspacl, 0, 'SCHEMA'
+    FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND nspname <> 'information_schema'
+    UNION ALL SELECT 'l', 'pg_language'::regclass, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language
+    WHERE lanpltrusted
+    UNION ALL SELECT 'L', 'pg_largeobject'::regclass, oid, lomowner, lomacl, 0, 'LARGE OBJECT'
+    FROM pg_largeobject_metadata
+    UNION ALL SELECT 'F', 'pg_foreign_data_wrapper'::regclass, oid, fdwowner, fdwacl, 0, 'FOREIGN DATA WRAPPER'
+    FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 'S', 'pg_foreign_server'::regclass, oid, srvowner, srvacl, 0, 'FOREIGN SERVER'
+    FROM pg_foreign_server
+    UNION ALL SELECT NULL, 'pg_operator'::regclass, oid, oprowner, NULL, oprnamespace, 'OPERATOR' FROM pg_operator
+    UNION ALL SELECT NULL, 'pg_opclass'::regclass, oid, opcowner, NULL, opcnamespace, 'OPERATOR CLASS' FROM pg_opclass
+    UNION ALL SELECT NULL, 'pg_opfamily'::regclass, oid, opfowner, NULL, opfnamespace, 'OPERATOR FAMILY'
+    FROM pg_opfamily
+    UNION ALL SELECT NULL, 'pg_collation'::regclass, oid, collowner, NULL, collnamespace, 'COLLATION' FROM pg_collation
+    UNION ALL SELECT NULL, 'pg_conversion'::regclass, oid, conowner, NULL, connamespace, 'CONVERSION'
+    FROM pg_conversion
+    UNION ALL SELECT NULL, 'pg_ts_dict'::regclass, oid, dictowner, NULL, dictnamespace, 'TEXT SEARCH DICTIONARY'
+    FROM pg_ts_dict
+    UNION ALL SELECT NULL, 'pg_ts_config'::regclass, oid, cfgowner, NULL, cfgnamespace, 'TEXT SEARCH CONFIGURATION'
+    FROM pg_ts_config
+    UNION ALL SELECT NULL, 'pg_statistic_ext'::regclass, oid, stxowner, NULL, stxnamespace, 'STATISTICS'
+    FROM pg_statistic_ext
+    UNION ALL SELECT NULL, 'pg_publication'::regclass, oid, pubowner, NULL, 0, 'PUBLICATION' FROM pg_publication
+), marked AS (
+    SELECT o.*, n.nspname, CASE
+        WHEN (o.objid < 16384 AND NOT (o.kind = 'SCHEMA' AND o.objid = to_regnamespace('public'))) OR EXISTS (
+            SELECT FROM pg_depend d
+            WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype = 'e')
+        THEN coalesce(i.initprivs, acldefault(o.letter, o.owner), '{}') END AS made_with
+    FROM object o LEFT JOIN pg_namespace n ON n.oid = o.namespace
+    LEFT JOIN pg_init_privs i ON i.classoid = o.classid AND i.objoid = o.objid AND i.objsubid = 0
+), securable AS (
+    SELECT * FROM marked m
+    WHERE nspname IS DISTINCT FROM 'information_schema' AND (made_with IS NULL
+       OR letter IS NOT NULL AND acl IS NOT NULL AND ARRAY(SELECT a::text FROM unnest(acl) a ORDER BY 1)
+          <> ARRAY(SELECT a::text FROM unnest(made_with) a ORDER BY 1)
+       OR kind = 'TABLE' AND EXISTS (
+           SELECT FROM pg_attribute a
+           WHERE a.attrelid = m.objid AND a.attacl IS NOT NULL AND NOT EXISTS (
+               SELECT FROM pg_init_privs c
+               WHERE c.classoid = m.classid AND c.objoid = m.objid AND c.objsubid = a.attnum
+                 AND c.initprivs = a.attacl))
+       OR cardinality(%(also)s::text[]) > 0 AND (pg_identify_object(classid, objid, 0)).identity = ANY (%(also)s))
+), named AS (
+    SELECT s.*, i.type AS word, CASE i.type
+        -- It does not tell procedures apart of which one takes an argument that the other one returns; modes do (DROP).
+        WHEN 'procedure' THEN (
+            SELECT format('%%I.%%I(%%s)', s.nspname, p.proname, (
+                SELECT string_agg(CASE a.mode WHEN 'o' THEN 'OUT ' WHEN 'b' THEN 'INOUT ' WHEN 'v' THEN 'VARIADIC '
+                    ELSE 'IN ' END || format_type(a.type, NULL), ', ' ORDER BY a.number)
+                FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargmodes)
+                    WITH ORDINALITY a(type, mode, number)))
+            FROM pg_proc p WHERE p.oid = s.objid)
+        ELSE i.identity END AS identity
+    FROM securable s CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, 0) i
+)
+"""
+
+
+def _exploded(acl: str) -> str:
+    return (
+        "(SELECT coalesce(json_agg(json_build_array(a.grantee::bigint, a.privilege_type, a.is_grantable,"
+        f" a.grantor::bigint)), '[]')::text FROM aclexplode({acl}) a)"
+    )
+
+
+_OBJECTS: t.Final = f"""
+{SECURABLES}
+SELECT kind, identity, CASE word WHEN 'server' THEN 'foreign server' ELSE word END,
+       coalesce(quote_ident(nspname), ''), owner::bigint,
+       CASE WHEN acl IS NOT NULL THEN {_exploded("acl")} END,
+       CASE WHEN kind = 'TABLE' THEN (
+           SELECT json_object_agg(attname, {_exploded("attacl")}::json)::text FROM pg_attribute
+           WHERE attrelid = n.objid AND attnum > 0 AND NOT attisdropped) END,
+       CASE WHEN made_with IS NOT NULL THEN {_exploded("made_with")} END,
+       coalesce(CASE WHEN kind = 'SEQUENCE' THEN (
+           SELECT (pg_identify_object(d.refclassid, d.refobjid, 0)).identity FROM pg_depend d
+           WHERE d.classid = n.classid AND d.objid = n.objid AND d.refclassid = n.classid AND d.deptype IN ('a', 'i')
+       ) END, '')
+FROM named n
+UNION ALL
+SELECT 'DATABASE', '', 'database', '', datdba::bigint, CASE WHEN datacl IS NOT NULL THEN {_exploded("datacl")} END,
+       NULL, NULL, ''
+FROM pg_database WHERE datname = current_database()
+UNION ALL
+SELECT 'PARAMETER', parname, 'parameter', '', 10, {_exploded("paracl")}, NULL, {_exploded("acldefault('p', 10)")}, ''
+FROM pg_parameter_acl
+ORDER BY 1, 2
+"""
+
+_DEFAULTS: t.Final = f"""
+SELECT defaclrole::bigint, coalesce(quote_ident(nspname), ''),
+       CASE defaclobjtype WHEN 'r' THEN 'TABLE' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'ROUTINE' WHEN 'T' THEN 'TYPE'
+           WHEN 'n' THEN 'SCHEMA' WHEN 'L' THEN 'LARGE OBJECT' END,
+       {_exploded("defaclacl")}
+FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace ORDER BY 1, 2, 3
+"""
+
+_INITIAL: t.Final = """
+SELECT kind, ARRAY(SELECT privilege_type FROM aclexplode(acldefault(letter, 10)) WHERE grantee = 10 ORDER BY 1),
+       ARRAY(SELECT privilege_type FROM aclexplode(acldefault(letter, 10)) WHERE grantee = 0 ORDER BY 1)
+FROM (VALUES ('r'::"char", 'TABLE'), ('s', 'SEQUENCE'), ('f', 'ROUTINE'), ('T', 'TYPE'), ('n', 'SCHEMA'),
+      ('l', 'LANGUAGE'), ('L', 'LARGE OBJECT'), ('F', 'FOREIGN DATA WRAPPER'), ('S', 'FOREIGN SERVER'),
+      ('d', 'DATABASE'), ('p', 'PARAMETER')) known(letter, kind)
+"""
+
+# From 16 on, not every member of a role can assume it (docs: pg_has_role).
+_ROLES: t.Final = """
+SELECT oid::bigint, rolname, rolcanlogin, rolsuper,
+       pg_has_role(oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END),
+       pg_has_role(oid, 'USAGE')
+FROM pg_roles ORDER BY 2
+"""
+
+#: The superuser that initdb makes (BOOTSTRAP_SUPERUSERID in pg_authid.dat), who owns the parameters.
+_BOOTSTRAP: t.Final = 10
+#: A grant as the queries tell it: grantee and grantor by their numbers, 0 being everybody.
+_Told = tuple[int, str, bool, int]
+
+
+def read_privileges(session: Session, like: Privileges | None = None) -> Privileges:
+    """Read owners, grants and default privileges of the session's database, in five round trips.
+
+    A role that is gone but still named somewhere has the name "".
+
+    :param like: privileges that this database's are to become: what is changed there of the server's own objects or an
+        extension's is told of this one, too
+    """
+    changed = [o for o in like.objects if o.made_with is not None] if like else []
+    known = session.execute(_ROLES).fetchall()
+    names: dict[int, str] = {0: PUBLIC} | {oid: name for oid, name, *_ in known}
+    user = session.execute("SELECT current_user::text").fetchone()
+    assert user is not None
+    rows = session.execute(_OBJECTS.encode(), {"also": [o.identity for o in changed]}).fetchall()
+    objects = [_securable(names, *row) for row in rows]
+    keys = {securable.key for securable in objects}
+    # Of a parameter that nobody has granted, there is nothing to be read.
+    objects += [
+        dataclasses.replace(o, owner=names[_BOOTSTRAP], acl=None)
+        for o in changed
+        if o.kind == "PARAMETER" and o.key not in keys
+    ]
+    return Privileges(
+        user=user[0],
+        objects=tuple(objects),
+        defaults=tuple(
+            DefaultPrivileges(names.get(role, ""), schema, kind, _grants(names, told))
+            for role, schema, kind, told in session.execute(_DEFAULTS.encode()).fetchall()
+        ),
+        roles={name: Role(*described) for _, name, *described in known},
+        initial={
+            kind: Initial(tuple(owner), tuple(public)) for kind, owner, public in session.execute(_INITIAL).fetchall()
+        },
+    )
+
+
+def _securable(
+    names: t.Mapping[int, str],
+    kind: str,
+    identity: str,
+    word: str,
+    schema: str,
+    owner: int,
+    acl: str | None,
+    columns: str | None,
+    made_with: str | None,
+    follows: str,
+) -> Securable:
+    return Securable(
+        kind=kind,
+        identity=identity,
+        word=word,
+        schema=schema,
+        owner=names.get(owner, ""),
+        acl=None if acl is None else _grants(names, acl),
+        columns={name: _told(names, granted) for name, granted in json.loads(columns or "{}").items()},
+        made_with=None if made_with is None else _grants(names, made_with),
+        follows=follows,
+    )
+
+
+def _grants(names: t.Mapping[int, str], told: str) -> Grants:
+    # psycopg's own reading of JSON knows UTF-8 alone, and the session's encoding may be another one.
+    return _told(names, json.loads(told))
+
+
+def _told(names: t.Mapping[int, str], told: list[_Told]) -> Grants:
+    return frozenset(
+        Grant(names.get(grantee, ""), privilege, grantable, names.get(grantor, ""))
+        for grantee, privilege, grantable, grantor in told
+    )
