@@ -75,8 +75,8 @@ def _slips(name: str, meant: str) -> int | None:
 
     Words are compared one by one: in ``target_cert`` the long first word must not speak for ``target_port``.
     """
-    if name.startswith(meant):
-        return None  # a word of its own: target_hosts, target_host2
+    if name.startswith(meant) or ("_" not in meant and name == meant.removesuffix("s")):
+        return None  # a word of its own: target_hosts, target_host2; job, for jobs
     if name.lower().replace("_", "") == meant.replace("_", ""):
         return 0
     words = list(zip(name.split("_"), meant.split("_"), strict=False))
@@ -94,7 +94,7 @@ def _resemble(word: str, meant: str) -> bool:
         return False
     if sorted(word) == sorted(meant):
         return _distance(word, meant) == 1
-    if len(meant) < 4 or meant == "jobs":  # a job is a word of many
+    if len(meant) < 4:
         return False
     # Hardly anybody begins a word with a wrong letter: "cost" is not "host".
     if word[0] != meant[0] and len(word) == len(meant):

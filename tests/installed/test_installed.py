@@ -29,6 +29,7 @@ _PYTHON: t.Final = os.environ.get("INSTALLED_PYTHON", sys.executable)
 _VAULT_PASSWORD: t.Final = "correct horse"
 _CONTENTS: t.Final = {
     *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md"),
+    *("ansible-navigator.yml", "execution-environment.yml"),
     *("changelogs", "docs", "meta", "playbooks", "plugins", "roles"),
 }
 
@@ -281,3 +282,39 @@ def test_check_of_init_writes_nothing(user: User, tmp_path: Path) -> None:
     assert done.rc == 0, done.output
     assert "changed=" in done.output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(sys.executable != _PYTHON, reason="ansible-runner belongs to the tests' own Python")
+def test_unattended(ready: User, source: Database, target: Database) -> None:
+    """The script of docs/unattended.md tells the result by its output and exit status, and records no password."""
+    script = re.search(r"^```python\n(.*?)^```$", (ROOT / "docs/unattended.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert script
+    (ready.folder / "nightly.py").write_text(script[1], encoding="utf-8")
+
+    def run() -> Done:
+        done = subprocess.run(
+            [sys.executable, "nightly.py"],
+            cwd=ready.folder,
+            env={**clean_environment(), "HOME": str(ready.home), "SECRET": "canary"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        return Done(done.returncode, done.stdout + done.stderr)
+
+    different = run()
+    assert different.rc == 2, different.output
+    assert different.output.startswith("sandbox-db: different: ")
+
+    moved = ready.play("migrate")
+    assert moved.rc == 0, moved.output
+    equal = run()
+    assert equal.rc == 0, equal.output
+    assert re.fullmatch(rf"sandbox-db: equal: .*, all equal \({ready.folder}/.*\)\n", equal.output)
+
+    records = [path.read_text(errors="replace") for path in (ready.folder / "runner").rglob("*") if path.is_file()]
+    assert any("all equal" in text for text in records)
+    for secret in (source.server.password, target.server.password, _VAULT_PASSWORD, "canary"):
+        assert not any(secret in text for text in records)
+    assert (ready.folder / "runner").stat().st_mode & 0o777 == 0o700
