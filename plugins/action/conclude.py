@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Draw the report if there is one, and fail unless the run came to its goal."""
-        given = self.validate_argument_spec(
+        given = self.validate_argument_spec(  # type: ignore[no-untyped-call]  # of Ansible's class
             {
                 "host": {"type": "str", "required": True},
                 "report": {"type": "dict", "default": {}},

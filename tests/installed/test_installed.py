@@ -17,7 +17,9 @@ import sys
 import tarfile
 import typing as t
 from pathlib import Path
+from unittest import mock
 
+import ansible_runner
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
@@ -284,7 +286,36 @@ def test_check_of_init_writes_nothing(user: User, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(sys.executable != _PYTHON, reason="ansible-runner belongs to the tests' own Python")
+_with_runner = pytest.mark.skipif(sys.executable != _PYTHON, reason="ansible-runner belongs to the tests' own Python")
+
+
+@_with_runner
+def test_init_asks_at_a_terminal(user: User, tmp_path: Path) -> None:
+    """Each vault opens by what was typed for it, which nobody else sees."""
+    typed = {"sandbox": "wrong horse", "production": "right battery"}
+    (tmp_path / "runner").mkdir()
+    with mock.patch.dict(os.environ, {**clean_environment(), "HOME": str(user.home)}, clear=True):
+        runner = ansible_runner.run(
+            private_data_dir=str(tmp_path / "runner"),
+            playbook="pgconvoy.migrate.init",
+            inventory="localhost,",
+            extravars={"init_dir": str(tmp_path / "new")},
+            passwords={f"Choose the vault password of {name}": password for name, password in typed.items()},
+            cmdline="-vv",
+            quiet=True,
+            suppress_env_files=True,
+            settings={"idle_timeout": 120},
+        )
+    assert isinstance(runner, ansible_runner.Runner)
+    output = runner.stdout.read()
+    assert runner.rc == 0, output
+    for name, password in typed.items():
+        vault = (tmp_path / f"new/inventory/group_vars/{name}/vault.yml").read_bytes()
+        assert VaultLib([(name, VaultSecret(password.encode()))]).decrypt(vault)
+        assert password not in output
+
+
+@_with_runner
 def test_unattended(ready: User, source: Database, target: Database) -> None:
     """The script of docs/unattended.md tells the result by its output and exit status, and records no password."""
     script = re.search(r"^```python\n(.*?)^```$", (ROOT / "docs/unattended.md").read_text(), re.MULTILINE | re.DOTALL)
