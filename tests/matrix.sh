@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # The installed collection on every supported ansible-core (meta/runtime.yml), each with a Python that it runs on.
-# Usage: tests/matrix.sh FOLDER; it keeps what is installed for that. A Python that this machine lacks is told, and left
-# out.
+# Usage: tests/matrix.sh FOLDER [PYTHON/CORE...], for instance 3.12/2.20; all pairs if none is named.
+#
+# FOLDER keeps what is installed for that. A Python that this machine lacks is told, and left out.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+[ $# -gt 0 ] || set -- 3.11/2.19 3.12/2.20 3.12/2.21 3.13/2.21
 cd "$(dirname "$0")/.."
 
 find_python() {
@@ -17,7 +20,7 @@ find_python() {
 }
 
 failed=
-for pair in 3.11/2.19 3.12/2.20 3.12/2.21 3.13/2.21; do
+for pair in "$@"; do
   python=$(find_python "${pair%/*}")
   if [ -z "$python" ]; then
     echo "== Python ${pair%/*} is not installed: ansible-core ${pair#*/} is not tried with it"
