@@ -19,7 +19,9 @@ mkdir -p "$collection" "$folder/.ansible/test/cache"
 tar xzf "$tree"/pgconvoy-migrate-*.tar.gz -C "$collection"
 
 # It would fetch pip from a place of its own; every Python here brings one along.
-printf 'import ensurepip\nensurepip.bootstrap()\n' >"$folder/.ansible/test/cache/get_pip_25_2.py"
+for version in 24_2 25_2; do # of ansible-core 2.19, and of 2.20 and 2.21
+  printf 'import ensurepip\nensurepip.bootstrap()\n' >"$folder/.ansible/test/cache/get_pip_$version.py"
+done
 
 # The test "import" wants modules to be importable without the packages that they need, for a message that names them.
 # The modules are, and give it (stage.py); the engine below them is not, and is tried with these packages.
