@@ -9,13 +9,17 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
 # A .venv that could not be finished is begun anew.
 .DELETE_ON_ERROR:
-.PHONY: help demo faults fidelity lab lab-down lint test
+.PHONY: help changelog demo faults fidelity lab lab-down lint matrix release-check sanity test
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: lab  ## bring the lab up and migrate its sample database to its sandbox
 	ansible-playbook -i .lab/inventory.yml migrate.yml -l sandbox
+	@printf '%s\n' 'What to try next, after: source .venv/bin/activate' \
+	  '  ansible-playbook -i .lab/inventory.yml migrate.yml -l sandbox             again: nothing is left to do' \
+	  '  ansible-playbook -i .lab/inventory.yml playbooks/verify.yml -l sandbox    are both sides equal?' \
+	  '  ansible-playbook -i .lab/inventory.yml playbooks/rollback.yml -l sandbox  and back to what was before'
 
 lab: .venv/runtime-installed  ## bring the lab up: two PostgreSQL servers on this machine, and an inventory of them
 	ansible-playbook playbooks/lab.yml
@@ -39,6 +43,23 @@ lint: .venv/tests-installed  ## run the checks alone
 	yamllint --strict .
 	ansible-lint
 	mypy
+
+release-check: sanity matrix changelog  ## run what a release needs beyond the tests; takes 10 minutes
+	git diff --exit-code CHANGELOG.md
+
+sanity: .venv/tests-installed  ## check the built collection by ansible-test, and its documentation and changelog
+	tests/sanity.sh .release/sanity
+	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck \
+	  --validate-collection-refs self --disallow-unknown-collection-refs .
+	antsibull-changelog lint
+
+matrix: .venv/tests-installed  ## try the installed collection on every supported ansible-core
+	tests/matrix.sh .release/matrix
+
+# Until a version is released, its part is made anew from all of changelogs/fragments.
+changelog: .venv/tests-installed  ## make CHANGELOG.md of changelogs/fragments
+	rm -f changelogs/changelog.yaml
+	antsibull-changelog release --date "$$(date -u +%F)"
 
 .venv/runtime-installed: requirements.txt | .venv/bin/python
 	python -m pip install --quiet --disable-pip-version-check -r requirements.txt

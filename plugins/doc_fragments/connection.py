@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 #: What both sides have in common.
 _DATABASE = r"""      dbname:
         description: Name of the database.
@@ -33,7 +35,7 @@ _DATABASE = r"""      dbname:
 class ModuleDocFragment:
     """Use with ``extends_documentation_fragment: pgconvoy.migrate.connection.source`` or ``.target``."""
 
-    SOURCE = (
+    SOURCE: t.Final = (
         r"""
 options:
   source:
@@ -59,7 +61,7 @@ options:
         + _DATABASE
     )
 
-    TARGET = (
+    TARGET: t.Final = (
         r"""
 options:
   target:

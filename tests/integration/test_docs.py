@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -13,13 +14,18 @@ import typing as t
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from tests.playbooks import ROOT, clean_environment
 
 _MODULES: t.Final = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+_LOOKUPS: t.Final = sorted(path.stem for path in (ROOT / "plugins/lookup").glob("*.py"))
 _ROLES: t.Final = sorted(path.name for path in (ROOT / "roles").iterdir())
 #: It documents the inventory's variables; its defaults are the connections that are made of them.
 _CONNECTION: t.Final = "connection"
+#: It documents the inventory's variables of each playbook, by an entry point of its name.
+_VARIABLES: t.Final = "variables"
+_PLAYBOOKS: t.Final = {"migrate", "dump", "restore", "verify", "rollback"}
 
 
 def _ansible_doc(kind: str, *names: str) -> dict[str, t.Any]:
@@ -61,16 +67,26 @@ def test_module_is_documented(modules: dict[str, t.Any], name: str) -> None:
         assert required <= options.keys() <= shown["doc"]["options"].keys()
 
 
+def test_every_lookup_is_documented() -> None:
+    """With examples and what it returns."""
+    for shown in _ansible_doc("lookup", *_LOOKUPS).values():
+        assert shown["doc"]["description"]
+        assert shown["return"]
+        assert yaml.safe_load(shown["examples"])
+
+
 def test_every_role_is_shown() -> None:
     """With a summary, at least."""
     shown = _ansible_doc("role", *_ROLES)
     assert shown.keys() == {f"pgconvoy.migrate.{name}" for name in _ROLES}
     for role in shown.values():
-        assert role["entry_points"]["main"]["short_description"]
-        assert role["entry_points"]["main"]["description"]
+        for entry_point in role["entry_points"].values():
+            assert entry_point["short_description"]
+            assert entry_point["description"]
+    assert shown[f"pgconvoy.migrate.{_VARIABLES}"]["entry_points"].keys() == _PLAYBOOKS
 
 
-@pytest.mark.parametrize("name", _ROLES)
+@pytest.mark.parametrize("name", [name for name in _ROLES if name != _VARIABLES])
 def test_role_s_arguments_are_its_defaults(name: str) -> None:
     """Each argument has a description and a default, unless it is required, and each default is an argument."""
     specification = yaml.safe_load((ROOT / f"roles/{name}/meta/argument_specs.yml").read_text(encoding="utf-8"))
@@ -101,11 +117,61 @@ def test_readme_s_targets_exist() -> None:
 
 
 def test_readme_s_playbooks_exist() -> None:
-    """Each playbook that the README names is there."""
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README yet")
-    told = set(re.findall(r"\b(?:playbooks/)?[a-z]+\.yml\b", readme.read_text(encoding="utf-8")))
+    """Each playbook that the README names is there, and each that `make demo` tells to try next."""
+    readme, makefile = (ROOT / name for name in ("README.md", "Makefile"))
+    text = readme.read_text(encoding="utf-8") + makefile.read_text(encoding="utf-8")
+    told = set(re.findall(r"\b(?:playbooks/)?[a-z]+\.yml\b", text))
     playbooks = {name for name in told if name == "migrate.yml" or name.startswith("playbooks/")}
     assert playbooks
     assert not [name for name in playbooks if not (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("name", sorted(_PLAYBOOKS))
+def test_playbook_s_variables_are_checked_first(name: str) -> None:
+    """By the entry of its own name, before any other role."""
+    (play,) = yaml.safe_load((ROOT / f"playbooks/{name}.yml").read_text(encoding="utf-8"))
+    first = play["tasks"][0]["block"][0]
+    assert first["ansible.builtin.import_role"]["name"] == "pgconvoy.migrate.variables"
+    assert first["vars"] == {"variables_goal": name}
+
+
+def test_packages_of_the_modules_are_those_of_the_tests() -> None:
+    """What an execution environment gets is what the tests run with, and Ansible is none of it."""
+    pinned = {}
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            (pin,) = requirement.specifier
+            pinned[str(requirement.name), frozenset(requirement.extras)] = pin.version
+    wanted = [
+        Requirement(line)
+        for line in (ROOT / "meta/ee-requirements.txt").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert {r.name for r in wanted} == {name for name, _ in pinned} - {"ansible-core"}
+    assert all(pinned[r.name, frozenset(r.extras)] in r.specifier for r in wanted)
+
+
+def test_every_finding_of_sanity_has_its_reason() -> None:
+    """Nothing is expected of ansible-test without a word why."""
+    lines = (ROOT / "tests/sanity.txt").read_text(encoding="utf-8").splitlines()
+    for before, line in itertools.pairwise(lines):
+        assert not line or line.startswith("#") or before.startswith("#"), line
+
+
+def test_relative_links_of_the_documentation_lead_somewhere() -> None:
+    """To a file that is there and, within it, to a heading."""
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path, _, anchor = link.partition("#")
+            if ":" in path:
+                continue
+            leads_to = (page.parent / path).resolve() if path else page
+            assert leads_to.exists(), f"{page.name}: {link}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", leads_to.read_text(encoding="utf-8"), re.MULTILINE)
+                assert anchor in {_anchor(heading) for heading in headings}, f"{page.name}: {link}"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

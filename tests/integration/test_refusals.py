@@ -181,7 +181,7 @@ def test_no_archive_named(sandbox: Controller, source: Database, target: Databas
     """A restore of nothing is refused before anything is reached."""
     with untouched(source, target):
         message = sandbox.refuse("playbooks/restore.yml")
-    assert "'archive' is undefined" in message
+    assert "missing required arguments: archive" in message
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import typing as t
-from unittest import mock
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.callback.comparison import CallbackModule, columns, draw
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.comparison_table import columns, draw
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,10 +32,10 @@ def test_columns_are_aligned() -> None:
     ]
 
 
-def test_what_differs_comes_first_and_in_another_color() -> None:
-    """Colors come from Ansible's settings, and only where there is a terminal."""
+def test_what_differs_comes_first_and_is_marked() -> None:
+    """So that it can be told in another color."""
     _, _, first, second = draw([_table("a"), _table("b", 1, 2)])
-    assert ("b" in first[0], first[1], second[1]) == (True, "red", "green")
+    assert ("b" in first[0], first[1], second[1]) == (True, "bad", "good")
 
 
 @pytest.mark.parametrize(
@@ -80,51 +79,3 @@ def test_no_name_breaks_the_table(tables: list[dict[str, t.Any]]) -> None:
     assert not any(char < " " or "\x7f" <= char <= "\x9f" or char in "\u202e\u2028" for line in lines for char in line)
     rows = [line for line in lines if not line.startswith(("---", "and "))]
     assert len({columns(row.rpartition(" | ")[0]) for row in rows}) == (1 if tables else 0)
-
-
-class Screen:
-    """The callback and what it displayed."""
-
-    def __init__(self) -> None:
-        self.callback = CallbackModule()
-        self.display = mock.Mock()
-        self.callback._display = self.display
-
-    def show(
-        self, result: dict[str, t.Any], action: str = "pgconvoy.migrate.report", host: str = "sandbox-db"
-    ) -> list[str]:
-        """Let the callback see a result and return the lines it displayed."""
-        self.display.reset_mock()
-        task_result = mock.Mock(result=result)
-        task_result.task.action = action
-        task_result.host.get_name.return_value = host
-        self.callback.v2_runner_on_ok(task_result)
-        return [call.args[0] for call in self.display.display.call_args_list]
-
-
-_RESULT: t.Final = {"status": "migrated", "summary": "migrated: all", "run_dir": "/runs/h/r", "tables": [_table("a")]}
-
-
-def test_report_is_shown() -> None:
-    """The table, the summary of the host, and where the report lies."""
-    lines = Screen().show(_RESULT)
-    assert lines[0].startswith("Table")
-    assert lines[-2:] == ["sandbox-db: migrated: all", "Report: /runs/h/r/report.html"]
-
-
-@pytest.mark.parametrize(
-    ("result", "action"),
-    [
-        (_RESULT, "pgconvoy.migrate.compare"),
-        ({"censored": "hidden"}, "pgconvoy.migrate.report"),
-    ],
-)
-def test_other_results_are_left_alone(result: dict[str, t.Any], action: str) -> None:
-    """Results of other modules, and those hidden by no_log."""
-    assert Screen().show(result, action) == []
-
-
-def test_names_of_hosts_and_messages_cannot_act_on_the_terminal() -> None:
-    """Neither can they pretend to be another line."""
-    lines = Screen().show({**_RESULT, "summary": "a\x1b[2Jb", "run_dir": "/runs\n/h"}, host="h\r")
-    assert lines[-2:] == [r"h\r: a\x1b[2Jb", r"Report: /runs\n/h/report.html"]

@@ -1,0 +1,47 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say at the terminal what a run came to. It is an action, since only the controller has the terminal."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible import constants
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.comparison_table import draw
+from ..module_utils.presentation import visible
+from ..module_utils.report import REACHED
+
+_COLORS: t.Final[dict[str, str | None]] = {
+    "good": constants.COLOR_OK,  # type: ignore[attr-defined]  # made when Ansible reads its configuration
+    "bad": constants.COLOR_ERROR,  # type: ignore[attr-defined]  # likewise
+    "": None,
+}
+
+
+class ActionModule(ActionBase):
+    """The action ``pgconvoy.migrate.conclude``."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Draw the report if there is one, and fail unless the run came to its goal."""
+        given = self.validate_argument_spec(  # type: ignore[no-untyped-call]  # of Ansible's class
+            {
+                "host": {"type": "str", "required": True},
+                "report": {"type": "dict", "default": {}},
+                "failure": {"type": "str", "default": ""},
+            }
+        )[1]
+        report, failure = given["report"], given["failure"]
+        if report:
+            reached = report["status"] in REACHED
+            for line, news in draw(report["tables"]):
+                self._display.display(line, color=_COLORS[news])
+            color = _COLORS["good" if reached else "bad"]
+            self._display.display(f"{visible(given['host'])}: {visible(report['summary'])}", color=color)
+            self._display.display(f"Report: {visible(report['run_dir'])}/report.html")
+            failure = "" if reached else report["explanation"]
+        return {"changed": False, **({"failed": True, "msg": failure} if failure else {})}

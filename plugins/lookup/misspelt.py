@@ -1,0 +1,116 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Variables that are almost those of the collection."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: misspelt
+short_description: Variables that are almost those of the collection
+version_added: "0.1.0"
+description:
+  - Returns the names of variables that somebody has set and that no role of this collection knows, but that look like
+    one of the inventory's variables that they do know. Values are not looked at, so that no vault needs to be opened.
+  - Names of one's own are left alone, those too that go on where one of the collection's ends (C(target_hosts)).
+author:
+  - the pgconvoy contributors (@pgconvoy)
+"""
+
+EXAMPLES = r"""
+- name: Refuse a misspelt variable
+  ansible.builtin.assert:
+    that: misspelt | length == 0
+    fail_msg: "{{ misspelt | join(', ') }}"
+  vars:
+    misspelt: "{{ lookup('pgconvoy.migrate.misspelt', wantlist=True) }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: Each such name, with the nearest one that exists.
+  type: list
+  elements: str
+  sample: ["taget_host (did you mean target_host?)"]
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.common.yaml import yaml_load
+from ansible.plugins.lookup import LookupBase
+
+_ROLES: t.Final = Path(__file__).parents[2] / "roles"
+#: The roles whose options are variables of the inventory; those of other roles bear the role's name.
+_OF_INVENTORY: t.Final = ("connection", "variables")
+
+
+class LookupModule(LookupBase):
+    """The lookup ``pgconvoy.migrate.misspelt``."""
+
+    def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
+        """Return the misspelt ones of all variables that the task has."""
+        options = {path.parents[1].name: _documented(path) for path in _ROLES.glob("*/meta/argument_specs.yml")}
+        known = set().union(*options.values())
+        meant = sorted(set().union(*(options[role] for role in _OF_INVENTORY)))
+        strangers = sorted(name for name in variables or {} if name not in known and not name.startswith("ansible_"))
+        found = ((name, nearest(name, meant)) for name in strangers)
+        return [f"{name} (did you mean {near}?)" for name, near in found if near]
+
+
+def _documented(path: Path) -> set[str]:
+    specification = yaml_load(path.read_text(encoding="utf-8"))
+    return {name for entry in specification["argument_specs"].values() for name in entry["options"]}
+
+
+def nearest(name: str, meant: t.Sequence[str]) -> str | None:
+    """Return which of some names a person may have meant who wrote another one, if any."""
+    slips = {candidate: _slips(name, candidate) for candidate in meant}
+    possible = [(count, candidate) for candidate, count in slips.items() if count is not None]
+    return min(possible)[1] if possible else None
+
+
+def _slips(name: str, meant: str) -> int | None:
+    """Return how many letters went wrong, or None where too many did for a mistake.
+
+    Words are compared one by one: in ``target_cert`` the long first word must not speak for ``target_port``.
+    """
+    if name.startswith(meant) or ("_" not in meant and name == meant.removesuffix("s")):
+        return None  # a word of its own: target_hosts, target_host2; job, for jobs
+    if name.lower().replace("_", "") == meant.replace("_", ""):
+        return 0
+    words = list(zip(name.split("_"), meant.split("_"), strict=False))
+    if name.count("_") != meant.count("_") or not all(_resemble(*pair) for pair in words):
+        return None
+    count = sum(_distance(*pair) for pair in words)
+    return count if count <= 2 else None
+
+
+def _resemble(word: str, meant: str) -> bool:
+    """Whether one word may be a slip of the other."""
+    if word == meant:
+        return True
+    if not word:
+        return False
+    if sorted(word) == sorted(meant):
+        return _distance(word, meant) == 1
+    if len(meant) < 4:
+        return False
+    # Hardly anybody begins a word with a wrong letter: "cost" is not "host".
+    if word[0] != meant[0] and len(word) == len(meant):
+        return False
+    return _distance(word, meant) <= (2 if len(meant) >= 8 else 1)
+
+
+def _distance(one: str, other: str) -> int:
+    """Return the least number of letters added, left out, replaced or exchanged with a neighbour."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, counterpart in enumerate(other, 1):
+            row.append(min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != counterpart)))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == counterpart:
+                row[j] = min(row[j], before[j - 2] + 1)
+        before, last = last, row
+    return last[-1]
