@@ -9,7 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
 # A .venv that could not be finished is begun anew.
 .DELETE_ON_ERROR:
-.PHONY: help demo faults lab lab-down lint test
+.PHONY: help bench demo faults lab lab-down lint test
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: lint  ## run all checks and all tests
 # Without -m, pytest leaves out what `make test` has no time for.
 faults: .venv/tests-installed  ## break a migration in every way and at 100 points of it (docs/faults.md); takes 20 minutes
 	$(if $(SEED),FAULTS_SEED=$(SEED)) $(if $(POINTS),FAULTS_POINTS=$(POINTS)) pytest --numprocesses=2 tests/faults -m ''
+
+bench: .venv/tests-installed  ## time it against other ways to migrate (bench/README.md); ONLY=incident-far for a part
+	PYTHONPATH=collections python -m bench --only='$(ONLY)' $(if $(SCALE),--scale=$(SCALE)) $(if $(ROUNDS),--rounds=$(ROUNDS))
 
 lint: .venv/tests-installed  ## run the checks alone
 	ruff check

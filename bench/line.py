@@ -219,12 +219,15 @@ Result = t.TypeVar("Result")
 
 
 def tell(turns: t.Sequence[Turn]) -> t.Iterator[str]:
-    """Give a line for every turn, then those that came most often."""
+    """Give a line for every turn, with the seconds since the first."""
     for turn in turns:
         yield f"{turn.at - turns[0].at:9.3f} {turn}"
+
+
+def tell_often(turns: t.Iterable[Turn], most: int = 50) -> t.Iterator[str]:
+    """Give a line for what was said at a turn, the most frequent first, with how often it was."""
     often = collections.Counter(summarize(turn.messages) for turn in turns)
-    yield "\nMost often:"
-    for said, count in often.most_common(40):
+    for said, count in often.most_common(most):
         yield f"{count:6} {said}"
 
 
@@ -248,7 +251,7 @@ def main() -> None:
         print(f"#{connection.number}: {connection.counts}")
     print(f"sum: {line.counts}")
     if options.trace:
-        print("\n".join(tell(line.turns)))
+        print("\n".join([*tell(line.turns), "Most often:", *tell_often(line.turns)]))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import collections
 import typing as t
 
-from bench.frontend import summarize
-from bench.line import Counts, Line
+from bench.line import Counts, Line, tell_often
 from tests.databases import database
 from tests.playbooks import ROOT, Controller
 from tests.servers import Servers
@@ -43,7 +41,4 @@ def assert_at_most(bound: Counts, line: Line) -> None:
     """Make sure that no figure is above the bound, else tell what crossed, the most frequent first."""
     counts = line.counts
     excess = [name for name, most in vars(bound).items() if vars(counts)[name] > most]
-    often = collections.Counter(summarize(turn.messages) for turn in line.turns).most_common(50)
-    assert not excess, "\n".join(
-        [f"{', '.join(excess)}: {counts}; at most {bound}", *(f"{count:4} {said}" for said, count in often)]
-    )
+    assert not excess, "\n".join([f"{', '.join(excess)}: {counts}; at most {bound}", *tell_often(line.turns)])
