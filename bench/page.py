@@ -66,11 +66,12 @@ def _goals(results: Results, works: dict[str, Work]) -> t.Iterator[str]:
     for measured in results.measured:
         for goal in works[measured.work].goals:
             value = _value(measured, goal)
-            met = "" if value is None else "met" if value <= goal.at_most else "**missed**"
+            met = "met" if value is not None and value <= goal.at_most else "**missed**"
             what = _FIGURES[goal.figure] + (", nothing to do" if goal.run == AGAIN else "")
             what += f", against {_NAMES[goal.against]}" if goal.against else ""
             shown = "not measured" if value is None else _shown(goal, value)
-            yield f"| {measured.work} | {what} | {shown} | {_shown(goal, goal.at_most)} | {met} |"
+            judged = value is not None and measured.scale == 1
+            yield f"| {measured.work} | {what} | {shown} | {_shown(goal, goal.at_most)} | {met if judged else ''} |"
 
 
 def _value(measured: Measured, goal: Goal) -> float | None:
@@ -89,18 +90,20 @@ def _shown(goal: Goal, value: float) -> str:
 
 def _table(measured: Measured, work: Work) -> t.Iterator[str]:
     far = work.one_way > 0
-    yield f"The database has {measured.size / 1e6:,.0f} MB."
+    scaled = "" if measured.scale == 1 else f", at scale {measured.scale:g} of what the title says"
+    yield f"The database has {measured.size / 1e6:,.0f} MB{scaled}."
     yield ""
-    yield "| | wall, s | ours to it | memory, MB |" + (" connections | round trips | MB up | MB down |" if far else "")
-    yield "|---|---|---|---|" + ("---|---|---|---|" if far else "")
+    counted = " connections | round trips | MB up | MB down |" if far else ""
+    yield f"| | wall, s | ours to it | nothing to do to it | memory, MB |{counted}"
+    yield "|---|---|---|---|---|" + ("---|---|---|---|" if far else "")
     for run in (FIRST, AGAIN, *work.peers):
         if run not in measured.runs:
             continue
         seconds, peak = measured.median(run, "seconds"), measured.median(run, "peak")
-        ratio = measured.ratio(FIRST, run)
+        ratios = ["" if run in (FIRST, AGAIN) else f"{measured.ratio(ours, run):.2f}" for ours in (FIRST, AGAIN)]
         assert seconds is not None
         assert peak is not None
-        line = f"| {_NAMES[run]} | {seconds:.1f} | {'' if run == FIRST else f'{ratio:.2f}'} | {peak / 1e6:.0f} |"
+        line = f"| {_NAMES[run]} | {seconds:.1f} | {' | '.join(ratios)} | {peak / 1e6:.0f} |"
         if far:
             counts = [measured.median(run, figure) for figure in ("connections", "turns", "up", "down")]
             connections, turns, up, down = (count or 0 for count in counts)
