@@ -1,0 +1,44 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A far target is asked seldom: what a migration of the incident sends there and back is bounded."""
+
+from __future__ import annotations
+
+import typing as t
+
+from bench.line import Counts, Line, tell_often
+from tests.databases import database
+from tests.playbooks import ROOT, Controller
+from tests.servers import Servers
+
+_SAMPLE: t.Final = ROOT / "roles/lab/files/sigmasight.sql"
+
+#: What may cross the line to the target, for a whole migrate.yml. None of it depends on how fast the machine is. Lower
+#: it whenever less crosses.
+FIRST_RUN: t.Final = Counts(connections=36, turns=802, up=7_350_000, down=2_250_000)
+NOTHING_TO_DO: t.Final = Counts(connections=19, turns=368, up=140_000, down=1_600_000)
+
+
+def test_incident(servers: Servers, controller: Controller) -> None:
+    """Into an empty database, and once more, when there is nothing to do."""
+    with database(servers.source(), "") as source, database(servers.target(), "") as target:
+        source.server.run_sql_file(_SAMPLE, source.name)
+        controller.add_host("sandbox", source.variables("source"), target.variables("target"))
+        assert_at_most(FIRST_RUN, run(controller, target.server.port, "migrated"))
+        assert_at_most(NOTHING_TO_DO, run(controller, target.server.port, "unchanged"))
+
+
+def run(controller: Controller, port: int, status: str) -> Line:
+    """Migrate by way of a line, and return it."""
+    with Line(port, traced=True) as line:
+        controller.vary(target_port=line.port)
+        assert controller.migrate().report("sandbox-db")["status"] == status
+    return line
+
+
+def assert_at_most(bound: Counts, line: Line) -> None:
+    """Make sure that no figure is above the bound, else tell what crossed, the most frequent first."""
+    counts = line.counts
+    excess = [name for name, most in vars(bound).items() if vars(counts)[name] > most]
+    assert not excess, "\n".join([f"{', '.join(excess)}: {counts}; at most {bound}", *tell_often(line.turns)])

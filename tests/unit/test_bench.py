@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the measurements make of their figures, without measuring anything."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+import msgspec
+import pytest
+
+from bench import timeline
+from bench.__main__ import chosen
+from bench.line import Counts
+from bench.ours import OwnRun
+from bench.page import render
+from bench.processes import Process, Watch
+from bench.results import AGAIN, FIRST, Figures, Measured, Results
+from bench.works import WORKS
+
+
+def test_parts_are_the_whole() -> None:
+    """Every second of a run is told of once, and to the part that it belongs to."""
+    events: list[dict[str, t.Any]] = [
+        {"at": 102.0, "event": "loaded", "action": ""},
+        {"at": 103.0, "event": "begin", "action": "pgconvoy.migrate.dump"},
+        {"at": 120.0, "event": "end", "action": "pgconvoy.migrate.dump"},
+        {"at": 121.0, "event": "begin", "action": "pgconvoy.migrate.switch"},
+        # It was skipped: its module has never begun.
+        {"at": 122.5, "event": "begin", "action": "ansible.builtin.assert"},
+        {"at": 123.0, "event": "end", "action": "ansible.builtin.assert"},
+        {"at": 124.0, "event": "done", "action": ""},
+    ]
+    began_at = datetime.datetime.fromtimestamp(107.0, datetime.UTC).isoformat()
+    watch = Watch(processes=[Process(1, ["ansible-playbook", "x"], 100.0, 125.0), Process(2, ["python"], 105.0, 119.0)])
+    run = OwnRun(25.0, watch, {}, {"dump": {"began_at": began_at, "seconds": 10.0}}, events)
+    assert {part: seconds for part, (seconds, _) in timeline.sums(timeline.spans(run)).items()} == {
+        timeline.START: 2.0,
+        timeline.TASKS: 1.0 + 1.0 + 1.5 + 0.5 + 1.0,
+        timeline.PREPARE: 2.0,
+        timeline.IMPORT: 2.0,
+        timeline.STAGE: 10.0,
+        "stage dump": 10.0,
+        timeline.LEAVE: 3.0,
+        timeline.END: 1.0,
+    }
+
+
+def test_page() -> None:
+    """Ratios are of runs of one round, goals are judged, and what is missing is said; results survive the file."""
+    far = Counts(connections=36, turns=800, up=7_000_000, down=100_000)
+    measured = Measured(
+        "incident-far",
+        1.0,
+        20_000_000,
+        {
+            FIRST: [Figures(seconds, 150_000_000, 5.0, far) for seconds in (10.0, 30.0, 20.0)],
+            AGAIN: [Figures(1.0, 150_000_000, None, far)] * 3,
+            "pipe": [Figures(seconds, 20_000_000, None, far) for seconds in (10.0, 10.0, 40.0)],
+        },
+        {"directory": "pg_restore: error"},
+    )
+    results = Results(
+        "2026-11-26T12:00:00+00:00", {"PostgreSQL": "15.20"}, "two processors", 3, ["pgcopydb"], [measured]
+    )
+    page = render(msgspec.json.decode(msgspec.json.encode(results), type=Results))
+    assert "| incident-far | round trips | 800 | 180 | **missed** |" in page
+    assert "| incident-far | bytes down | 0.10 MB | 0.30 MB | met |" in page
+    assert "| incident-far | wall, against pg_dump \\| psql | 1.00 | 1.00 | met |" in page
+    assert "| pg_dump \\| psql | 10.0 | 1.00 | 0.10 | 20 | 36 | 800 | 7.00 | 0.10 |" in page
+    assert "- Left out: pgcopydb." in page
+    measured.scale = 0.5
+    assert "| incident-far | round trips | 800 | 180 |  |" in render(results), "a goal is for the whole database"
+    assert "- directory failed on incident-far." in page
+    assert "A small run" in page, "not all works were measured"
+
+
+def test_choice() -> None:
+    """All works or those that are named; a misspelt name is no empty choice."""
+    assert chosen("") == list(WORKS)
+    assert [work.name for work in chosen("facts, bulk")] == ["facts", "bulk"]
+    with pytest.raises(SystemExit, match="There is no work fatcs"):
+        chosen("facts,fatcs")
