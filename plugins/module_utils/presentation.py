@@ -116,7 +116,7 @@ _EQUAL_BY: t.Final = {
 }
 
 
-def judged(entry: Record) -> str:
+def judged(entry: t.Mapping[str, t.Any]) -> str:
     """Return the verdict on an entry, which says no more than what was compared."""
     return _EQUAL_BY.get(entry.get("compared", ""), "equal") if entry["equal"] else "different"
 
