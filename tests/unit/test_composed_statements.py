@@ -35,6 +35,10 @@ def composed_with_parameters(source: str) -> list[int]:
         if isinstance(query, ast.JoinedStr):
             parts = [part.value for part in query.values if isinstance(part, ast.FormattedValue)]
             return all(map(is_written_down, parts))
+        if isinstance(query, ast.IfExp):
+            return is_written_down(query.body) and is_written_down(query.orelse)
+        if isinstance(query, ast.Call) and isinstance(query.func, ast.Attribute) and query.func.attr == "encode":
+            return is_written_down(query.func.value)
         return isinstance(query, ast.Constant) or (isinstance(query, ast.Name) and query.id in constants)
 
     return [
@@ -55,6 +59,8 @@ def composed_with_parameters(source: str) -> list[int]:
         ("session.execute(QUERY, (1,))", False),
         ("session.execute(f'{QUERY} WHERE a = %s', (1,))", False),
         ("session.execute('SELECT %s' + QUERY, (1,))", False),
+        ("session.execute(QUERY.encode(), (1,))", False),
+        ("session.execute(QUERY if new else 'SELECT %s', (1,))", False),
         ("session.execute(sql.SQL('SELECT {}').format(name))", False),
         ("cursor.execute(query, prepare=False)", False),
         ("session.execute(sql.SQL('SELECT %s FROM {}').format(name), (1,))", True),

@@ -59,7 +59,7 @@ WITH RECURSIVE object(classid, objid) AS MATERIALIZED (
 ), temporary(oid) AS (
     SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_'
 ), entry(classid, objid) AS MATERIALIZED (
-    SELECT a.classid::oid, a.objid::oid FROM unnest(%(classes)s::bigint[], %(objects)s::bigint[]) a(classid, objid)
+    SELECT a.classid::oid, a.objid::oid FROM unnest({classes}::bigint[], {addresses}::bigint[]) a(classid, objid)
 ), known(classid, objid) AS (
     SELECT classid, objid FROM entry
     UNION SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname = 'public'
@@ -125,6 +125,7 @@ def find_uncarried(session: Session, carried: t.Collection[Address]) -> list[Unc
         sql.SQL("SELECT {}::regclass, oid FROM {} WHERE oid >= 16384").format(name, sql.Identifier("pg_catalog", name))
         for name in catalogs
     )
-    addresses = {"classes": [classid for classid, _ in carried], "objects": [objid for _, objid in carried]}
-    rows = session.execute(sql.SQL(_UNCARRIED).format(objects=objects), addresses).fetchall()
+    classes, addresses = [classid for classid, _ in carried], [objid for _, objid in carried]
+    query = sql.SQL(_UNCARRIED).format(objects=objects, classes=classes, addresses=addresses)
+    rows = session.execute(query).fetchall()
     return [Uncarried(*row) for row in rows]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import json
 import typing as t
 
 from ..endpoint import Session
@@ -59,6 +60,37 @@ def roles_to_ask(*sides: Privileges) -> list[str]:
     return sorted(found - {PUBLIC, ""})
 
 
+def _compose(functions: t.Mapping[str, str]) -> bytes:
+    """Return the query, which asks the function of each kind of object."""
+    cases = " ".join(f"WHEN '{kind}' THEN {function}(r.name, n.objid, p)" for kind, function in functions.items())
+    return f"""
+{SECURABLES.replace("WITH object", "WITH RECURSIVE object")}
+, member(oid) AS (
+    SELECT oid FROM pg_roles WHERE rolname = ANY (%(roles)s)
+    UNION SELECT m.member FROM pg_auth_members m JOIN member ON m.roleid = member.oid
+), role(name) AS (
+    SELECT rolname FROM pg_roles JOIN member USING (oid) WHERE NOT rolsuper
+    UNION ALL SELECT '{PUBLIC}'
+), known(kind, privileges) AS (
+    SELECT key, ARRAY(SELECT jsonb_array_elements_text(value)) FROM jsonb_each(%(known)s::jsonb)
+)
+SELECT r.name, n.kind, n.identity, ARRAY(SELECT p FROM unnest(k.privileges) p WHERE CASE n.kind {cases} END)
+FROM role r CROSS JOIN named n JOIN known k USING (kind)
+WHERE n.letter IS NOT NULL AND n.owner <> 'pg_database_owner'::regrole
+UNION ALL
+SELECT r.name, 'COLUMN', n.identity || '.' || quote_ident(a.attname),
+       ARRAY(SELECT p FROM unnest(%(column)s::text[]) p
+             WHERE has_column_privilege(r.name, n.objid, a.attnum, p))
+FROM role r CROSS JOIN named n
+JOIN pg_attribute a ON a.attrelid = n.objid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.kind = 'TABLE' AND n.identity = ANY (%(with_columns)s)
+""".encode()
+
+
+_BEFORE_18: t.Final = _compose(_FUNCTIONS)
+_FROM_18: t.Final = _compose(_FUNCTIONS | _SINCE_18)
+
+
 def read_abilities(
     session: Session, initial: t.Mapping[str, Initial], roles: t.Collection[str], with_columns: t.Collection[str]
 ) -> Able:
@@ -70,33 +102,16 @@ def read_abilities(
     :param initial: which privileges there are, by the objects' kind
     :param with_columns: the tables whose columns are asked for one by one
     """
-    functions = _FUNCTIONS | (_SINCE_18 if session.info.server_version >= 180000 else {})
-    cases = " ".join(f"WHEN '{kind}' THEN {function}(r.name, n.objid, p)" for kind, function in functions.items())
-    known = ", ".join(
-        f"('{kind}', ARRAY[{', '.join(repr(privilege) for privilege in initial[kind].owner)}])" for kind in functions
-    )
-    query = f"""
-        {SECURABLES.replace("WITH object", "WITH RECURSIVE object")}
-        , member(oid) AS (
-            SELECT oid FROM pg_roles WHERE rolname = ANY (%(roles)s)
-            UNION SELECT m.member FROM pg_auth_members m JOIN member ON m.roleid = member.oid
-        ), role(name) AS (
-            SELECT rolname FROM pg_roles JOIN member USING (oid) WHERE NOT rolsuper
-            UNION ALL SELECT '{PUBLIC}'
-        ), known(kind, privileges) AS (VALUES {known})
-        SELECT r.name, n.kind, n.identity, ARRAY(SELECT p FROM unnest(k.privileges) p WHERE CASE n.kind {cases} END)
-        FROM role r CROSS JOIN named n JOIN known k USING (kind)
-        WHERE n.letter IS NOT NULL AND n.owner <> 'pg_database_owner'::regrole
-        UNION ALL
-        SELECT r.name, 'COLUMN', n.identity || '.' || quote_ident(a.attname),
-               ARRAY(SELECT p FROM unnest(%(column)s::text[]) p
-                     WHERE has_column_privilege(r.name, n.objid, a.attnum, p))
-        FROM role r CROSS JOIN named n
-        JOIN pg_attribute a ON a.attrelid = n.objid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE n.kind = 'TABLE' AND n.identity = ANY (%(with_columns)s)
-    """
-    parameters = {"roles": list(roles), "also": [], "with_columns": list(with_columns), "column": list(_COLUMN)}
-    rows = session.execute(query.encode(), parameters).fetchall()
+    version_18 = session.info.server_version >= 180000
+    functions = _FUNCTIONS | (_SINCE_18 if version_18 else {})
+    parameters = {
+        "roles": list(roles),
+        "also": [],
+        "with_columns": list(with_columns),
+        "column": list(_COLUMN),
+        "known": json.dumps({kind: list(initial[kind].owner) for kind in functions}),
+    }
+    rows = session.execute(_FROM_18 if version_18 else _BEFORE_18, parameters).fetchall()
     return {(role, kind, identity): frozenset(able) for role, kind, identity, able in rows}
 
 
