@@ -44,9 +44,18 @@ _READING: t.Final = (
         "error",
         "row-security",
         f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
-        " AND row_security_active(c.oid)",
+        " AND row_security_active(c.oid) AND NOT pg_has_role(c.relowner, 'USAGE')",
         "row security hides rows from the source user.",
         "Use the table's owner, or a role with BYPASSRLS, as source_user.",
+    ),
+    Check(
+        "error",
+        "row-security",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
+        " AND row_security_active(c.oid) AND pg_has_role(c.relowner, 'USAGE')",
+        "row security is forced upon its owner, and hides rows from the source user.",
+        "Use a role with BYPASSRLS or a superuser as source_user, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY "
+        "meanwhile.",
     ),
 )
 
