@@ -15,7 +15,10 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import wr
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import snapshot as snapshots
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import Requirements
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import (
+    Requirements,
+    read_requirements,
+)
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, select, tables_to_hold
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session
@@ -69,11 +72,9 @@ def test_what_is_read_is_held(
         for statement in ("TRUNCATE temporary", "TRUNCATE other", "VACUUM FULL other"):
             client.execute(statement.encode())
 
-    read = writer.read_requirements
-
     def read_late(session: Session) -> Requirements:
         interfere()
-        return read(session)
+        return read_requirements(session)
 
     monkeypatch.setattr(writer, "read_requirements", read_late)
     manifest = writer.write_archive(source, tools, tmp_path / "archive", 2, patterns=ONLY_T)

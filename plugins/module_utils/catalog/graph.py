@@ -86,7 +86,7 @@ def find_ways(
             break
         for neighbour in sorted(edges.get(place, ())):
             if neighbour not in ways:
-                ways[neighbour] = (*ways[place], neighbour)
+                ways[neighbour] = ways[place] + (neighbour,)
                 missing.discard(neighbour)
                 waiting.append(neighbour)
     return {end: ways[end] for end in ends if end in ways}
