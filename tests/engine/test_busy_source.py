@@ -72,11 +72,9 @@ def test_what_is_read_is_held(
         for statement in ("TRUNCATE temporary", "TRUNCATE other", "VACUUM FULL other"):
             client.execute(statement.encode())
 
-    read = read_requirements
-
     def read_late(session: Session) -> Requirements:
         interfere()
-        return read(session)
+        return read_requirements(session)
 
     monkeypatch.setattr(writer, "read_requirements", read_late)
     manifest = writer.write_archive(source, tools, tmp_path / "archive", 2, patterns=ONLY_T)

@@ -17,7 +17,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.receiver imp
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.sender import Sender
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.schema import create_entries
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import tools_in
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.source import check_foreign_keys
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.orphans import check_foreign_keys
 from psycopg import sql
 
 from tests.databases import Database

@@ -53,7 +53,7 @@ _NAMES: t.Final = {
     "regtype": "pg_type",
 }
 #: Types that hold OIDs: only their text is the same everywhere.
-_OID_ALIASES: t.Final = frozenset(
+OID_ALIASES: t.Final = frozenset(
     {
         *("regclass", "regcollation", "regconfig", "regdatabase", "regdictionary", "regnamespace", "regoper"),
         *("regoperator", "regproc", "regprocedure", "regrole", "regtype"),
@@ -194,7 +194,7 @@ def _sends_no_oid(type_: Type, types: t.Mapping[int, Type]) -> bool:
         return _sends_no_oid(types[type_.subtype], types)
     if type_.is_array:
         return types[type_.element].builtin and _sends_no_oid(types[type_.element], types)
-    return type_.kind in "be" and type_.send is not None and not (type_.builtin and type_.name in _OID_ALIASES)
+    return type_.kind in "be" and type_.send is not None and not (type_.builtin and type_.name in OID_ALIASES)
 
 
 def row_hash(columns: t.Sequence[HashedColumn]) -> sql.Composed:

@@ -9,9 +9,9 @@ import dataclasses
 import typing as t
 
 import psycopg
-from psycopg import sql
 
 from ..endpoint import Session
+from .named_values import NamedValue, read_named_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Requirements:
     """
 
     extensions: tuple[Extension, ...]
-    #: roles named by policies, user mappings and values of type regrole
+    #: roles named by policies and user mappings
     roles: tuple[Need, ...]
     #: columns of type xml that may hold something
     xml: tuple[Need, ...]
@@ -47,6 +47,8 @@ class Requirements:
     predefined: tuple[Need, ...] = ()
     #: how many objects are locked as they are made: tables, indexes, sequences, large objects with comments ...
     relations: int = 0
+    #: names of roles and objects that rows hold
+    named: tuple[NamedValue, ...] = ()
 
 
 # Unqualified names are pg_catalog's: the session's search_path is empty.
@@ -74,7 +76,7 @@ WHERE d.refclassid = 'pg_collation'::regclass AND d.objid >= 16384
 GROUP BY 1
 """
 
-# Columns of a type, of arrays of it and of domains over it.
+# Columns of type xml, of arrays of it and of domains over it.
 _COLUMNS: t.Final = """
 SELECT n.nspname, c.relname, a.attname
 FROM pg_attribute a
@@ -82,7 +84,7 @@ JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm') AND c.relpersi
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type y ON y.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped
-  AND %s::regtype IN (y.oid, y.typelem, y.typbasetype)
+  AND 'xml'::regtype IN (y.oid, y.typelem, y.typbasetype)
 ORDER BY 1, 2, 3
 """
 
@@ -106,7 +108,8 @@ def read_requirements(session: Session) -> Requirements:
 
     return Requirements(
         extensions=read_extensions(session),
-        roles=needs(_ROLES) + _role_values(session),
+        roles=needs(_ROLES),
+        named=read_named_values(session),
         predefined=needs(_PREDEFINED),
         xml=_xml_columns(session),
         relations=_count_relations(session),
@@ -128,19 +131,4 @@ def _xml_columns(session: Session) -> tuple[Need, ...]:
             session.execute("SELECT xmlparse(CONTENT '')")
     except psycopg.errors.FeatureNotSupported:
         return ()
-    return tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS, ("xml",)).fetchall())
-
-
-def _role_values(session: Session) -> tuple[Need, ...]:
-    """Return the roles that values of type regrole name: COPY would refuse the whole table for a missing one."""
-    return tuple(
-        Need(role, f"column {schema}.{table}.{column}")
-        for schema, table, column in session.execute(_COLUMNS, ("regrole",)).fetchall()
-        for (role,) in session.execute(
-            sql.SQL(
-                "SELECT DISTINCT r.rolname FROM {table} t"
-                " JOIN pg_roles r ON strpos(',' || trim(t.{column}::text, '{{}}') || ',',"
-                " ',' || r.oid::regrole || ',') > 0 ORDER BY 1"
-            ).format(table=sql.Identifier(schema, table), column=sql.Identifier(column))
-        ).fetchall()
-    )
+    return tuple(Need("xml", ".".join(row)) for row in session.execute(_COLUMNS).fetchall())

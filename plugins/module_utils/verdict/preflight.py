@@ -40,6 +40,7 @@ from .checks.in_place import check_in_place
 from .checks.live import check_only_live, list_tables
 from .checks.load_mode import LoadMode, check_swap, choose_load_mode
 from .checks.locks import check_locks
+from .checks.orphans import check_foreign_keys
 from .checks.privileges import check_kept_privileges, check_privileges
 from .checks.refill import (
     FkStrategy,
@@ -58,7 +59,7 @@ from .checks.room import (
     read_rows_size,
 )
 from .checks.session import check_session
-from .checks.source import check_foreign_keys, check_reading, check_source
+from .checks.source import check_reading, check_source
 from .checks.target import check_beside, check_rollback, check_target
 from .checks.tools import check_tools
 from .findings import Finding, tell_errors

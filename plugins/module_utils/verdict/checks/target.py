@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from psycopg import sql
-
 from ...catalog.database import DatabaseProperties
 from ...catalog.requirements import Requirements, read_default_versions
 from ...endpoint import Session
@@ -19,6 +17,7 @@ from .asking import is_true
 from .build import check_build, check_locale
 from .live import check_clients, check_live
 from .load_mode import check_swap
+from .names import check_names, check_roles
 from .settings import check_settings
 
 
@@ -50,7 +49,8 @@ def check_target(
     return [
         *check_versions(session, source),
         *_check_extensions(session, needs, present),
-        *_check_roles(session, needs),
+        *check_roles(session, needs),
+        *check_names(session, needs),
         *check_settings(session, source, allowed or {}),
         *check_build(session, source.locale, needs),
     ]
@@ -140,19 +140,4 @@ def _check_extensions(session: Session, needs: Requirements, present: t.Containe
         )
         for extension in needs.extensions
         if extension.name not in present and versions.get(extension.name, extension.version) != extension.version
-    ]
-
-
-def _check_roles(session: Session, needs: Requirements) -> list[Finding]:
-    present = {name for (name,) in session.execute("SELECT rolname FROM pg_roles").fetchall()}
-    return [
-        Finding(
-            "error",
-            "role-missing",
-            f"role {need.what}",
-            f"{need.object} names it, and the target's server has no such role.",
-            f"CREATE ROLE {sql.Identifier(need.what).as_string(session)}; on the target.",
-        )
-        for need in needs.roles
-        if need.what not in present
     ]
