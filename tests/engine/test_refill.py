@@ -500,7 +500,7 @@ def test_clients_go_on_using_the_other_tables(partial: Case) -> None:
 
 
 def test_a_client_that_holds_a_table(partial: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "_TIMEOUT", "100ms")
+    monkeypatch.setattr(locks, "PATIENCE", "100ms")
     with partial.target.connect(partial.name) as client:
         client.execute("BEGIN; SELECT FROM free")
         with pytest.raises(

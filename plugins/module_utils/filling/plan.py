@@ -63,8 +63,14 @@ def all_once(manifest: Manifest) -> list[Once]:
 
 _Label = tuple[t.Hashable, ...]
 #: Indexes of partitioned tables, to which those of their partitions are attached then; all that is cheap, in the
-#: archive's order; and what would fire at all of that.
-_TREES, _ATTACHED, _REST, _EVENT_TRIGGERS = ("trees",), ("attached",), ("rest",), ("event triggers",)
+#: archive's order; what hides rows; and what would fire at all of that.
+_TREES, _ATTACHED, _REST, _ROW_SECURITY, _EVENT_TRIGGERS = (
+    ("trees",),
+    ("attached",),
+    ("rest",),
+    ("row security",),
+    ("event triggers",),
+)
 
 #: What takes time, and locks no more than the tables that it is about: several sessions make these at once.
 _DEAR: t.Final = frozenset({"CONSTRAINT", "FK CONSTRAINT", "INDEX", "INDEX ATTACH"})
@@ -106,7 +112,7 @@ def plan_filling(
             weight=tables.size(group.tables),
         )
         for label, group in groups.items()
-        if label not in (_REST, _EVENT_TRIGGERS)
+        if label not in (_REST, _ROW_SECURITY, _EVENT_TRIGGERS)
     ]
     works = [*copying.values(), *making, *_analyzing(tables, groups)]
     works += [Work[Task](key=(what,), item=what) for what in once if what in ("large objects", "sequences")]
@@ -123,6 +129,9 @@ def _ending(groups: t.Mapping[_Label, _Group], once: t.Container[Once]) -> t.Ite
         yield ("materialized views",), "materialized views"
     if "finish" in once:
         yield ("finish",), "finish"
+    # Views are refreshed by the owner of what they read, who is to see all of it.
+    if row_security := groups.get(_ROW_SECURITY):
+        yield _ROW_SECURITY, MakeObjects(tuple(row_security.entries))
     if event_triggers := groups.get(_EVENT_TRIGGERS):
         yield _EVENT_TRIGGERS, MakeObjects(tuple(event_triggers.entries))
 
@@ -194,6 +203,8 @@ def _label(entry: Entry, subjects: set[Name], needed: set[_Label], tables: _Tabl
     """
     if entry.kind == "EVENT TRIGGER":
         return _EVENT_TRIGGERS
+    if entry.kind == "ROW SECURITY":
+        return _ROW_SECURITY
     if entry.kind == "COMMENT" and needed:
         return next(iter(needed))
     if entry.kind not in _DEAR or not subjects or _REST in needed:

@@ -20,12 +20,13 @@ PATIENCE: t.Final = "5s"
 
 
 @contextlib.contextmanager
-def impatient(session: Session, patience: str = PATIENCE) -> t.Iterator[None]:
+def impatient(session: Session, patience: str = "") -> t.Iterator[None]:
     """Wait for each lock a few seconds at most; the session must be in a transaction.
 
-    :param patience: how long exactly, as the server spells it
+    :param patience: how long exactly, as the server spells it; if empty, ``PATIENCE``
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
+    patience = patience or PATIENCE
     try:
         with session.transaction():
             session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(patience))

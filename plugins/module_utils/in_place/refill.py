@@ -26,6 +26,7 @@ from ..privileges.applying import carry_privileges
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import KEPT
 from ..rows.origin import ArchiveFiles
+from ..staging.row_security import owner_unbound
 from ..staging.schema import left_unvalidated
 from ..verdict.comparison import Verdict, compare_schemas
 from ..verdict.findings import Difference
@@ -35,7 +36,6 @@ from .emptying import empty, empty_others, restart
 from .kept_schema import judge_kept_schema
 from .locks import impatient, lock_tables
 from .order import LoadOrder, order_selected
-from .row_security import owner_unbound
 from .transaction import Transaction
 from .triggers import event_triggers_silenced, silenced
 from .untouched import others_untouched

@@ -56,7 +56,7 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
         transaction.session.execute(statement)
     judge = dataclasses.replace(judge, jobs=1, reword=lambda: reworded, before=before)
-    verdict = judge.judge_snapshot(transaction, folder)
+    verdict = judge.judge_snapshot(transaction, folder, writer=transaction.session)
     return Replaced(received, verdict)
 
 

@@ -21,11 +21,11 @@ from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection, select
 from ..endpoint import Session
 from ..errors import MigrationError
+from ..staging.row_security import owner_unbound
 from ..verdict.comparison import Verdict, compare, compare_databases, compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty
 from .locks import impatient, lock_tables
-from .row_security import owner_unbound
 from .transaction import Transaction
 
 #: How many objects a message names.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import typing as t
@@ -24,13 +25,14 @@ from ..catalog.relations import Relation, list_relations, read_refresh_order
 from ..catalog.requirements import Extension, read_default_versions, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
-from ..endpoint import Endpoint, connect, use_search_path
+from ..endpoint import Endpoint, Session, connect, use_search_path
 from ..privileges.catalog import Privileges
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
+from ..staging.row_security import owner_unbound
 from ..staging.scratch import NoScratchError
 from ..tools import ClientTools, tools_for
 from ..work_folder import WorkFolder
@@ -132,13 +134,20 @@ class Judge:
         :param stop_early: not to read any rows when the schemas differ already
         :raises MigrationError: when anything cannot be read
         """
-        with exported_snapshot(self.target) as there:
-            return self.judge_snapshot(there, folder, stop_early)
+        with contextlib.ExitStack() as stack:
+            # Nobody else reads a copy that is being built.
+            writer = stack.enter_context(connect(self.target)) if self.staging else None
+            there = stack.enter_context(exported_snapshot(self.target))
+            return self.judge_snapshot(there, folder, stop_early, writer)
 
-    def judge_snapshot(self, there: Snapshot, folder: pathlib.Path, stop_early: bool = False) -> Verdict:
+    def judge_snapshot(
+        self, there: Snapshot, folder: pathlib.Path, stop_early: bool = False, writer: Session | None = None
+    ) -> Verdict:
         """Return the verdict on one state of the target, which must hold what the archive holds.
 
         :param stop_early: not to read any rows when the schemas differ already
+        :param writer: a session by which tables can be altered while they are read: of such as force row security upon
+            their owner, all rows are read then
         :raises MigrationError: when anything cannot be read
         """
         manifest = read_manifest(folder)
@@ -148,7 +157,9 @@ class Judge:
             schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         if stop_early and not schema.equal:
             return schema
-        return schema.joined(self.judge_content(there, manifest, selection))
+        tables = [m.relation.full_name for m in manifest.content.relations if m.relation.kind != "materialized view"]
+        with owner_unbound(writer, tables) if writer else contextlib.nullcontext():
+            return schema.joined(self.judge_content(there, manifest, selection))
 
     def judge_definitions(
         self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, stop_early: bool = False
