@@ -92,7 +92,7 @@ def test_every_letter_left_out_is_noticed() -> None:
         for word in re.finditer("[a-z]{4,}", name):
             for at in range(*word.span()):
                 slip = name[:at] + name[at + 1 :]
-                assert slip == "job" or nearest(slip, _VARIABLES), slip
+                assert slip in ("job", "grant", "owner") or nearest(slip, _VARIABLES), slip
 
 
 def test_reference_tells_of_every_variable() -> None:
