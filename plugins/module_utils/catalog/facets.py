@@ -40,10 +40,10 @@ _NAMES: t.Final = {
     "pg_attribute": "r.attname::text",
     "pg_enum": "r.enumlabel::text",
     "pg_inherits": "r.inhparent::regclass::text",
-    "pg_ts_config_map": "r.maptokentype || '.' || r.mapseqno",
+    "pg_ts_config_map": "r.maptokentype::text || '.' || r.mapseqno::text",
     "pg_description": "coalesce((SELECT a.attname FROM pg_attribute a WHERE r.classoid = 'pg_class'::regclass"
     " AND a.attrelid = r.objoid AND a.attnum = r.objsubid AND r.objsubid <> 0), '')",
-    "pg_seclabel": "r.provider || ' ' || r.objsubid",
+    "pg_seclabel": "r.provider || ' ' || r.objsubid::text",
 }
 
 #: What is told by a function, since the row holds it as a tree or by numbers of columns.

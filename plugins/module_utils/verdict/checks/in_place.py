@@ -62,7 +62,7 @@ def _check_locale(
 
 #: Large objects of others, and whose they are: only who owns one may remove it.
 FOREIGN_LARGE_OBJECTS: t.Final = """
-SELECT 'large object ' || oid, pg_get_userbyid(lomowner) FROM pg_largeobject_metadata
+SELECT 'large object ' || oid::text, pg_get_userbyid(lomowner) FROM pg_largeobject_metadata
 WHERE NOT pg_has_role(lomowner, 'USAGE') ORDER BY oid
 """
 

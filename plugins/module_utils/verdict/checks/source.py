@@ -14,7 +14,7 @@ from .extensions import HIDDEN_CONFIGURATION, HIDDEN_MEMBERS
 
 #: Large objects of others that are not granted; a superuser reads them all.
 _HIDDEN_LARGE_OBJECTS: t.Final = """
-SELECT 'large object ' || l.oid FROM pg_largeobject_metadata l JOIN pg_roles r ON r.rolname = current_user
+SELECT 'large object ' || l.oid::text FROM pg_largeobject_metadata l JOIN pg_roles r ON r.rolname = current_user
 WHERE NOT r.rolsuper AND NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (
     SELECT FROM aclexplode(l.lomacl) a
     WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
