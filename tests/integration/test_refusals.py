@@ -213,7 +213,7 @@ def test_no_space_left(sandbox: Controller, source: Database, target: Database, 
 
 
 def test_row_that_the_target_refuses(sandbox: Controller, source: Database, target: Database) -> None:
-    """The server's message arrives whole: table, line, column and value."""
+    """The server's message arrives with table, line and column; the value is nobody else's business."""
     source.execute("""
         CREATE FUNCTION fits(int) RETURNS bool LANGUAGE sql
             AS $$ SELECT $1 <> 20 OR current_database() NOT LIKE '%pgconvoy_staging' $$;
@@ -226,7 +226,8 @@ def test_row_that_the_target_refuses(sandbox: Controller, source: Database, targ
     assert run.rc != 0
     assert "Cannot load the rows of table public.strict: ERROR 23514" in run.message
     assert 'value for domain fitting violates check constraint "fitting_check"' in run.message
-    assert 'COPY strict, line 2, column amount: "20"' in run.message
+    assert "COPY strict, line 2, column amount" in run.message
+    assert "20" not in run.message.partition("COPY strict")[2].splitlines()[0]
     assert run.report("sandbox-db")["status"] == "failed"
 
 

@@ -64,7 +64,7 @@ TYPES: dict[int, Type] = {
         # the type that is asked for first, then what it is made of
         ([TYPES[INT4]], "hash"),
         ([base("uuid")], "hash"),
-        ([base("bytea")], "output"),
+        ([base("bytea")], "digest"),
         ([base("bool")], "output"),
         ([TYPES[TEXT]], "text"),
         ([base("varchar")], "text"),

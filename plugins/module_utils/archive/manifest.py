@@ -17,6 +17,7 @@ from ..catalog.database import DatabaseProperties
 from ..catalog.members import Members
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Patterns, Selection, select
+from ..catalog.wide_rows import Format
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
 
@@ -41,6 +42,8 @@ class ArchivedRows:
     name: str
     rows: int
     file: ArchivedFile
+    #: the form in which COPY has written it
+    format: Format = "text"
 
 
 @dataclasses.dataclass(frozen=True)

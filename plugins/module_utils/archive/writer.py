@@ -26,9 +26,11 @@ from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
+from ..catalog.wide_rows import Format, choose_formats
 from ..endpoint import Endpoint
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
+from ..rows.binary import RowCounter
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
 from ..schedule.threads import run_parallel
@@ -97,7 +99,11 @@ def _write_rows(
 ) -> tuple[ArchivedRows, ...]:
     """Write each table that has rows to a file of its own, the largest first."""
     filled = [(m.relation, m.rows.count) for m in relations if m.relation.kind == "table" and m.rows and m.rows.count]
-    numbered = [_Task(f"rows-{number:06}.copy", *table) for number, table in enumerate(filled, start=1)]
+    formats = choose_formats(snapshot.session, [relation for relation, _ in filled])
+    numbered = [
+        _Task(f"rows-{number:06}.copy", relation, rows, formats[relation.full_name])
+        for number, (relation, rows) in enumerate(filled, start=1)
+    ]
     written: dict[str, ArchivedRows] = {}
 
     @contextlib.contextmanager
@@ -114,6 +120,7 @@ class _Task:
     file_name: str
     relation: Relation
     rows: int
+    format: Format
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,12 +133,14 @@ class _RowsWriter:
     def run(self, task: _Task) -> None:
         relation = task.relation
         try:
-            file, sent = _write_stream(self.sender, [copy_out(relation, self.encoding)], self.folder / task.file_name)
+            statement = copy_out(relation, self.encoding, task.format)
+            path = self.folder / task.file_name
+            file, sent = _write_stream(self.sender, [statement], path, task.format)
         except MigrationError as error:
             raise MigrationError(f"Cannot read the rows of table {relation}: {error}") from None
         if sent != task.rows:
             raise MigrationError(f"Table {relation}: the snapshot holds {task.rows} rows, but {sent} were sent")
-        self.written[task.file_name] = ArchivedRows(relation.schema, relation.name, sent, file)
+        self.written[task.file_name] = ArchivedRows(relation.schema, relation.name, sent, file, task.format)
 
     def cancel(self) -> None:
         self.sender.cancel()
@@ -144,16 +153,21 @@ def _write_large_objects(
         return _write_stream(sender, copy_large_objects_out(objects), folder / _LARGE_OBJECTS_FILE)
 
 
-def _write_stream(sender: Sender, statements: t.Iterable[sql.Composed], path: pathlib.Path) -> tuple[ArchivedFile, int]:
+def _write_stream(
+    sender: Sender, statements: t.Iterable[sql.Composed], path: pathlib.Path, format_: Format = "text"
+) -> tuple[ArchivedFile, int]:
     """Write the streams of COPYs to one file; return its entry and the number of its rows.
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
     """
-    digest, rows, size = hashlib.sha256(), 0, 0
+    digest, lines, size, counter = hashlib.sha256(), 0, 0, RowCounter()
     with create_private(path) as stream:
         for chunk in itertools.chain.from_iterable(map(sender.stream, statements)):
             stream.write(chunk)
             digest.update(chunk)
-            rows += chunk.count(b"\n")
+            if format_ == "binary":
+                counter.count(chunk)
+            else:
+                lines += chunk.count(b"\n")
             size += len(chunk)
-    return ArchivedFile(path.name, size, digest.hexdigest()), rows
+    return ArchivedFile(path.name, size, digest.hexdigest()), counter.rows if format_ == "binary" else lines

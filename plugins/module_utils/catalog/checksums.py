@@ -38,7 +38,7 @@ _TEXTS: t.Final = frozenset({"text", "varchar"})
 #: Only -0 and 0 have one hash.
 _FLOATS: t.Final = {"float4": "hashfloat4extended", "float8": "hashfloat8extended"}
 #: Types whose text is exact and costs less than their binary form, which is hashed in hexadecimal digits.
-_PRINTED: t.Final = frozenset({"bool", "bytea", "int8", "json", "jsonb", "numeric", "xml"})
+PRINTED: t.Final = frozenset({"bool", "int8", "json", "jsonb", "numeric", "xml"})
 #: The types whose text tells an object's schema only where the session's search_path does not lead to it, and the
 #: catalogs of these objects, whose full names pg_identify_object knows.
 _NAMES: t.Final = {
@@ -77,7 +77,7 @@ class Type:
     send: tuple[str, str] | None
 
 
-Form = t.Literal["hash", "float", "text", "name", "output", "send"]
+Form = t.Literal["hash", "float", "text", "digest", "name", "output", "send"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +85,9 @@ class HashedColumn:
     """How a column is hashed.
 
     ``hash``: by the type's own hash function, which is ``function``; ``float``: likewise, but for zeros; ``text``:
-    under the collation C; ``name``: as the full name of the object in ``catalog`` that it stands for; ``output`` and
-    ``send``: as what that function of the type makes of it.
+    under the collation C; ``digest``: by its SHA-256, since its text may be longer than any may be; ``name``: as the
+    full name of the object in ``catalog`` that it stands for; ``output`` and ``send``: as what that function of the
+    type makes of it.
     """
 
     name: str
@@ -181,7 +182,9 @@ def _form(type_: Type, types: t.Mapping[int, Type]) -> tuple[Form, tuple[str, st
         return "float", ("pg_catalog", _FLOATS[type_.name])
     if type_.builtin and type_.name in _TEXTS:
         return "text", type_.output
-    if type_.send and _sends_no_oid(type_, types) and not (type_.builtin and type_.name in _PRINTED):
+    if type_.builtin and type_.name == "bytea":
+        return "digest", ("pg_catalog", "sha256")
+    if type_.send and _sends_no_oid(type_, types) and not (type_.builtin and type_.name in PRINTED):
         return "send", type_.send
     return "output", type_.output
 

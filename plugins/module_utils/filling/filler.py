@@ -93,7 +93,7 @@ class _Filler:
 
     def _copy(self, table: ArchivedRows) -> None:
         relation = self.filling.relations[table.schema, table.name]
-        statement = copy_in(relation, self.filling.manifest.database.locale.encoding)
+        statement = copy_in(relation, self.filling.manifest.database.locale.encoding, table.format)
         chunks = self.filling.origin.read(table)
         self.filling.received[table] = receive(self.session, f"table {relation}", statement, chunks, table.rows)
 

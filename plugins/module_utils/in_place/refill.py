@@ -103,7 +103,9 @@ def _fill(
     """Load the archive's rows, or those of the selected tables; sequences, large objects and views follow."""
     session = transaction.session
     if selection is not None:
-        manifest = dataclasses.replace(manifest, content=manifest.content.of(selection), refresh_order=(), large_objects=None)
+        manifest = dataclasses.replace(
+            manifest, content=manifest.content.of(selection), refresh_order=(), large_objects=None
+        )
     restart(session, manifest.content.sequences)
     if selection is None:
         empty_others(session, manifest.content)

@@ -11,9 +11,10 @@ from psycopg import sql
 
 from ..catalog.large_objects import LargeObject, piece_queries
 from ..catalog.relations import Relation
+from ..catalog.wide_rows import Format
 
 
-def copy_out(relation: Relation, encoding: str) -> sql.Composed:
+def copy_out(relation: Relation, encoding: str, format_: Format) -> sql.Composed:
     """Return the COPY that writes a table's own rows, in the database's encoding."""
     if relation.condition:
         # An extension's configuration table: its condition is a whole WHERE clause of the extension's own.
@@ -22,13 +23,13 @@ def copy_out(relation: Relation, encoding: str) -> sql.Composed:
         )
     else:
         source = relation.identifier + _columns(relation)
-    return sql.SQL("COPY {} TO STDOUT (FORMAT text, ENCODING {})").format(source, encoding)
+    return sql.SQL("COPY {} TO STDOUT (FORMAT {}, ENCODING {})").format(source, sql.SQL(format_), encoding)
 
 
-def copy_in(relation: Relation, encoding: str) -> sql.Composed:
+def copy_in(relation: Relation, encoding: str, format_: Format) -> sql.Composed:
     """Return the COPY that reads what ``copy_out`` wrote."""
-    return sql.SQL("COPY {}{} FROM STDIN (FORMAT text, ENCODING {})").format(
-        relation.load_identifier, _columns(relation), encoding
+    return sql.SQL("COPY {}{} FROM STDIN (FORMAT {}, ENCODING {})").format(
+        relation.load_identifier, _columns(relation), sql.SQL(format_), encoding
     )
 
 

@@ -190,7 +190,7 @@ class _Rehearsal:
         return self.done.reworded
 
     def _inspect(self, made: Session) -> None:
-        self.seen += check_made(self.original, made, self.judge.allowed)
+        self.seen += check_made(self.original, made, self.judge.allowed, self.found.kept_extensions)
 
     def findings(self) -> list[Finding]:
         """Return what the target's server refuses to make, or that it was not tried."""

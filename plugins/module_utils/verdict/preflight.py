@@ -62,6 +62,7 @@ from .checks.session import check_session
 from .checks.source import check_reading, check_source
 from .checks.target import check_beside, check_rollback, check_target
 from .checks.tools import check_tools
+from .checks.wide_rows import check_wide_rows
 from .findings import Finding, tell_errors
 
 #: The oldest server whose database can be read.
@@ -203,6 +204,7 @@ def examine(
         if found.reached and source_session and found.source and found.can_read_rows:
             target_major = found.target_version // 10000 if found.target_version else None
             found.findings += check_expressions(source_session, found.source, target_major)
+            found.findings += check_wide_rows(source_session)
             # They are not looked for without a reason: that reads tables as a whole, and sorts them.
             if any(finding.code == "collation-version" for finding in found.findings):
                 found.findings += check_duplicates(source_session, found.source.serving_path)

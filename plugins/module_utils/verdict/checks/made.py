@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ...catalog.bindings import read_bindings
@@ -17,16 +18,22 @@ from ..judge import Original
 from .extensions import check_members, check_rows
 
 
-def check_made(source: Original, made: Session, allowed: t.Mapping[str, str]) -> list[Finding]:
+def check_made(
+    source: Original, made: Session, allowed: t.Mapping[str, str], kept: t.Container[str] = ()
+) -> list[Finding]:
     """Return what is otherwise: members of extensions, rows in their tables, what expressions are bound to.
 
     :param made: a session of a database in which the source's schema was made, all of it and without rows
     :param allowed: the user's reasons for differences, by object
+    :param kept: extensions that are not made, since they stay in the live database
     """
     findings = []
     if source.members:
-        findings += check_members(source.members, read_members(made), allowed)
-        findings += check_rows(source.extension_rows, read_extension_rows(made), allowed)
+        extensions = tuple(extension for extension in source.members.extensions if extension.name not in kept)
+        members = dataclasses.replace(source.members, extensions=extensions)
+        rows = [rows for rows in source.extension_rows if rows.extension not in kept]
+        findings += check_members(members, read_members(made), allowed)
+        findings += check_rows(rows, read_extension_rows(made), allowed)
     return findings + [
         Finding(
             "error",
