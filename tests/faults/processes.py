@@ -89,7 +89,9 @@ def _arm_pg_restore(scene: Scene) -> None:
         (bindir / program).symlink_to(wheel_bindir() / program)
     _replace(bindir / "pg_restore", f'test -e "{now}" && kill -KILL $$\nexec "{wheel_bindir()}/pg_restore" "$@"\n')
     scene.client_bindir = str(bindir)
-    scene.proxies["target"].at(places.statement(rb"^COMMENT ON DATABASE"), lambda message: now.touch())
+    scene.proxies["target"].at(
+        places.statement(rb"^COMMENT ON DATABASE \S+ IS 'pgconvoy: staging"), lambda message: now.touch()
+    )
 
 
 def _replace(program: Path, script: str) -> None:
