@@ -49,7 +49,7 @@ def test_everything_is_done_once(jobs: int) -> None:
     recorder = Recorder()
     run_parallel(range(100), jobs, recorder.open)
     assert sorted(recorder.done) == list(range(100))
-    assert recorder.opened == recorder.closed == min(jobs, 100)
+    assert recorder.opened == recorder.closed <= min(jobs, 100)
     assert not recorder.cancelled.is_set()
 
 

@@ -96,13 +96,17 @@ class _Threads:
 
     def _do(self, graph: Graph[t.Any], open_worker: OpenWorker[t.Any]) -> None:
         try:
+            # A session costs a far server's user as much as some works do: it is opened when there is one for it.
+            if (work := self._begin(graph)) is None:
+                return
             with open_worker() as worker:
                 self._running.append(worker)
-                while work := self._begin(graph):
+                while work:
                     worker.run(work.item)
                     with self._progress:
                         graph.end(work)
                         self._progress.notify_all()
+                    work = self._begin(graph)
         except BaseException as error:  # noqa: BLE001 - handed to the caller of run
             self._failures.append(error)
             self._halt()
