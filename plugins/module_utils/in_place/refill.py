@@ -73,7 +73,7 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     privileges = read_privileges(session)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_selected(everything, links, selection)
-    not_valid = left_unvalidated(manifest.content, judge.allowed, session.info.server_version)
+    not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
     readded = _choose_keys(order, links, tables, strategy, not_valid)
     with contextlib.ExitStack() as stack:
         if selection is not None:

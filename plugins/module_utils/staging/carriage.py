@@ -25,7 +25,7 @@ class Carriage:
     live: Privileges | None
     source: Privileges | None
     #: differences that are allowed, by object
-    allowed: t.Container[str] = ()
+    allowed: t.Collection[str] = ()
 
     def finish(self, session: Session) -> int:
         """Give the copy its owners and grants; return how many statements that took.

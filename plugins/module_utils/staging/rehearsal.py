@@ -16,12 +16,13 @@ import typing as t
 
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import DatabaseProperties
+from ..catalog.relations import list_relations
 from ..endpoint import Endpoint, Session, pin_settings, use_search_path
 from ..filling.refresh import refresh_statement
 from ..in_place.transaction import Transaction
 from ..tools import ClientTools, tools_for
 from ..work_folder import WorkFolder
-from .schema import Refusal, allow_orphans, try_entries, without_event_triggers
+from .schema import Refusal, allow_orphans, left_unvalidated, try_entries, without_event_triggers
 from .scratch import open_scratch
 
 #: A materialized view without tables below it (over generate_series, say, or foreign tables) may take as long as with
@@ -43,7 +44,7 @@ class Script:
     source: DatabaseProperties
     #: the materialized views that are refreshed, as schema and name, in this order
     refresh_order: tuple[tuple[str, str], ...] = ()
-    #: foreign keys that are added without a look at the rows
+    #: foreign keys that are added without a look at the rows where the server can
     not_valid: t.Collection[str] = ()
 
 
@@ -74,11 +75,14 @@ def rehearse(
     :raises MigrationError: when the connection breaks, or pg_dump or pg_restore fails
     """
     pre_data = created(read_section(script.tools, script.schema, "pre-data"))
-    post_data = allow_orphans(read_section(script.tools, script.schema, "post-data"), script.not_valid)
-    entries, event_triggers = without_event_triggers(post_data)
     absent: set[int] = set()
     use_search_path(session, script.source.serving_path)
     refusals = [*try_entries(session, pre_data, absent)]
+    not_valid = script.not_valid and left_unvalidated(
+        list_relations(session), script.not_valid, session.info.server_version
+    )
+    post_data = allow_orphans(read_section(script.tools, script.schema, "post-data"), not_valid)
+    entries, event_triggers = without_event_triggers(post_data)
     # As in a restore, rows are hidden when views have been refreshed by the owner of what they read.
     hiding = [entry for entry in entries if entry.kind == "ROW SECURITY"]
     refusals += try_entries(session, [entry for entry in entries if entry.kind != "ROW SECURITY"], absent)

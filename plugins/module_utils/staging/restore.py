@@ -35,7 +35,7 @@ def restore_data(
     folder: pathlib.Path,
     manifest: Manifest,
     jobs: int,
-    allowed: t.Container[str] = (),
+    allowed: t.Collection[str] = (),
     finish: t.Callable[[Session], object] | None = None,
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, and make what must hold over complete rows.
@@ -47,14 +47,15 @@ def restore_data(
     :raises MigrationError: naming the table or object that failed
     """
     schema = folder / manifest.schema.name
+    relations = [measured.relation for measured in manifest.content.relations]
     with open_session() as session:
-        not_valid = left_unvalidated(manifest.content, allowed, session.info.server_version)
+        not_valid = left_unvalidated(relations, allowed, session.info.server_version)
     post_data = allow_orphans(read_section(tools, schema, "post-data"), not_valid)
     once = all_once(manifest)
     if finish:
         once.append("finish")
     plan = plan_filling(
-        [measured.relation for measured in manifest.content.relations],
+        relations,
         {(table.schema, table.name) for table in manifest.tables},
         read_section(tools, schema, "pre-data"),
         post_data,

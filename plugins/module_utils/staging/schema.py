@@ -11,9 +11,9 @@ import typing as t
 import psycopg
 
 from ..archive.schema import Entry
-from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
+from ..catalog.relations import Relation
 from ..endpoint import Session, use_search_path
 from ..errors import MigrationError, describe
 
@@ -21,14 +21,15 @@ from ..errors import MigrationError, describe
 _BATCH_ENTRIES: t.Final = 200
 
 
-def left_unvalidated(content: Content, allowed: t.Container[str], server_version: int) -> frozenset[str]:
-    """Return which of the allowed keys a server can be given as NOT VALID, as ``fk constraint <table> <name>``.
+def left_unvalidated(relations: t.Iterable[Relation], allowed: t.Iterable[str], server_version: int) -> frozenset[str]:
+    """Return which of the allowed keys, as ``fk constraint <table> <name>``, a server can be given as NOT VALID.
 
     One that cannot is validated, like those that nothing is said of.
     """
-    can_all = server_version // 10000 >= FIRST_NOT_VALID_TREES
-    trees = {str(m.relation) for m in content.relations if m.relation.kind == "partitioned table" and not can_all}
-    return frozenset(str(key) for key in content.foreign_keys if str(key) in allowed and key.table not in trees)
+    if server_version // 10000 >= FIRST_NOT_VALID_TREES:
+        return frozenset(allowed)
+    trees = tuple(f"fk constraint {relation} " for relation in relations if relation.kind == "partitioned table")
+    return frozenset(name for name in allowed if not name.startswith(trees))
 
 
 def allow_orphans(entries: t.Iterable[Entry], keys: t.Container[str]) -> list[Entry]:
