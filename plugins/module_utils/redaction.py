@@ -20,7 +20,7 @@ _WITHHELD: t.Final = (
     f"{HIDDEN} (what a function says of a row that is loaded is not shown: it may hold values; the server's log has it)"
 )
 
-_QUOTES: t.Final = "\"'«»„“”「」『』\u201a\u2018\u2019"
+_QUOTES: t.Final = "\"'«»„\u201c\u201d「」『』\u201a\u2018\u2019"
 #: Where a value may begin: at a quote, at a number (but a type's modifier, as in varchar(3)), at bytes.
 _VALUE: t.Final = re.compile(rf"[{_QUOTES}]|(?<![\w(,])[-+]?\d")
 #: A line of a function in SQL: ``SQL function "slug" statement 1``; a statement is no single word.

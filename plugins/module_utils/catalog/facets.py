@@ -15,7 +15,7 @@ import typing as t
 from ..endpoint import Session
 
 #: A row of a catalog: columns and their values, of texts a hash: they may be anybody's secret.
-Fields = dict[str, str | None]
+Fields: t.TypeAlias = "dict[str, str | None]"
 
 # What a catalog's row holds of its own server alone: files, statistics, hints, and numbers of columns.
 _LOCAL: t.Final = frozenset(

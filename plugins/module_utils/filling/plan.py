@@ -48,7 +48,7 @@ class Analyze:
 
 #: What is done once in a database, if there are any.
 Once = t.Literal["large objects", "sequences", "materialized views", "finish"]
-Task = CopyRows | MakeObjects | Analyze | Once
+Task: t.TypeAlias = "CopyRows | MakeObjects | Analyze | Once"
 
 
 def all_once(manifest: Manifest) -> list[Once]:
