@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import _thread
 import concurrent.futures
 import os
 import signal
@@ -79,7 +78,8 @@ def test_comparison_that_is_interrupted(slow: Migration, servers: Servers) -> No
     def interrupt() -> None:
         with servers.source().connect() as connection:
             wait_until(lambda: connection.execute(asleep, (slow.source.dbname,)).fetchall())
-        _thread.interrupt_main()
+        # A signal, as from a terminal: _thread.interrupt_main() would not wake who waits for a lock.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
