@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import typing as t
 
@@ -92,23 +93,76 @@ def test_first_failure_cancels_the_others() -> None:
 
 def test_cancelling_does_not_take_turns() -> None:
     """Each waits for the other to be cancelled: where the network is silent, that of one may take long."""
-    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
-    cancelled = threading.Barrier(3, timeout=PATIENCE_SECONDS)
+    all_begun = threading.Barrier(3, timeout=PATIENCE_SECONDS)
+    cancelled = threading.Barrier(4, timeout=PATIENCE_SECONDS)
 
     class Waiting(Recorder):
         def cancel(self) -> None:
             cancelled.wait()
 
     def fail_or_wait(item: int) -> None:
-        both.wait()
+        all_begun.wait()
         if item == 0:
             raise ValueError("the first")
         cancelled.wait()
 
     recorder = Waiting(fail_or_wait)
     with pytest.raises(ValueError, match="the first"):
+        run_parallel(range(3), 3, recorder.open)
+    assert sorted(recorder.done) == [1, 2]
+
+
+def test_cancelled_a_moment_too_early() -> None:
+    """A worker that was about to begin has not noticed: it is cancelled once more."""
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    cancelled = threading.Semaphore(0)
+
+    class Late(Recorder):
+        def cancel(self) -> None:
+            cancelled.release()
+
+    def fail_or_wait(item: int) -> None:
+        both.wait()
+        if item == 0:
+            raise ValueError("the first")
+        for _ in range(2):
+            assert cancelled.acquire(timeout=PATIENCE_SECONDS)
+
+    recorder = Late(fail_or_wait)
+    with pytest.raises(ValueError, match="the first"):
         run_parallel(range(2), 2, recorder.open)
     assert recorder.done == [1]
+
+
+def test_stopped_while_a_worker_is_opened() -> None:
+    """It does not begin."""
+    all_begun, other_cancelled = threading.Barrier(3, timeout=PATIENCE_SECONDS), threading.Event()
+
+    class Other(Recorder):
+        def cancel(self) -> None:
+            other_cancelled.set()
+
+    def wait(item: int) -> None:
+        all_begun.wait()
+        assert other_cancelled.wait(PATIENCE_SECONDS)
+
+    def fail(item: int) -> None:
+        all_begun.wait()
+        raise ValueError(item)
+
+    late, other, failing = Recorder(), Other(wait), Recorder(fail)
+
+    @contextlib.contextmanager
+    def open_late() -> t.Iterator[Recorder]:
+        all_begun.wait()
+        # Whoever works is cancelled, so all have been told to stop.
+        assert other_cancelled.wait(PATIENCE_SECONDS)
+        yield late
+
+    lanes = [Lane(in_order([1]), 1, open_late), Lane(in_order([2]), 1, other.open)]
+    with pytest.raises(ValueError, match="7"):
+        run_lanes([*lanes, Lane(in_order([7]), 1, failing.open)])
+    assert late.done == []
 
 
 def test_worker_that_cannot_be_opened() -> None:
@@ -141,6 +195,21 @@ def test_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_parallel(range(100), 2, recorder.open)
     assert recorder.done == []
+
+
+def test_interrupt_of_the_caller() -> None:
+    """What its threads are doing is cancelled."""
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt_and_wait(item: int) -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        assert recorder.cancelled.wait(PATIENCE_SECONDS)
+
+    recorder = Recorder(interrupt_and_wait)
+    with pytest.raises(KeyboardInterrupt):
+        run_parallel([1], 1, recorder.open)
+    assert recorder.done == [1]
 
 
 def test_failure_in_one_lane_stops_the_other() -> None:

@@ -18,6 +18,7 @@ Task = t.TypeVar("Task", contravariant=True)
 
 #: How long cancelled workers may take to stop. One that does not, ends with the process.
 _CANCEL_SECONDS: t.Final = 10
+_AGAIN_SECONDS: t.Final = 0.5
 
 
 class Worker(t.Protocol[Task]):
@@ -67,9 +68,12 @@ def run_lanes(lanes: t.Iterable[Lane[t.Any]]) -> None:
 
 class _Threads:
     def __init__(self, lanes: t.Iterable[Lane[t.Any]]) -> None:
-        #: guards all graphs, and tells when a work has ended
+        #: guards all that is below, and all graphs, and tells when any of it has changed
         self._progress = threading.Condition()
-        self._stop = threading.Event()
+        self._stopping = False
+        #: how many threads have not ended. Thread.is_alive() is no help: broken off by a Ctrl-C, it believes from then
+        #: on that a thread which is at work has ended (Python 3.11, threading.Thread._wait_for_tstate_lock).
+        self._at_work = 0
         self._failures: list[BaseException] = []
         self._running: list[Worker[t.Any]] = []
         self._threads = []
@@ -83,38 +87,48 @@ class _Threads:
     def run(self) -> None:
         try:
             for thread in self._threads:
+                with self._progress:
+                    self._at_work += 1
                 thread.start()
-            while any(thread.is_alive() for thread in self._threads) and not self._stop.wait(0.01):
-                pass
+            with self._progress:
+                self._progress.wait_for(lambda: self._stopping or not self._at_work)
         finally:
             self._halt()
-            unfinished = [thread for thread in self._threads if thread.is_alive()]
-            if self._failures or unfinished:
-                _cancel_all(self._running, unfinished)
+            self._cancel()
         if self._failures:
             raise self._failures[0]
 
     def _do(self, graph: Graph[t.Any], open_worker: OpenWorker[t.Any]) -> None:
         try:
             # A session costs a far server's user as much as some works do: it is opened when there is one for it.
-            if (work := self._begin(graph)) is None:
-                return
-            with open_worker() as worker:
-                self._running.append(worker)
-                while work:
-                    worker.run(work.item)
-                    with self._progress:
-                        graph.end(work)
-                        self._progress.notify_all()
-                    work = self._begin(graph)
+            if work := self._begin(graph):
+                with open_worker() as worker:
+                    self._work(graph, work, worker)
         except BaseException as error:  # noqa: BLE001 - handed to the caller of run
             self._failures.append(error)
             self._halt()
+        finally:
+            with self._progress:
+                self._at_work -= 1
+                self._progress.notify_all()
+
+    def _work(self, graph: Graph[t.Any], work: Work[t.Any] | None, worker: Worker[t.Any]) -> None:
+        self._running.append(worker)
+        try:
+            # To open it took a while, in which all may have been stopped.
+            while work and not self._stopping:
+                worker.run(work.item)
+                with self._progress:
+                    graph.end(work)
+                    self._progress.notify_all()
+                work = self._begin(graph)
+        finally:
+            self._running.remove(worker)
 
     def _begin(self, graph: Graph[t.Any]) -> Work[t.Any] | None:
         """Return what to do next, or None when all is done or to be left."""
         with self._progress:
-            while graph and not self._stop.is_set():
+            while graph and not self._stopping:
                 if work := graph.begin():
                     return work
                 self._progress.wait()
@@ -122,18 +136,21 @@ class _Threads:
 
     def _halt(self) -> None:
         with self._progress:
-            self._stop.set()
+            self._stopping = True
             self._progress.notify_all()
 
-
-def _cancel_all(workers: t.Iterable[Worker[t.Any]], threads: t.Iterable[threading.Thread]) -> None:
-    """Cancel the workers, all at once, and wait a while for what is under way."""
-    cancelling = [threading.Thread(target=_cancel, args=(worker,), daemon=True) for worker in list(workers)]
-    for thread in cancelling:
-        thread.start()
-    deadline = time.monotonic() + _CANCEL_SECONDS
-    for thread in [*cancelling, *threads]:
-        thread.join(max(0, deadline - time.monotonic()))
+    def _cancel(self) -> None:
+        """Cancel the workers, all at once, and wait a while for what is under way."""
+        deadline = time.monotonic() + _CANCEL_SECONDS
+        while self._at_work and time.monotonic() < deadline:
+            cancelling = [threading.Thread(target=_cancel, args=(worker,), daemon=True) for worker in [*self._running]]
+            for thread in cancelling:
+                thread.start()
+            for thread in cancelling:
+                thread.join(max(0, deadline - time.monotonic()))
+            # Once more, then: a worker that was just about to begin has not been cancelled.
+            with self._progress:
+                self._progress.wait_for(lambda: not self._at_work, _AGAIN_SECONDS)
 
 
 def _cancel(worker: Worker[t.Any]) -> None:
