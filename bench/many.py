@@ -72,7 +72,7 @@ def count_round_trips() -> list[int]:
         counted[0] += 1
         return wait(*arguments, **options)
 
-    psycopg.Connection.wait = count  # type: ignore[method-assign]
+    psycopg.Connection.wait = count  # type: ignore[method-assign]  # psycopg offers no hook, and all else must be real
     return counted
 
 

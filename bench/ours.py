@@ -50,7 +50,8 @@ class Controller:
 
         :raises RuntimeError: when the playbook fails
         """
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
         self._folder.mkdir()
         inventory = self._folder / "inventory.json"
         inventory.write_text(json.dumps(self._inventory(dbname, target_port)), encoding="utf-8")
@@ -72,7 +73,7 @@ class Controller:
         report = json.loads((latest.path / "report.json").read_text(encoding="utf-8"))
         events = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
         # The archive is no longer needed, and as large as the database.
-        shutil.rmtree(self._folder / "archives", ignore_errors=True)
+        shutil.rmtree(self._folder / "archives")
         return OwnRun(seconds, watch, report, latest.read_records(), events)
 
     def _inventory(self, dbname: str, target_port: int) -> dict[str, t.Any]:

@@ -64,7 +64,8 @@ def run_peer(name: str, pair: Pair, dbname: str, target_port: int) -> tuple[floa
     :raises RuntimeError: when it fails
     """
     work = pair.folder / "peer"
-    shutil.rmtree(work, ignore_errors=True)
+    if work.exists():
+        shutil.rmtree(work)
     work.mkdir()
     environment = {
         "PATH": f"{pair.bindir}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
