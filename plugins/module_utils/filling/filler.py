@@ -13,7 +13,6 @@ import psycopg
 from psycopg import sql
 
 from ..archive.manifest import ArchivedRows, Manifest
-from ..batches import Statement, execute_all
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -25,6 +24,7 @@ from ..rows.receiver import receive
 from ..rows.statements import copy_in, copy_pieces_in
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
+from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
 from .refresh import refresh
 
@@ -82,7 +82,7 @@ class _Filler:
                     for name in tables:
                         self._copy(self.filling.tables[name])
             case MakeObjects(entries):
-                execute_all(self.session, [Statement(f"create {entry}", entry.statements) for entry in entries])
+                create_entries(self.session, entries)
             case Analyze(tables):
                 self._analyze(tables)
             case _:

@@ -15,11 +15,11 @@ from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
 from ..endpoint import use_search_path
 from ..errors import MigrationError
+from ..filling.objects import create_entries
 from ..privileges.proof import read_before
 from ..staging.carriage import Carriage
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
-from ..staging.schema import create_entries
 from ..tools import ClientTools, tools_for
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge

@@ -18,11 +18,12 @@ from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import DatabaseProperties
 from ..catalog.relations import list_relations
 from ..endpoint import Endpoint, Session, pin_settings, use_search_path
+from ..filling.objects import Refusal, try_entries
 from ..filling.refresh import refresh_statement
 from ..in_place.transaction import Transaction
 from ..tools import ClientTools, tools_for
 from ..work_folder import WorkFolder
-from .schema import Refusal, allow_orphans, left_unvalidated, try_entries, without_event_triggers
+from .schema import allow_orphans, left_unvalidated, without_event_triggers
 from .scratch import open_scratch
 
 #: A materialized view without tables below it (over generate_series, say, or foreign tables) may take as long as with

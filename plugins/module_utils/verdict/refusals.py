@@ -10,7 +10,7 @@ import typing as t
 
 from ..archive.schema import Entry
 from ..errors import describe
-from ..staging.schema import Refusal
+from ..filling.objects import Refusal
 from .findings import Finding
 
 # SQLSTATEs (docs: Appendix A. PostgreSQL Error Codes).
