@@ -62,7 +62,7 @@ class Controller:
             "LANG": "C.UTF-8",
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "bench" / "callbacks"),
-            "ANSIBLE_CALLBACKS_ENABLED": "bench_tasks,pgconvoy.migrate.comparison",
+            "ANSIBLE_CALLBACKS_ENABLED": "bench_tasks",
             "BENCH_TASKS": str(notes),
         }
         watch = Watch()

@@ -213,11 +213,24 @@ def test_words(two: Two) -> None:
         create table other(id int); alter extension hstore add table other; insert into other values (1);
     """)
     member, altered = sorted(two.findings(), key=lambda finding: finding.code, reverse=True)
-    assert "ALTER EXTENSION hstore DROP TABLE public.other;" in member.remedy
+    assert 'ALTER EXTENSION "hstore" DROP TABLE public.other;' in member.remedy
     assert "ALTER FUNCTION public.unaccent(text) RESET ALL COST 1 STABLE; on the source" in altered.remedy
     assert "ALTER FUNCTION public.unaccent(text) SET ... COST 7 IMMUTABLE;" in altered.remedy
     assert "secret_place" not in str(altered)
     two.alter("alter extension hstore drop table other; alter function unaccent(text) reset all cost 1 stable")
+    assert two.findings() == []
+
+
+def test_names_that_need_quotes(two: Two) -> None:
+    """They are quoted in a remedy, which is run here as it stands."""
+    with two.sessions() as sessions:
+        known = "select from pg_available_extensions where name = 'uuid-ossp'"
+        if not all(session.execute(known).fetchall() for session in sessions):
+            pytest.skip("a server has no extension whose name needs quotes")
+    two.make('create extension "uuid-ossp"')
+    two.alter('create table "Other one"(id int); alter extension "uuid-ossp" add table "Other one"')
+    (member,) = two.findings()
+    two.alter(member.remedy.partition(";")[0])
     assert two.findings() == []
 
 

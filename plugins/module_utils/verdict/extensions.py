@@ -60,11 +60,11 @@ def compare_members(source: Members, target: Members) -> list[MemberDifference]:
         for side in (source, target)
     )
     keys = ours.keys() | theirs.keys()
-    alone = ours.keys() ^ theirs.keys()
+    alone = {identity for _, identity in ours.keys() ^ theirs.keys()}
     differences = []
     for extension, identity in sorted(keys):
         our, their = ours.get((extension, identity)), theirs.get((extension, identity))
-        if (our or theirs[extension, identity]).part_of in {name for _, name in alone}:
+        if (our or theirs[extension, identity]).part_of in alone:
             # Said of the whole.
             continue
         changes = _changes(our, their, source.major == target.major) if our and their else {}

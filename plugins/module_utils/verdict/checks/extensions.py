@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from psycopg import sql
+
 from ...catalog.account import Address, find_uncarried
 from ...catalog.builtin import find_altered
 from ...catalog.extension_rows import ExtensionRows, read_extension_rows
@@ -115,20 +117,19 @@ def check_members(source: Members, made: Members, allowed: t.Mapping[str, str]) 
 
 def _check_member(difference: MemberDifference, allowed: t.Mapping[str, str]) -> Finding:
     member, extension = difference.member, difference.extension
-    statement = f"ALTER EXTENSION {extension} {{}} {_drop_kind(member)} {member.name};"
     if difference.target is None and not member.part_of:
         return _finding(
             "extension-member",
             member.identity,
             f"it belongs to extension {extension}, which does not make it: neither it nor what it holds would arrive.",
-            f"{statement.format('DROP')} on the source, then it is copied like any other.",
+            f"{_say_alter(extension, 'DROP', member)} on the source, then it is copied like any other.",
             allowed,
         )
     if difference.target is None:
         message, remedy = f"it was added to {member.part_of} of extension {extension}, and would not arrive.", "Drop it"
     elif difference.source is None:
         message = f"extension {extension} makes it, and on the source it is missing or no longer a member."
-        remedy = statement.format("ADD") if not member.part_of else "Make it again"
+        remedy = _say_alter(extension, "ADD", member) if not member.part_of else "Make it again"
     else:
         message = f"extension {extension} makes it otherwise: it was altered in {_columns(difference)}."
         remedy = _alter(difference.source, difference.target, difference) or "Alter it back"
@@ -147,10 +148,11 @@ def _columns(difference: MemberDifference) -> str:
     return ", ".join(difference.changes)
 
 
-def _drop_kind(member: Member) -> str:
-    """Return the kind as ALTER EXTENSION says it, where pg_identify_object says it otherwise."""
+def _say_alter(extension: str, verb: t.Literal["ADD", "DROP"], member: Member) -> str:
+    """Return the statement; a member's name is quoted already, and some kinds pg_identify_object says otherwise."""
     kinds = {"composite type": "TYPE", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
-    return kinds.get(member.kind, member.kind.upper())
+    kind = kinds.get(member.kind, member.kind.upper())
+    return f"ALTER EXTENSION {sql.Identifier(extension).as_string()} {verb} {kind} {member.name};"
 
 
 _VOLATILITY: t.Final = {"i": "IMMUTABLE", "s": "STABLE", "v": "VOLATILE"}
@@ -187,7 +189,8 @@ def check_rows(
             "extension-rows",
             str(ours),
             f"{say_rows(ours, theirs)}: what was changed in it would not arrive.",
-            f"ALTER EXTENSION {ours.extension} DROP {ours.kind.upper()} {ours.schema}.{ours.name}; or take the changes "
+            f"ALTER EXTENSION {sql.Identifier(ours.extension).as_string()} DROP {ours.kind.upper()} "
+            f"{sql.Identifier(ours.schema, ours.name).as_string()}; or take the changes "
             f'back on the source; or name "{ours}" in allowed_differences with a reason.',
             allowed,
         )
