@@ -16,7 +16,6 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.extension
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.members import read_members
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.extensions import (
-    check_extensions,
     check_members,
     check_rows,
 )
@@ -50,7 +49,10 @@ class Two:
     def findings(self, allowed: t.Mapping[str, str] | None = None) -> list[Finding]:
         """Return what is found where the target stands for what its server makes."""
         with self.sessions() as (here, there):
-            return check_extensions(here, there, allowed or {})
+            return [
+                *check_members(read_members(here), read_members(there), allowed or {}),
+                *check_rows(read_extension_rows(here), read_extension_rows(there), allowed or {}),
+            ]
 
     def differences(self) -> list[str]:
         """Return in which objects the verdict on both finds a difference."""

@@ -29,11 +29,6 @@ class Policy:
         """Whether the source's owners or grants are carried."""
         return "source" in (self.grants, self.owners)
 
-    @property
-    def needs_live(self) -> bool:
-        """Whether the live database's are kept."""
-        return "live" in (self.grants, self.owners)
-
 
 #: What holds unless the user asks for something else.
 AS_BEFORE: t.Final = Policy()

@@ -7,19 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..catalog.bindings import Binding, read_bindings
+from ..catalog.bindings import Binding
 from ..catalog.selection import Selection
-from ..endpoint import Session
 from .findings import Difference
-
-
-def find_other_bindings(source: Session, target: Session) -> tuple[Difference, ...]:
-    """Return the objects that are bound to something else on the target than on the source.
-
-    :param source: a session of the source
-    :param target: a session of a database that holds the source's schema, with rows or without
-    """
-    return compare_bindings(read_bindings(source), read_bindings(target))
 
 
 def compare_bindings(

@@ -50,18 +50,6 @@ HIDDEN_MEMBERS: t.Final = Check(
 )
 
 
-def check_extensions(source: Session, made: Session, allowed: t.Mapping[str, str]) -> list[Finding]:
-    """Return what of the source's extensions is not as the target's server makes it.
-
-    :param made: a session of a database on the target's server in which the source's extensions have been created
-    :param allowed: the user's reasons for differences, by object
-    """
-    return [
-        *check_members(read_members(source), read_members(made), allowed),
-        *check_rows(read_extension_rows(source), read_extension_rows(made), allowed),
-    ]
-
-
 def check_kept(source: Session, live: Session, allowed: t.Mapping[str, str]) -> list[Finding]:
     """Return what the live database, filled in place, has otherwise of the extensions that stay in it."""
     altered = compare_members(read_members(source), read_members(live))
