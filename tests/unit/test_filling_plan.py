@@ -10,8 +10,8 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.bundles import LARGE
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.plan import (
-    LARGE,
     Analyze,
     CopyRows,
     MakeObjects,

@@ -3,13 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How an empty schema is filled: rows, and then what must hold over complete rows. Nothing here asks a database.
 
-A large table is copied by itself, and what is made of its rows begins as soon as they are there. Small tables are
-bundled, and so is what is made of them: a far server is asked a few times, however many there are.
+What is made of rows begins as soon as they are there, and of tables that are copied together it is made together.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import typing as t
 
@@ -18,11 +16,7 @@ from ..archive.schema import Entry
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
 from ..schedule.work import Work
-
-#: Tables of at least so many bytes are copied, indexed and analyzed by themselves; of smaller ones, so many together.
-LARGE: t.Final = 8 << 20
-#: How many at the most: each takes a lock or more, which the server has room for (docs: max_locks_per_transaction).
-_MOST: t.Final = 200
+from .bundles import Label, Tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +55,6 @@ def all_once(manifest: Manifest) -> list[Once]:
     return [what for what, things in there if things]
 
 
-_Label = tuple[t.Hashable, ...]
 #: Indexes of partitioned tables, to which those of their partitions are attached then; all that is cheap, in the
 #: archive's order; what hides rows; and what would fire at all of that.
 _TREES, _ATTACHED, _REST, _ROW_SECURITY, _EVENT_TRIGGERS = (
@@ -90,7 +83,7 @@ def plan_filling(
     :param pre_data: the entries that are made already; those of tables tell what an entry of post-data is about
     :param once: what else there is to do; materialized views are filled over all that they may read
     """
-    tables = _Tables(list(relations))
+    tables = Tables(list(relations))
     copying = {
         ("rows", *bundle): Work[Task](
             key=("rows", *bundle),
@@ -121,7 +114,7 @@ def plan_filling(
     return works
 
 
-def _ending(groups: t.Mapping[_Label, _Group], once: t.Container[Once]) -> t.Iterator[tuple[_Label, Task]]:
+def _ending(groups: t.Mapping[Label, _Group], once: t.Container[Once]) -> t.Iterator[tuple[Label, Task]]:
     """Yield what comes after all else, one after the other. Event triggers are last: they fire at what anybody does."""
     if rest := groups.get(_REST):
         yield _REST, MakeObjects(tuple(rest.entries))
@@ -161,9 +154,9 @@ class _Group:
 
     entries: list[Entry] = dataclasses.field(default_factory=list)
     tables: set[Name] = dataclasses.field(default_factory=set)
-    needs: set[_Label] = dataclasses.field(default_factory=set)
+    needs: set[Label] = dataclasses.field(default_factory=set)
     #: the labels under which the tables' rows are copied
-    rows: set[_Label] = dataclasses.field(default_factory=set)
+    rows: set[Label] = dataclasses.field(default_factory=set)
 
     @property
     def may_share(self) -> bool:
@@ -171,13 +164,13 @@ class _Group:
         return {entry.kind for entry in self.entries} <= {"INDEX", "COMMENT"}
 
 
-def _group(tables: _Tables, names: t.Mapping[int, str], post_data: t.Sequence[Entry]) -> dict[_Label, _Group]:
+def _group(tables: Tables, names: t.Mapping[int, str], post_data: t.Sequence[Entry]) -> dict[Label, _Group]:
     """Return what of post-data is made together.
 
     :param names: of the tables, as the archive spells them, by the numbers of their entries
     """
-    groups: dict[_Label, _Group] = {}
-    labels: dict[int, _Label] = {}
+    groups: dict[Label, _Group] = {}
+    labels: dict[int, Label] = {}
     for entry in post_data:
         subjects = {name for number in entry.needs & names.keys() for name in tables.named(names[number])}
         needed = {labels[number] for number in entry.needs & labels.keys()}
@@ -195,7 +188,7 @@ def _group(tables: _Tables, names: t.Mapping[int, str], post_data: t.Sequence[En
     return groups
 
 
-def _label(entry: Entry, subjects: set[Name], needed: set[_Label], tables: _Tables) -> _Label:
+def _label(entry: Entry, subjects: set[Name], needed: set[Label], tables: Tables) -> Label:
     """Return under which label an entry is made.
 
     :param subjects: the tables that it is about
@@ -220,10 +213,10 @@ def _label(entry: Entry, subjects: set[Name], needed: set[_Label], tables: _Tabl
     return ("object", entry.number) if is_large else ("objects", *tables.bundle(min(subjects)))
 
 
-def _analyzing(tables: _Tables, groups: t.Mapping[_Label, _Group]) -> list[Work[Task]]:
+def _analyzing(tables: Tables, groups: t.Mapping[Label, _Group]) -> list[Work[Task]]:
     """Return that statistics are taken, of a bundle's tables when their indexes are there: some index expressions."""
     bundles = tables.bundles()
-    needs: dict[_Label, set[_Label]] = {bundle: {("rows", *bundle)} for bundle in bundles}
+    needs: dict[Label, set[Label]] = {bundle: {("rows", *bundle)} for bundle in bundles}
     for label, group in groups.items():
         if label[0] in ("object", "objects"):
             for name in group.tables:
@@ -237,69 +230,3 @@ def _analyzing(tables: _Tables, groups: t.Mapping[_Label, _Group]) -> list[Work[
         )
         for bundle, members in bundles.items()
     ]
-
-
-class _Tables:
-    """Relations, as far as it matters here who is whose partition and how large."""
-
-    def __init__(self, relations: t.Sequence[Relation]) -> None:
-        self._relations = {relation.full_name: relation for relation in relations}
-        self._by_label: dict[str, list[Name]] = collections.defaultdict(list)
-        self._loaded_through: dict[Name | None, list[Name]] = collections.defaultdict(list)
-        self._bundles: dict[Name, _Label] = {}
-        number = count = size = 0
-        for relation in relations:
-            # A line break in a name is a blank in the archive (sanitize_line in dumputils.c); two may look alike there.
-            self._by_label[str(relation).replace("\n", " ").replace("\r", " ")].append(relation.full_name)
-            if relation.kind == "table":
-                self._loaded_through[relation.load_through].append(relation.full_name)
-                if relation.size >= LARGE:
-                    self._bundles[relation.full_name] = ("large", *relation.full_name)
-                else:
-                    if size >= LARGE or count == _MOST:
-                        number, count, size = number + 1, 0, 0
-                    self._bundles[relation.full_name] = ("small", number)
-                    count, size = count + 1, size + relation.size
-
-    def bundles(self) -> dict[_Label, list[Name]]:
-        """Return the tables that go together."""
-        together: dict[_Label, list[Name]] = collections.defaultdict(list)
-        for name, bundle in self._bundles.items():
-            together[bundle].append(name)
-        return together
-
-    def bundle(self, name: Name) -> _Label:
-        """Return which bundle a table belongs to."""
-        return self._bundles[name]
-
-    def named(self, label: str) -> list[Name]:
-        """Return which tables, or trees of them, the archive may mean by a name."""
-        return self._by_label[label]
-
-    def is_tree(self, name: Name) -> bool:
-        """Whether it is a partitioned table."""
-        return self._relations[name].kind == "partitioned table"
-
-    def leaves(self, name: Name) -> t.Collection[Name]:
-        """Return the tables that hold its rows."""
-        return self._relations[name].partitions if self.is_tree(name) else (name,)
-
-    def loaded_with(self, name: Name) -> t.Collection[Name]:
-        """Return the tables whose rows may end up in this one: itself, or all that are loaded through the same root."""
-        through = self._relations[name].load_through
-        return self._loaded_through[through] if through else (name,)
-
-    def roots(self, names: t.Iterable[Name]) -> t.Iterator[Name]:
-        """Return the tables that COPY names to load these, and these."""
-        for name in names:
-            yield name
-            if through := self._relations[name].load_through:
-                yield through
-
-    def is_large(self, name: Name) -> bool:
-        """Whether it goes by itself."""
-        return self._bundles[name][0] == "large"
-
-    def size(self, names: t.Iterable[Name]) -> int:
-        """Return how many bytes tables have together."""
-        return sum(self._relations[name].size for name in names if not self.is_tree(name))

@@ -106,6 +106,8 @@ def read_abilities(
     functions = _FUNCTIONS | (_SINCE_18 if version_18 else {})
     parameters = {
         "roles": list(roles),
+        # SECURABLES asks for it: none but what it finds by itself.
+        "also": [],
         "with_columns": list(with_columns),
         "column": list(_COLUMN),
         "known": json.dumps({kind: list(initial[kind].owner) for kind in functions}),

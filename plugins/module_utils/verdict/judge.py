@@ -13,17 +13,16 @@ import typing as t
 from ..archive.folder import read_manifest
 from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
-from ..catalog.bindings import Binding, read_bindings
+from ..catalog.bindings import read_bindings
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties, read_database
-from ..catalog.extension_rows import ExtensionRows, read_extension_rows
 from ..catalog.locales import reword_locale
-from ..catalog.members import Members, read_members
+from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
-from ..catalog.relations import Relation, list_relations, read_refresh_order
-from ..catalog.requirements import Extension, read_default_versions, read_extensions
-from ..catalog.selection import EVERYTHING, Patterns, Selection, select, tables_to_hold
+from ..catalog.relations import Relation, list_relations
+from ..catalog.requirements import read_default_versions, read_extensions
+from ..catalog.selection import EVERYTHING, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..endpoint import Endpoint, Session, connect, use_search_path
 from ..privileges.catalog import Privileges
@@ -47,60 +46,10 @@ from .comparison import (
     same_objects,
 )
 from .extensions import judge_extension_rows, judge_members
+from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
 from .rows import find_row_differences
 from .tables import TableVerdict, find_undecided
-
-
-@dataclasses.dataclass(frozen=True)
-class Original:
-    """What the target's definitions must be like: those of a source, live or archived; ``schema`` is pg_dump's file."""
-
-    database: DatabaseProperties
-    extensions: tuple[Extension, ...]
-    bindings: tuple[Binding, ...]
-    schema: pathlib.Path
-    selection: Selection | None
-    #: the materialized views that are refreshed, as schema and name, in this order
-    refresh_order: tuple[tuple[str, str], ...]
-    #: what extensions' members are, and what their own tables hold; None where an older archive does not tell
-    members: Members | None
-    extension_rows: tuple[ExtensionRows, ...]
-
-
-def archived_original(folder: pathlib.Path, manifest: Manifest, patterns: Patterns = EVERYTHING) -> Original:
-    """Return what an archive holds.
-
-    :raises MigrationError: when a pattern matches no table in it
-    """
-    return Original(
-        manifest.database,
-        manifest.requirements.extensions,
-        manifest.bindings,
-        folder / manifest.schema.name,
-        manifest.select(patterns),
-        manifest.refresh_order,
-        manifest.members,
-        manifest.content.extension_rows,
-    )
-
-
-def read_original(here: Snapshot, tools: ClientTools, work: pathlib.Path, patterns: Patterns = EVERYTHING) -> Original:
-    """Return what a source holds now; its schema's file is made in a folder.
-
-    :raises MigrationError: when pg_dump fails, or a pattern matches no table
-    """
-    dump_schema(here, tools, work / "source.dump")
-    return Original(
-        database=read_database(here.session),
-        extensions=read_extensions(here.session),
-        bindings=read_bindings(here.session),
-        schema=work / "source.dump",
-        selection=select(list_relations(here.session), patterns) if patterns else None,
-        refresh_order=tuple(read_refresh_order(here.session)),
-        members=read_members(here.session),
-        extension_rows=tuple(read_extension_rows(here.session)),
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,8 @@ from .checks.made import check_made
 from .checks.refill import check_parents
 from .comparison import Verdict
 from .findings import Finding, tell_errors
-from .judge import Judge, Original, archived_original, read_original
+from .judge import Judge
+from .original import Original, archived_original, read_original
 from .preflight import Examination
 from .refusals import tell_refusals
 

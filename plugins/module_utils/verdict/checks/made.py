@@ -14,7 +14,7 @@ from ...catalog.members import read_members
 from ...endpoint import Session
 from ..bindings import compare_bindings
 from ..findings import Finding
-from ..judge import Original
+from ..original import Original
 from .extensions import check_members, check_rows
 
 
