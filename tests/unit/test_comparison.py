@@ -20,8 +20,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.sequences
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import (
     compare,
     compare_databases,
-    compare_schemas,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.definitions import compare_schemas
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -18,8 +18,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.compariso
     compare,
     compare_answers,
     compare_extensions,
-    compare_schemas,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.definitions import compare_schemas
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Difference
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.rows import RowDifferences
 

@@ -28,7 +28,8 @@ from ..privileges.wanted import KEPT
 from ..rows.origin import ArchiveFiles
 from ..staging.row_security import owner_unbound
 from ..staging.schema import left_unvalidated
-from ..verdict.comparison import Verdict, compare_schemas
+from ..verdict.comparison import Verdict
+from ..verdict.definitions import compare_schemas
 from ..verdict.findings import Difference
 from ..verdict.judge import Judge
 from .constraints import without_constraints

@@ -22,7 +22,8 @@ from ..catalog.selection import Name, Selection, select
 from ..endpoint import Session
 from ..errors import MigrationError
 from ..staging.row_security import owner_unbound
-from ..verdict.comparison import Verdict, compare, compare_databases, compare_schemas
+from ..verdict.comparison import Verdict, compare, compare_databases
+from ..verdict.definitions import compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty
 from .locks import impatient, lock_tables

@@ -42,9 +42,8 @@ from .comparison import (
     compare_answers,
     compare_databases,
     compare_extensions,
-    compare_schemas,
-    same_objects,
 )
+from .definitions import compare_schemas, same_objects
 from .extensions import judge_extension_rows, judge_members
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
