@@ -162,16 +162,23 @@ class Controller:
         return run.message
 
     def start(
-        self, playbook: str = "migrate.yml", *options: str, environment: t.Mapping[str, str] | None = None
+        self,
+        playbook: str = "migrate.yml",
+        *options: str,
+        environment: t.Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
     ) -> Background:
-        """Start a playbook without a terminal."""
+        """Start a playbook without a terminal.
+
+        :param cwd: the directory in which the command is typed
+        """
         mark = secrets.token_hex(16)
         command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self._write_inventory()}"]
         # A process group of its own, as a shell makes one, for a Ctrl-C that reaches all of it and nobody else.
         process = subprocess.Popen(
-            [*command, *options, playbook],
-            cwd=ROOT,
-            env={**clean_environment(), **(environment or {}), MARK: mark},
+            [*command, *options, str(ROOT / playbook)],
+            cwd=cwd,
+            env={**clean_environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **(environment or {}), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

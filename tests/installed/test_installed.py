@@ -63,7 +63,8 @@ class User:
         process = subprocess.run(
             [_PYTHON, "-m", "ansible", command, *arguments],
             cwd=self.folder,
-            env={**clean_environment(), "PATH": path, "HOME": str(self.home), **environment},
+            # A program that runs a command in another directory leaves PWD as it is.
+            env={**clean_environment(), "PATH": path, "HOME": str(self.home), "PWD": "/", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
