@@ -6,6 +6,7 @@
 import signal
 
 import hypothesis
+import pytest
 
 pytest_plugins = ["tests.servers", "tests.databases", "tests.playbooks", "tests.containers"]
 
@@ -15,3 +16,9 @@ hypothesis.settings.load_profile("pgconvoy")
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and the runs that the tests start would ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> None:
+    """Ctrl-C interrupts: ansible-runner leaves a handler behind that does not (signal_handler in its utils)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -130,7 +130,9 @@ class Controller:
                 settings={"idle_timeout": _IDLE_SECONDS},
             )
         assert isinstance(runner, ansible_runner.Runner)
-        output = without_colours(runner.stdout.read())
+        events = list(runner.events)
+        # Not ansible-runner's file of it, in which one of two warnings after each other is lost now and then.
+        output = "".join(f"{without_colours(event['stdout'])}\n" for event in events)
         assert runner.status != "timeout", output
         assert runner.stats is not None, output
         wanted = {host for group, hosts in self._groups.items() if limit in (group, "") for host in hosts}
@@ -139,7 +141,7 @@ class Controller:
         assert reached, output
         assert reached == wanted or (runner.rc != 0 and reached <= wanted), output
         assert isinstance(runner.rc, int)
-        return Run(runner.rc, output, list(runner.events), runner.stats, self._new_folders(known))
+        return Run(runner.rc, output, events, runner.stats, self._new_folders(known))
 
     def migrate(self, extra: t.Mapping[str, object] | None = None) -> Run:
         """Migrate the sandbox; it must succeed."""

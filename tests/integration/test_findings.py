@@ -24,7 +24,7 @@ def test_warnings_at_the_terminal_and_in_the_report(sandbox: Controller, source:
         "table public.misspelt: allowed_differences names it, and nothing of that name differs",
         "it holds what the source does not, and what the run takes out of service",
     ):
-        assert told in " ".join(run.output.split())
+        assert told in " ".join(run.output.split()), run.output
     assert again.report("sandbox-db")["status"] == "unchanged"
     assert ("warning", "allowed-unused") in {(f["severity"], f["code"]) for f in again.report("sandbox-db")["findings"]}
 
