@@ -44,3 +44,18 @@ def test_bindings(source: list[Binding], target: list[Binding], told: list[str])
 def test_selected_tables_alone() -> None:
     assert compare_bindings([VIEW], [], Selection(frozenset({("public", "t")}))) == ()
     assert compare_bindings([VIEW], [], Selection(frozenset({("public", "v")}))) != ()
+
+
+@pytest.mark.parametrize(
+    ("redefined", "told"),
+    [
+        (["view public.v"], 1),
+        (["function public.f()"], 1),
+        # A rule or a trigger is part of its relation, whatever is told of that.
+        (["rule public.v r", "function public.f()"], 0),
+        (["view public.vv", "table public.f"], 2),
+    ],
+)
+def test_what_is_defined_otherwise(redefined: list[str], told: int) -> None:
+    """It is bound otherwise anyway, and was told already."""
+    assert len(compare_bindings([VIEW], [FUNCTION], redefined=redefined)) == told

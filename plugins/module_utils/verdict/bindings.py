@@ -13,18 +13,31 @@ from .findings import Difference
 
 
 def compare_bindings(
-    source: t.Iterable[Binding], target: t.Iterable[Binding], selection: Selection | None = None
+    source: t.Iterable[Binding],
+    target: t.Iterable[Binding],
+    selection: Selection | None = None,
+    redefined: t.Collection[str] = (),
 ) -> tuple[Difference, ...]:
-    """Return the objects that are bound to something else; one that is missing, its definition tells.
+    """Return the objects that are bound to something else although they are defined alike.
 
     :param selection: tables which, with all that is part of them, are compared alone
+    :param redefined: the objects that are not defined alike: what is part of one is bound otherwise anyway
     """
     ours, theirs = ({b.object: b for b in side if _counts(b, selection)} for side in (source, target))
+    others = " ".join(f"{name} " for name in redefined)
     return tuple(
         Difference(name, f"its text is bound to something else: {change}")
         for name in sorted(ours.keys() | theirs.keys())
         if (change := _change(ours.get(name), theirs.get(name)))
+        and not any(f" {part} " in others for part in _parts(ours.get(name) or theirs[name]))
     )
+
+
+def _parts(binding: Binding) -> t.Iterator[str]:
+    """Yield by which names pg_dump may tell of an object: its own, and that of the relation that it is part of."""
+    yield binding.object.partition(" ")[2]
+    if binding.relation:
+        yield binding.relation
 
 
 def _counts(binding: Binding, selection: Selection | None) -> bool:

@@ -196,9 +196,8 @@ class Judge:
         objects, differences = compare_schemas(ours, theirs, source.selection)
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
             objects, differences = compare_schemas(self._reword(source, tools), theirs, source.selection)
-        if all(difference.object in self.allowed for difference in differences):
-            # Another definition is bound to other things anyway.
-            differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection)
+        redefined = [difference.object for difference in differences]
+        differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection, redefined)
         schema, database = Verdict(objects=objects, differences=differences), read_database(there.session)
         properties = self._in_target_words(source.database, database)
         if source.selection is not None:
