@@ -46,6 +46,7 @@ lint: .venv/tests-installed  ## run the checks alone
 	yamllint --strict .
 	ansible-lint
 	mypy
+	PYTHONPATH=collections lint-imports --no-cache
 
 release-check: sanity matrix changelog  ## run what a release needs beyond the tests; takes 10 minutes
 	git diff --exit-code CHANGELOG.md

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import HOST, SUPERUSER, Server
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.run_folder import RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
 
 from bench.pair import Pair
 from bench.processes import Watch

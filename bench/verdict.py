@@ -19,10 +19,10 @@ import typing as t
 from pathlib import Path
 
 import psycopg
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import HOST, SUPERUSER, Server
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 from psycopg import sql
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.image import Recipe, build_image
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import clean_environment, wheel_bindir
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import SUPERUSER, Server
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
 from tests.playbooks import wait_until
 from tests.servers import NEWEST, PostgresServer

@@ -16,15 +16,18 @@ import psycopg
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import Examination, examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook import look_ahead
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.reading import read_privileges
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import ClientTools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, ask_live
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     check_staging,
@@ -36,12 +39,9 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.outlook import look_ahead
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import Examination, examine
 
 from tests.servers import PostgresServer
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Refilled, Strategy, refill
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
 from tests.case import Case, execute

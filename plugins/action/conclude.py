@@ -10,9 +10,9 @@ import typing as t
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.comparison_table import draw
-from ..module_utils.presentation import visible
-from ..module_utils.report import REACHED
+from ..module_utils.run.comparison_table import draw
+from ..module_utils.run.presentation import visible
+from ..module_utils.run.report import REACHED
 
 _COLORS: t.Final[dict[str, str | None]] = {
     "good": constants.COLOR_OK,  # type: ignore[attr-defined]  # made when Ansible reads its configuration

@@ -66,12 +66,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, RUN, SELECTION, TARGET, TOOLS, Result, Stage
+from ..module_utils.run.stage import ALLOWED, JOBS, RUN, SELECTION, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.folder import backup_folder
     from ..module_utils.in_place.backup import back_up, rehearse
-    from ..module_utils.tools import tools_in
+    from ..module_utils.server.client_tools import tools_in
 except ImportError:
     pass  # Stage says which library is missing
 

@@ -88,7 +88,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import (
+from ..module_utils.run.stage import (
     ALLOWED,
     JOBS,
     PRIVILEGES,
@@ -103,16 +103,16 @@ from ..module_utils.stage import (
 )
 
 try:
-    from ..module_utils.endpoint import Endpoint
+    from ..module_utils.preflight.checks.allowances import check_allowances
     from ..module_utils.privileges.proof import read_before
+    from ..module_utils.server.client_tools import tools_in
+    from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.carriage import ask_live
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
-    from ..module_utils.tools import tools_in
-    from ..module_utils.verdict.checks.allowances import check_allowances
     from ..module_utils.verdict.comparison import Verdict
+    from ..module_utils.verdict.failure import require_equal
     from ..module_utils.verdict.judge import Judge
-    from ..module_utils.verdict.telling import require_equal
 except ImportError:
     pass  # Stage says which library is missing
 

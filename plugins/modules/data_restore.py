@@ -60,18 +60,18 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, JOBS, PRIVILEGES, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.run.stage import ALLOWED, JOBS, PRIVILEGES, RUN, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
-    from ..module_utils.endpoint import connect
+    from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.privileges.reading import read_privileges
-    from ..module_utils.rows.ledger import tell_ledger
+    from ..module_utils.server.client_tools import tools_in
+    from ..module_utils.server.endpoint import connect
     from ..module_utils.staging.carriage import Carriage, ask_live
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_data
-    from ..module_utils.tools import tools_in
 except ImportError:
     pass  # Stage says which library is missing
 

@@ -71,11 +71,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import JOBS, QUERIES, RUN, SELECTION, SOURCE, TOOLS, Result, Stage
+from ..module_utils.run.stage import JOBS, QUERIES, RUN, SELECTION, SOURCE, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.writer import write_archive
-    from ..module_utils.tools import tools_in
+    from ..module_utils.server.client_tools import tools_in
 except ImportError:
     pass  # Stage says which library is missing
 

@@ -161,7 +161,7 @@ from ..module_utils.lab.laboratory import SOURCE_DATABASE, TARGET_DATABASES, Lab
 from ..module_utils.lab.plan import before_and_after
 from ..module_utils.lab.programs import LabError, wheel_bindir
 from ..module_utils.lab.server import HOST, SUPERUSER, Server
-from ..module_utils.unexpected import tell_unexpected
+from ..module_utils.run.unexpected import tell_unexpected
 
 
 def main() -> None:

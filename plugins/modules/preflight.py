@@ -19,7 +19,7 @@ description:
   - Makes the run's folder, in which every later stage leaves its record.
   - Claims the target for the run, unless it only reads. Two runs on one target exclude each other; the finding names
     the other one. A process of its own keeps the claim until M(pgconvoy.migrate.report) ends it, or until
-    O(controller) has ended.
+    O(playbook_pid) has ended.
   - Whether there is anything to do is judged from the two databases. Where the live database equals the source
     already, the plan is empty.
 extends_documentation_fragment:
@@ -43,9 +43,9 @@ options:
     description: Name of the run's host in the inventory; the run's folder lies below it.
     type: str
     required: true
-  controller:
+  playbook_pid:
     description:
-      - Process id of C(ansible-playbook), as the lookup P(pgconvoy.migrate.controller#lookup) returns it.
+      - Process id of C(ansible-playbook), as the lookup P(pgconvoy.migrate.playbook_pid#lookup) returns it.
       - When it has ended, however that came, every stage of the run breaks off.
     type: int
     required: true
@@ -102,7 +102,7 @@ EXAMPLES = r"""
     source: {host: localhost, dbname: app, user: app, password: "{{ source_password }}"}
     target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
     host: "{{ inventory_hostname }}"
-    controller: "{{ lookup('pgconvoy.migrate.controller') }}"
+    playbook_pid: "{{ lookup('pgconvoy.migrate.playbook_pid') }}"
     runs_root: runs
   register: examined
 """
@@ -170,8 +170,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run_folder import RunFolder
-from ..module_utils.stage import (
+from ..module_utils.run.folder import RunFolder
+from ..module_utils.run.stage import (
     ALLOWED,
     FK_STRATEGY,
     JOBS,
@@ -186,20 +186,20 @@ from ..module_utils.stage import (
 
 try:
     from ..module_utils.archive.folder import find_backups, read_archive
-    from ..module_utils.endpoint import Endpoint
     from ..module_utils.errors import MigrationError
     from ..module_utils.in_place.order import tell_load
-    from ..module_utils.staging.claim import TargetClaimedError, claim_target
+    from ..module_utils.preflight.checks.allowances import check_allowances
+    from ..module_utils.preflight.checks.passwords import check_passwords
+    from ..module_utils.preflight.examination import Examination, can_return, examine
+    from ..module_utils.preflight.outlook import look_ahead
+    from ..module_utils.preflight.plan import diff, steps
+    from ..module_utils.run.claim import TargetClaimedError, claim_target
+    from ..module_utils.server.client_tools import ClientTools
+    from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
     from ..module_utils.staging.names import Generations
-    from ..module_utils.tools import ClientTools
-    from ..module_utils.verdict.checks.allowances import check_allowances
-    from ..module_utils.verdict.checks.passwords import check_passwords
     from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
-    from ..module_utils.verdict.outlook import look_ahead
-    from ..module_utils.verdict.plan import diff, steps
-    from ..module_utils.verdict.preflight import Examination, can_return, examine
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -215,7 +215,7 @@ ARGUMENTS: t.Final = {
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
-    "controller": {"type": "int", "required": True},
+    "playbook_pid": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
@@ -240,13 +240,13 @@ def preflight(stage: Stage) -> Result:
     params, target = stage.params, stage.endpoint("target")
     if not stage.module.check_mode:
         stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), params["host"])
-        stage.folder.controller = params["controller"]
+        stage.folder.playbook_pid = params["playbook_pid"]
     run_dir = str(stage.folder.path) if stage.folder else ""
     result: Result = {"goal": params["goal"], "host": params["host"], "returned": {"run_dir": run_dir}}
     unclaimed = None
     if target and stage.folder and params["goal"] in REPLACING:
-        unclaimed = claim(stage.folder, target, params["controller"], result)
-    stage.end_with(params["controller"])
+        unclaimed = claim(stage.folder, target, params["playbook_pid"], result)
+    stage.end_with(params["playbook_pid"])
     for archive in choose_archives(stage, result):
         examine_with(stage, archive, unclaimed, result)
         if result["plan"]:
@@ -386,13 +386,13 @@ def clear(target: Endpoint) -> list[Result]:
     return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
 
 
-def claim(folder: RunFolder, target: Endpoint, controller: int, result: Result) -> Finding | None:
+def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, result: Result) -> Finding | None:
     """Claim the target for the run; return why it could not be had, which the examination may tell better.
 
     :raises MigrationError: when another run has claimed it: nothing that is found out now would be true for long
     """
     try:
-        claim_target(target, folder.run_id, folder.claim, controller)
+        claim_target(target, folder.run_id, folder.claim, playbook_pid)
     except TargetClaimedError as error:
         remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
         taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)

@@ -84,7 +84,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import (
+from ..module_utils.run.stage import (
     ALLOWED,
     FK_STRATEGY,
     GATE,
@@ -100,18 +100,18 @@ from ..module_utils.stage import (
 
 try:
     from ..module_utils.archive.folder import read_archive
-    from ..module_utils.confirmation import require_confirmation
+    from ..module_utils.catalog.transaction import Transaction, begin
     from ..module_utils.errors import MigrationError
+    from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.in_place.refill import Refilled, refill
     from ..module_utils.in_place.replacement import Replaced, replace
-    from ..module_utils.in_place.transaction import Transaction, begin
     from ..module_utils.in_place.unchanged import require_unchanged
-    from ..module_utils.rows.ledger import tell_ledger
-    from ..module_utils.tools import tools_in
-    from ..module_utils.verdict.checks.refill import FkStrategy, choose_strategy
+    from ..module_utils.preflight.checks.refill import FkStrategy, choose_strategy
+    from ..module_utils.run.confirmation import require_confirmation
+    from ..module_utils.server.client_tools import tools_in
+    from ..module_utils.verdict.failure import require_equal
     from ..module_utils.verdict.judge import Judge
-    from ..module_utils.verdict.telling import require_equal
 except ImportError:
     pass  # Stage says which library is missing
 

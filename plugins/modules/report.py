@@ -130,11 +130,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.holder import end_holder
-from ..module_utils.presentation import explain, render, summarize
-from ..module_utils.report import GOALS, Failure, Report, Run, compose
-from ..module_utils.run_folder import RunFolder, write_private
-from ..module_utils.unexpected import tell_unexpected
+from ..module_utils.run.background import end_background
+from ..module_utils.run.folder import RunFolder, write_private
+from ..module_utils.run.presentation import explain, render, summarize
+from ..module_utils.run.report import GOALS, Failure, Report, Run, compose
+from ..module_utils.run.unexpected import tell_unexpected
 
 
 def main() -> None:
@@ -182,7 +182,7 @@ def tell(report: Report, folder: RunFolder) -> dict[str, object]:
 
 def let_go(module: AnsibleModule, folder: RunFolder) -> None:
     """End the run's claim on its target."""
-    if folder.claim.exists() and not end_holder(folder.claim):
+    if folder.claim.exists() and not end_background(folder.claim):
         module.warn(
             "The run's claim on its target was lost before its end: the connection that held it broke, or its process "
             "was killed. Another run could have begun, and would have made this one fail."

@@ -56,16 +56,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import GATE, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.run.stage import GATE, RUN, TARGET, TOOLS, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
-    from ..module_utils.confirmation import require_confirmation
-    from ..module_utils.endpoint import connect
+    from ..module_utils.run.confirmation import require_confirmation
+    from ..module_utils.server.client_tools import tools_in
+    from ..module_utils.server.endpoint import connect
     from ..module_utils.staging.databases import create_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_schema
-    from ..module_utils.tools import tools_in
 except ImportError:
     pass  # Stage says which library is missing
 

@@ -101,12 +101,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.stage import ALLOWED, GATE, PRIVILEGES, RUN, TARGET, Result, Stage
+from ..module_utils.run.stage import ALLOWED, GATE, PRIVILEGES, RUN, TARGET, Result, Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
-    from ..module_utils.confirmation import require_confirmation
-    from ..module_utils.endpoint import Endpoint
+    from ..module_utils.run.confirmation import require_confirmation
+    from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.databases import dropped_on_failure
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.switch import Switched, roll_back, switch

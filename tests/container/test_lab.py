@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.route import open_route
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.laboratory import Laboratory
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import LabError, wheel_bindir
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, connect
 
 from tests.containers import Engine
 from tests.playbooks import ROOT, Controller

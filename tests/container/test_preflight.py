@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.engine import Container
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.relay import Survey, _explain
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
 from tests.containers import RECIPES, DatabaseContainer, Engine
 

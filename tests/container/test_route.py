@@ -15,10 +15,14 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.engine import ContainerError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.route import addresses, open_route
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, connect, tool_environment
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.sender import Sender
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import (
+    Endpoint,
+    connect,
+    tool_environment,
+)
 from psycopg import sql
 
 from tests.containers import DatabaseContainer, Engine

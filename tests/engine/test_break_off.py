@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Session, break_off, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, break_off, connect
 
 from tests.case import execute, new_case
 from tests.migration import Migration, endpoint, prepare

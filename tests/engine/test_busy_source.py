@@ -21,9 +21,9 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requireme
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, select, tables_to_hold
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session
 
 from tests.case import Case, new_case
 from tests.migration import endpoint

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import Entry
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.objects import create_entries
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.orphans import check_foreign_keys
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.receiver import receive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.sender import Sender
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import tools_in
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.orphans import check_foreign_keys
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import tools_in
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from psycopg import sql
 
 from tests.databases import Database

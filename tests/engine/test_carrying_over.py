@@ -10,16 +10,16 @@ import typing as t
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import check_exchange
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.settings import check_settings
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     create_staging,
     maintenance_session,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import switch
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.exchange import check_exchange
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.settings import check_settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 
 from tests.case import execute, make_role

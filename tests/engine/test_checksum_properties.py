@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.checksums import digest, row_hash, sum_query
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql

@@ -12,11 +12,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.controller import Controller
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.holder import end_holder
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.claim import TargetClaimedError, claim_target
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.claim import TargetClaimedError, claim_target
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.playbook_process import PlaybookProcess
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
 from tests.databases import Database, role
 from tests.migration import endpoint
@@ -44,7 +44,7 @@ def is_free(live: Endpoint, folder: Path) -> bool:
         claim_target(live, "other", other, os.getpid())
     except TargetClaimedError:
         return False
-    assert end_holder(other)
+    assert end_background(other)
     return True
 
 
@@ -54,14 +54,14 @@ def test_held_until_ended(live: Endpoint, tmp_path: Path) -> None:
     with pytest.raises(TargetClaimedError, match=r"^run first of role postgres from 127.0.0.1, since 2.* UTC"):
         claim_target(live, "second", tmp_path / "second", os.getpid())
     assert is_free(live.at("another"), tmp_path)
-    assert end_holder(tmp_path / "first")
-    assert not end_holder(tmp_path / "first"), "it is gone"
+    assert end_background(tmp_path / "first")
+    assert not end_background(tmp_path / "first"), "it is gone"
     assert is_free(live, tmp_path)
 
 
-def holder_of(lock_file: Path) -> Controller:
+def claimant(lock_file: Path) -> PlaybookProcess:
     """Return the process that holds a claim; it is watched as the controller is."""
-    return Controller(int(lock_file.read_text(encoding="ascii")))
+    return PlaybookProcess(int(lock_file.read_text(encoding="ascii")))
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["the system tells", "looked for again and again"])
@@ -81,7 +81,7 @@ def test_held_until_controller_is_killed(
     if not waits:
         controller.wait()
         monkeypatch.undo()
-    assert holder_of(tmp_path / "first").has_ended(within=60)
+    assert claimant(tmp_path / "first").has_ended(within=60)
     assert is_free(live, tmp_path)
 
 
@@ -89,11 +89,11 @@ def test_broken_connection_ends_it(
     live: Endpoint, target: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A holder that holds nothing any more would be a lie."""
-    monkeypatch.setattr("ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.claim._ALIVE_SECONDS", 1)
+    monkeypatch.setattr("ansible_collections.pgconvoy.migrate.plugins.module_utils.run.claim._ALIVE_SECONDS", 1)
     claim_target(live, "first", tmp_path / "first", os.getpid())
     target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgconvoy first'")
     wait_until(lambda: is_free(live, tmp_path))
-    assert holder_of(tmp_path / "first").has_ended(within=60)
+    assert claimant(tmp_path / "first").has_ended(within=60)
 
 
 def test_role_that_may_not_enter_the_maintenance_database(live: Endpoint, target: Database, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_role_that_may_not_enter_the_maintenance_database(live: Endpoint, target
             claim_target(humble, "first", tmp_path / "first", os.getpid())
             with pytest.raises(TargetClaimedError, match=r"^run first of role humble"):
                 claim_target(humble, "second", tmp_path / "second", os.getpid())
-            assert end_holder(tmp_path / "first")
+            assert end_background(tmp_path / "first")
         finally:
             administrator.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
 

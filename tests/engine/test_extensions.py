@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.extension_rows import read_extension_rows
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.members import read_members
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Session, connect
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.extensions import (
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.extensions import (
     check_members,
     check_rows,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.extensions import compare_members
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 

@@ -9,8 +9,8 @@ import typing as t
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, select
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st

@@ -9,7 +9,7 @@ import os
 import socket
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 
 from tests.migration import endpoint
 from tests.servers import Servers

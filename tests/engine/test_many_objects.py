@@ -15,9 +15,9 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.large_obj
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation, list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.sequences import read_sequences
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import rows
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import row_differences as rows
 
 from tests import oracle
 from tests.case import Case, new_case

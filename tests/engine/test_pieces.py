@@ -10,8 +10,8 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading, snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, Session, connect
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
 
 from tests.case import execute, new_case
 from tests.migration import endpoint, prepare

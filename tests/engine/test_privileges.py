@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import decode, encode
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, OwnersOf, Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import ask_live
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.privileges import judge_privileges
 
 from tests import corpus, oracle

@@ -14,7 +14,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database 
     split_setting,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.locales import reword_locale
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.properties import set_statement, split_list
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, Selection
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Strategy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
 from psycopg import sql
 
 from tests import corpus, oracle

@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import Locale
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook import look_ahead
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import open_scratch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.outlook import look_ahead
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
 
 from tests import oracle
 from tests.case import Case, execute, new_case

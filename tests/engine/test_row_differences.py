@@ -14,8 +14,11 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import rows
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.rows import RowDifferences, find_row_differences
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import row_differences as rows
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.row_differences import (
+    RowDifferences,
+    find_row_differences,
+)
 
 from tests.case import execute
 from tests.migration import endpoint

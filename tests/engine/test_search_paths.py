@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.search_path import read_serving_path
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 
 from tests.case import Case, execute, new_case
 from tests.migration import endpoint, prepare, run

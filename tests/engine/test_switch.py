@@ -13,8 +13,9 @@ import typing as t
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import check_exchange
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     create_staging,
     drop_leftovers,
@@ -25,7 +26,6 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.locks imp
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.proof import read_through
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, roll_back, switch
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.exchange import check_exchange
 from psycopg import sql
 
 from tests.databases import Database, role

@@ -18,10 +18,10 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query, ask
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.reading import Reading, read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import Snapshot, exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import tools_in
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import tools_in
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, connect
 
 from tests import corpus
 from tests.case import new_case

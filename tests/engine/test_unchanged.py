@@ -12,12 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
 from tests.case import execute, make_role

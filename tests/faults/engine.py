@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
 from tests.migration import Migration, run
 

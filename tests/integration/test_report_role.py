@@ -14,7 +14,7 @@ from pathlib import Path
 import ansible_runner
 import pytest
 import yaml
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.run_folder import Record, RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import Record, RunFolder
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 _FAILURE: t.Final = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import NOBODY, server_command
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.preflight import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
 
 from tests import oracle
 from tests.case import Case, new_case

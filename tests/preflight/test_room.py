@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import read_requirements
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.in_place import check_replacement_locks
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.room import (
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import check_replacement_locks
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.room import (
     check_archive_room,
     check_connections,
     check_lock_room,
@@ -25,6 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.ro
     read_locks_needed,
     read_rows_size,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 
 from tests.case import execute, new_case

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import server_command
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.session import check_session
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.session import check_session
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, connect
 
 from tests.case import execute, new_case
 from tests.migration import endpoint, prepare, run

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import check_clients_in_place
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.locks import lock_name
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.in_place import check_clients_in_place
 
 from tests.case import execute, make_role, new_case
 from tests.migration import endpoint

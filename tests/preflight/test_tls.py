@@ -13,10 +13,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import NOBODY
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -21,7 +21,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.compariso
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.definitions import compare_schemas
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Difference
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.rows import RowDifferences
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.row_differences import RowDifferences
 
 
 @pytest.mark.parametrize(

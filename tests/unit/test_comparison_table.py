@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.comparison_table import columns, draw
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.comparison_table import columns, draw
 from hypothesis import given
 from hypothesis import strategies as st
 

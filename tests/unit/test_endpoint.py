@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint, tool_environment
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, tool_environment
 
 
 def endpoint(host: str, sslmode: str = "", **other: str) -> Endpoint:

@@ -9,13 +9,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.confirmation import require_confirmation
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.run_folder import RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.plan import steps
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.confirmation import require_confirmation
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Difference, Finding, tell_errors
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.plan import steps
 
 TARGET = Endpoint("target", "h", 5432, "app", "me")
 DIFFERENT = Verdict(differences=(Difference("table public.t", "missing on the target"),))

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.endpoint import Endpoint
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.checks.passwords import check_passwords
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.passwords import check_passwords
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
 
 def told(password: str, names: tuple[str, ...] = (), paths: tuple[str, ...] = ()) -> list[tuple[str, str]]:

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.presentation import (
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import Record, RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.presentation import (
     consequence,
     explain,
     render,
     summarize,
     visible,
 )
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.report import (
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.report import (
     GOALS,
     REACHED,
     Failure,
@@ -28,7 +29,6 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.report import (
     Run,
     compose,
 )
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.run_folder import Record, RunFolder
 from ansible_collections.pgconvoy.migrate.plugins.modules import report as module
 from hypothesis import given
 from hypothesis import strategies as st

@@ -21,7 +21,7 @@ MODULE: t.Final = """
 import os, signal, sys
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.stage import Stage
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.stage import Stage
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils import tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.tools import (
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server import client_tools as tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import (
     ClientTools,
     best_fit,
     choose_tools,

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.unexpected import tell_unexpected, trace
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.unexpected import tell_unexpected, trace
 
 
 def _decode() -> None:

@@ -16,9 +16,9 @@ import subprocess
 import typing as t
 
 from ..catalog.snapshot import LOCK_PATIENCE, Snapshot, tell_lockers
-from ..endpoint import tool_environment
 from ..errors import MigrationError
-from ..tools import ClientTools
+from ..server.client_tools import ClientTools
+from ..server.endpoint import tool_environment
 
 Section = t.Literal["pre-data", "post-data"]
 
@@ -63,16 +63,16 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         str(path),
         *_LEFT_BEHIND,
     ]
-    with snapshot.entrance() as door:
+    with snapshot.entrance() as server:
         outcome = subprocess.run(
             command,
-            env=tool_environment(door),
+            env=tool_environment(server),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             umask=0o077,
             check=False,
         )
-        # Before the door is closed: behind it there may be no connection any more.
+        # Before the session is given back: there may be no connection any more.
         if outcome.returncode or outcome.stderr:
             said = _said(outcome)
             if "LOCK TABLE" in said and "timeout" in said:

@@ -27,14 +27,14 @@ from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..catalog.wide_rows import Format, choose_formats
-from ..endpoint import Endpoint
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
 from ..schedule.threads import run_parallel
-from ..tools import ClientTools
+from ..server.client_tools import ClientTools
+from ..server.endpoint import Endpoint
 from .folder import create_private, describe_file, new_folder
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
 from .schema import dump_schema

@@ -14,7 +14,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 #: A catalog's OID and an object's, as pg_dump's entries tell them.
 Address = tuple[int, int]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .facets import IDENTITY, Catalog, Fields, read_catalogs
 
 # Up to here, numbers are the same on all servers of a major (FirstUnpinnedObjectId in transam.h).

@@ -16,7 +16,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 #: The name of this way to compute; checksums of two names cannot be compared.
 ALGORITHM: t.Final = "column-hashes-2"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .search_path import read_serving_path
 
 

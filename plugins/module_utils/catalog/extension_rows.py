@@ -15,8 +15,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session
 from .checksums import digest, sum_query
 from .relations import list_extension_tables
 

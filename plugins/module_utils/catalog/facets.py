@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 #: A row of a catalog: columns and their values, of texts a hash: they may be anybody's secret.
 Fields: t.TypeAlias = "dict[str, str | None]"

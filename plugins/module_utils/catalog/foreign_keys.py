@@ -12,9 +12,9 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session, break_off, use_search_path
 from ..errors import MigrationError, describe
 from ..schedule.threads import run_parallel
+from ..server.endpoint import Session, break_off, use_search_path
 from .graph import find_ways_back
 from .snapshot import Snapshot
 

@@ -10,8 +10,8 @@ import typing as t
 
 from psycopg import sql
 
-from ..batches import Statement, execute_all, split
-from ..endpoint import Session
+from ..server.batches import Statement, execute_all, split
+from ..server.endpoint import Session
 from .checksums import digest
 
 

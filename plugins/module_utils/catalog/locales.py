@@ -11,7 +11,7 @@ import dataclasses
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .database import Locale
 
 

@@ -11,7 +11,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .facets import IDENTITY, NAME, Fields, read_catalogs
 from .requirements import Extension
 

@@ -15,7 +15,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .checksums import OID_ALIASES, Type, read_types
 
 

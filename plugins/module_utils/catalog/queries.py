@@ -11,8 +11,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import use_search_path
 from ..errors import MigrationError, describe
+from ..server.endpoint import use_search_path
 from .snapshot import Snapshot
 
 #: The expectation that both sides give the same answer.

@@ -15,9 +15,9 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session, break_off, use_search_path
 from ..errors import MigrationError, describe
 from ..schedule.threads import Lane, in_order, run_lanes
+from ..server.endpoint import Session, break_off, use_search_path
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import read_extension_rows

@@ -10,7 +10,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .checksums import HashedColumn, hashed_column, read_types
 from .graph import find_components
 

@@ -10,7 +10,7 @@ import typing as t
 
 import psycopg
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .named_values import NamedValue, read_named_values
 
 

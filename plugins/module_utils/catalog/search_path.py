@@ -15,7 +15,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 #: From 17 on, indexes are built and materialized views refreshed under this one (RestrictSearchPath in guc.c).
 SAFE_SEARCH_PATH: t.Final = "pg_catalog, pg_temp"

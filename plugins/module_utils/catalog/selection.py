@@ -9,8 +9,8 @@ import dataclasses
 import fnmatch
 import typing as t
 
-from ..endpoint import Session
 from ..errors import MigrationError
+from ..server.endpoint import Session
 from .relations import Relation, list_relations
 
 Name = tuple[str, str]

@@ -11,9 +11,9 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..batches import ask_all, split
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.batches import ask_all, split
+from ..server.endpoint import Session
 from .selection import Selection
 
 

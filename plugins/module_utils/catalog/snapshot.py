@@ -14,10 +14,10 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..batches import split
-from ..endpoint import Endpoint, Session, connect, pin_settings
 from ..errors import MigrationError, describe
-from .door import open_door
+from ..server.batches import split
+from ..server.endpoint import Endpoint, Session, connect, pin_settings
+from ..server.session_server import serve_session
 
 _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #: How long each lock is waited for: a reader's waits for nobody but who alters, drops, truncates or rewrites the table.
@@ -40,12 +40,12 @@ class Snapshot(abc.ABC):
 
     @contextlib.contextmanager
     def entrance(self) -> t.Iterator[Endpoint]:
-        """Give where pg_dump connects to, to see the same: a door into a session.
+        """Give where pg_dump connects to, to see the same: an open session that answers as a server.
 
         It needs no password then, no TLS, and no settings of its own.
         """
-        with self.another_session() as session, open_door(session, self.endpoint) as door:
-            yield door
+        with self.another_session() as session, serve_session(session, self.endpoint) as server:
+            yield server
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session, use_search_path
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session, use_search_path
 from .checksums import digest, sum_query
 from .content import Rows
 from .relations import Relation

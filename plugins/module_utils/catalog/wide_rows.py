@@ -13,7 +13,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .checksums import PRINTED, HashedColumn
 from .relations import Relation
 from .selection import Name

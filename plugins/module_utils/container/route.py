@@ -19,8 +19,8 @@ import typing as t
 
 import psycopg
 
-from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, Session, connect
 from .engine import Container, ContainerError, State, find_container
 from .relay import find_relay
 from .tunnel import Tunnel
@@ -29,7 +29,7 @@ from .tunnel import Tunnel
 _BRIEFLY_SECONDS: t.Final = 2
 #: An engine tells of a container's end a moment later than the broken connection does.
 _AFTERMATH_SECONDS: t.Final = 3
-#: The first half of the lock's key, none of those in staging/locks.py and verdict/checks/identity.py.
+#: The first half of the lock's key, none of those in staging/locks.py and preflight/checks/identity.py.
 _LOCK_CLASS: t.Final = 1346913112
 
 

@@ -12,18 +12,18 @@ import typing as t
 import psycopg
 from psycopg import sql
 
+from ..archive.files import ArchiveFiles
 from ..archive.manifest import ArchivedRows, Manifest
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
 from ..catalog.sequences import set_sequences
-from ..endpoint import OpenSession, Session, break_off, use_search_path
 from ..errors import MigrationError, describe
-from ..rows.origin import ArchiveFiles
 from ..rows.receiver import receive
 from ..rows.statements import copy_in, copy_pieces_in
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
+from ..server.endpoint import OpenSession, Session, break_off, use_search_path
 from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
 from .refresh import refresh

@@ -11,9 +11,9 @@ import typing as t
 import psycopg
 
 from ..archive.schema import Entry
-from ..batches import split
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.batches import split
+from ..server.endpoint import Session
 
 #: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
 _BATCH_ENTRIES: t.Final = 200

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 
 from ..catalog.selection import Name
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session
 
 
 def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:

@@ -14,7 +14,8 @@ from ..archive.folder import read_archive
 from ..archive.manifest import Manifest
 from ..archive.writer import write_archive
 from ..catalog.selection import EVERYTHING, Patterns
-from ..endpoint import Endpoint, connect
+from ..server.client_tools import ClientTools, tools_for
+from ..server.endpoint import Endpoint, connect
 from ..staging.databases import (
     create_staging,
     drop_database,
@@ -25,11 +26,8 @@ from ..staging.databases import (
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.restore import restore_data, restore_schema
-from ..tools import ClientTools, tools_for
-from ..verdict.checks.target import check_target
-from ..verdict.findings import tell_errors
+from ..verdict.failure import require_equal
 from ..verdict.judge import Judge
-from ..verdict.telling import require_equal
 from .clearing import is_empty
 
 
@@ -78,9 +76,6 @@ def rehearse(
 
 def _is_refused(target: Endpoint, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> bool:
     """Return whether the live database has what the target's user could not make in another one."""
-    with maintenance_session(target) as session:
-        if tell_errors(check_target(session, manifest.database, manifest.requirements)):
-            return True
     script = Script(tools, folder / manifest.schema.name, manifest.database, manifest.refresh_order)
     return bool(rehearse_beside(target, script).refusals)
 

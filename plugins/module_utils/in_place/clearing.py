@@ -13,8 +13,8 @@ from psycopg import sql
 
 from ..archive.schema import Entry
 from ..catalog.requirements import Extension, read_default_versions
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session
 from .locks import PATIENCE, impatient
 
 
@@ -42,7 +42,7 @@ class Kept:
 
 
 @dataclasses.dataclass(frozen=True)
-class Doomed:
+class ObjectToDrop:
     """An object that goes: its kind as DROP says it, and whether the session's user may drop it."""
 
     kind: str
@@ -154,16 +154,16 @@ ORDER BY o.place, i.type, i.identity
 """
 
 
-def list_doomed(session: Session, kept: Kept) -> list[Doomed]:
+def list_objects_to_drop(session: Session, kept: Kept) -> list[ObjectToDrop]:
     """Return what goes, in order, but for large objects."""
     rows = session.execute(_DOOMED, {"extensions": list(kept.extensions), "schemas": list(kept.schemas)}).fetchall()
-    return [Doomed(_KINDS.get(kind, kind.upper()), *rest) for kind, *rest in rows]
+    return [ObjectToDrop(_KINDS.get(kind, kind.upper()), *rest) for kind, *rest in rows]
 
 
 def is_empty(session: Session) -> bool:
     """Return whether the database holds nothing of a user's."""
     objects = session.execute("SELECT FROM pg_catalog.pg_largeobject_metadata LIMIT 1").fetchone()
-    return objects is None and not list_doomed(session, Kept((), ("public",), frozenset()))
+    return objects is None and not list_objects_to_drop(session, Kept((), ("public",), frozenset()))
 
 
 # LOCK TABLE knows tables alone. Those of somebody else's are locked as they are dropped.
@@ -196,7 +196,7 @@ def clear(session: Session, kept: Kept, has_public: bool, patience: str = PATIEN
             _lock(session)
             for schema, name, is_sequence, condition in session.execute(_CONFIGURATION, (list(kept.extensions),)):
                 _empty(session, sql.Identifier(schema, name), is_sequence, condition)
-            session.execute(b"\n".join(doomed.statement for doomed in list_doomed(session, kept)))
+            session.execute(b"\n".join(doomed.statement for doomed in list_objects_to_drop(session, kept)))
             session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
             _settle_public(session, has_public)
     except psycopg.Error as error:

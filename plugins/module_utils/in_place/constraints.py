@@ -13,8 +13,8 @@ from psycopg import sql
 
 from ..catalog.foreign_keys import Link
 from ..catalog.selection import Name
-from ..endpoint import Session, use_search_path
 from ..errors import MigrationError
+from ..server.endpoint import Session, use_search_path
 from .locks import execute, impatient
 from .triggers import ENABLE
 

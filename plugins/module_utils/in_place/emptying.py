@@ -9,12 +9,12 @@ import typing as t
 
 from psycopg import sql
 
-from ..batches import Statement, execute_all
 from ..catalog.content import Content
 from ..catalog.foreign_keys import Link
 from ..catalog.relations import Relation
 from ..catalog.sequences import Sequence
-from ..endpoint import Session
+from ..server.batches import Statement, execute_all
+from ..server.endpoint import Session
 from .locks import execute, impatient
 from .order import LoadOrder
 

@@ -13,12 +13,12 @@ from ..archive.schema import read_schema
 from ..catalog.database import read_database
 from ..catalog.foreign_keys import list_foreign_keys
 from ..catalog.selection import Selection
+from ..catalog.transaction import Transaction
 from ..errors import MigrationError
 from ..staging.properties import take_over
 from ..verdict.comparison import Verdict, compare_foreign_keys
 from ..verdict.judge import Judge
 from .replacement import reword
-from .transaction import Transaction
 
 
 def judge_kept_schema(

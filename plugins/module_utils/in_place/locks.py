@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from ..catalog.selection import Name
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session
 
 #: How long each lock is waited for.
 PATIENCE: t.Final = "5s"

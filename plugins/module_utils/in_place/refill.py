@@ -14,18 +14,19 @@ import dataclasses
 import pathlib
 import typing as t
 
+from ..archive.files import ArchiveFiles
 from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
 from ..catalog.foreign_keys import Link, list_links, take_census
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
-from ..endpoint import use_search_path
+from ..catalog.transaction import Transaction
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
 from ..privileges.applying import carry_privileges
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import KEPT
-from ..rows.origin import ArchiveFiles
+from ..server.endpoint import use_search_path
 from ..staging.row_security import owner_unbound
 from ..staging.schema import left_unvalidated
 from ..verdict.comparison import Verdict
@@ -37,7 +38,6 @@ from .emptying import empty, empty_others, restart
 from .kept_schema import judge_kept_schema
 from .locks import impatient, lock_tables
 from .order import LoadOrder, order_selected
-from .transaction import Transaction
 from .triggers import event_triggers_silenced, silenced
 from .untouched import others_untouched
 

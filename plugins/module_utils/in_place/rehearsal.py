@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.requirements import Extension
-from ..endpoint import Endpoint, connect
+from ..server.endpoint import Endpoint, connect
 from ..staging.rehearsal import Rehearsed, Script, rehearse
 from .clearing import clear, find_kept
 

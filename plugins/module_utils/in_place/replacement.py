@@ -13,19 +13,19 @@ from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
-from ..endpoint import use_search_path
+from ..catalog.transaction import Transaction
 from ..errors import MigrationError
 from ..filling.objects import create_entries
 from ..privileges.proof import read_before
+from ..server.client_tools import ClientTools, tools_for
+from ..server.endpoint import use_search_path
 from ..staging.carriage import Carriage
 from ..staging.properties import take_over
 from ..staging.restore import restore_data
-from ..tools import ClientTools, tools_for
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
 from ..work_folder import WorkFolder
 from .clearing import clear, find_kept
-from .transaction import Transaction
 
 
 @dataclasses.dataclass(frozen=True)

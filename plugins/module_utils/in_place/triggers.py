@@ -12,8 +12,8 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.selection import Name
-from ..endpoint import Session
 from ..errors import MigrationError
+from ..server.endpoint import Session
 
 #: How ALTER TABLE spells each state of pg_trigger.tgenabled.
 ENABLE: t.Final[dict[str, sql.SQL]] = {

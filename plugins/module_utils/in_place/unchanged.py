@@ -19,15 +19,15 @@ from ..catalog.database import read_database
 from ..catalog.reading import Reading, read_content
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection, select
-from ..endpoint import Session
+from ..catalog.transaction import Transaction
 from ..errors import MigrationError
+from ..server.endpoint import Session
 from ..staging.row_security import owner_unbound
 from ..verdict.comparison import Verdict, compare, compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty
 from .locks import impatient, lock_tables
-from .transaction import Transaction
 
 #: How many objects a message names.
 _NAMED: t.Final = 20

@@ -9,8 +9,8 @@ import contextlib
 import typing as t
 
 from ..catalog.selection import Name, Selection
-from ..endpoint import Session
 from ..errors import MigrationError
+from ..server.endpoint import Session
 
 # The server's own account of this transaction (docs: 27.2.2 Viewing Statistics, pg_stat_xact_all_tables). Of tables
 # that clients go on using, counts and checksums before and after would tell what the clients do. What makes a table a

@@ -16,7 +16,7 @@ import tarfile
 import typing as t
 from pathlib import Path
 
-from .programs import NOBODY, LabError, major_version, run
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import NOBODY, LabError, major_version, run
 
 # As the official image does it, with a password for whoever comes.
 _ENTRYPOINT: t.Final = b"""#!/bin/sh

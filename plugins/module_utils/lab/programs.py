@@ -11,7 +11,7 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-from ..wheel import find_wheel_bindir
+from ..server.wheel import find_wheel_bindir
 
 #: Whom root's servers run as: "nobody", on every Linux.
 NOBODY: t.Final = 65534

@@ -10,8 +10,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session
 from .catalog import Privileges
 from .plan import Statement, statements
 from .reading import read_privileges

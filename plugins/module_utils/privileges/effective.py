@@ -10,7 +10,7 @@ import dataclasses
 import json
 import typing as t
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .acl import PUBLIC
 from .catalog import Initial, Privileges
 from .reading import SECURABLES

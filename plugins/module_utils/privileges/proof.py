@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .catalog import Privileges
 from .effective import Able, Change, changes, read_abilities, roles_to_ask
 from .reading import read_privileges

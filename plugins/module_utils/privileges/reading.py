@@ -9,7 +9,7 @@ import dataclasses
 import json
 import typing as t
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 from .acl import PUBLIC, Grant, Grants
 from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 

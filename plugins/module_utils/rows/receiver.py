@@ -10,8 +10,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Session
 
 
 def receive(session: Session, what: str, statement: sql.Composed, chunks: t.Iterable[bytes], sent: int) -> int:

@@ -14,10 +14,10 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.snapshot import ExportedSnapshot, tell_lockers
-from ..endpoint import pin_settings, tool_environment
 from ..errors import MigrationError
 from ..redaction import read_messages
-from ..tools import ClientTools
+from ..server.client_tools import ClientTools
+from ..server.endpoint import pin_settings, tool_environment
 
 _CHUNK_BYTES: t.Final = 1 << 20
 #: Verbose, so that the server's messages come with their SQLSTATE, by which it is told what of them may be shown.

@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..endpoint import Endpoint, Session, connect
 from ..privileges.applying import carry_privileges
 from ..privileges.catalog import Privileges
 from ..privileges.wanted import Policy
+from ..server.endpoint import Endpoint, Session, connect
 from .databases import database_exists, maintenance_session
 
 Told = t.TypeVar("Told")

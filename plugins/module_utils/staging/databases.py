@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from ..catalog.database import Locale
-from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, Session, connect
 from .locks import try_lock_name
 from .names import Generations
 

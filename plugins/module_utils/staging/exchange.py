@@ -11,8 +11,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..endpoint import Endpoint, Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, Session
 from .databases import maintenance_session
 
 #: RenameDatabase itself waits up to 5 s for the sessions of a database to end (CountOtherDBBackends in procarray.c).

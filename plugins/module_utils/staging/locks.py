@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 #: One half of the key, for all our locks on names; any number will do that others do not use.
 CLASS: t.Final = 1346913111

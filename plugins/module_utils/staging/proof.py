@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from ..catalog.search_path import read_serving_path
-from ..endpoint import Endpoint, connect, use_search_path
 from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, connect, use_search_path
 
 #: How many relations are read with one message to the server.
 _BATCH: t.Final = 500

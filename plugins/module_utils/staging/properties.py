@@ -12,7 +12,7 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.database import DatabaseProperties, split_setting
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 
 @dataclasses.dataclass(frozen=True)

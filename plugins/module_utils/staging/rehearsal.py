@@ -17,11 +17,11 @@ import typing as t
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import DatabaseProperties
 from ..catalog.relations import list_relations
-from ..endpoint import Endpoint, Session, pin_settings, use_search_path
+from ..catalog.transaction import Transaction
 from ..filling.objects import Refusal, try_entries
 from ..filling.refresh import refresh_statement
-from ..in_place.transaction import Transaction
-from ..tools import ClientTools, tools_for
+from ..server.client_tools import ClientTools, tools_for
+from ..server.endpoint import Endpoint, Session, pin_settings, use_search_path
 from ..work_folder import WorkFolder
 from .schema import allow_orphans, left_unvalidated, without_event_triggers
 from .scratch import open_scratch

@@ -8,13 +8,13 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
+from ..archive.files import ArchiveFiles
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.schema import read_section
-from ..endpoint import OpenSession, Session
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_filling
-from ..rows.origin import ArchiveFiles
-from ..tools import ClientTools
+from ..server.client_tools import ClientTools
+from ..server.endpoint import OpenSession, Session
 from .schema import allow_orphans, create_pre_data, left_unvalidated
 
 

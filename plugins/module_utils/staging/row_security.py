@@ -11,7 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.selection import Name
-from ..endpoint import Session
+from ..server.endpoint import Session
 
 _FORCED: t.Final = """
 SELECT wanted.schema, wanted.name

@@ -12,8 +12,8 @@ from ..archive.schema import Entry
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
 from ..catalog.relations import Relation
-from ..endpoint import Session, use_search_path
 from ..filling.objects import create_entries
+from ..server.endpoint import Session, use_search_path
 
 
 def left_unvalidated(relations: t.Iterable[Relation], allowed: t.Iterable[str], server_version: int) -> frozenset[str]:

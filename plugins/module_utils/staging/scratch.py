@@ -9,8 +9,8 @@ import contextlib
 import typing as t
 
 from ..catalog.database import Locale
-from ..endpoint import Endpoint, Session, connect
 from ..errors import MigrationError
+from ..server.endpoint import Endpoint, Session, connect
 from .databases import create_database, drop_database, maintenance_session
 from .locks import lock_name
 from .names import Generations

@@ -12,8 +12,8 @@ import typing as t
 import psycopg
 
 from ..catalog.database import DatabaseProperties
-from ..endpoint import Endpoint, Session
 from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, Session
 from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
 from .exchange import Rename, check_places, exchange, places_after
 from .names import MOST_KEPT, Generations

@@ -24,16 +24,16 @@ from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import read_default_versions, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
-from ..endpoint import Endpoint, Session, connect, use_search_path
 from ..privileges.catalog import Privileges
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
+from ..server.client_tools import ClientTools, tools_for
+from ..server.endpoint import Endpoint, Session, connect, use_search_path
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.row_security import owner_unbound
 from ..staging.scratch import NoScratchError
-from ..tools import ClientTools, tools_for
 from ..work_folder import WorkFolder
 from .bindings import compare_bindings
 from .comparison import (
@@ -47,7 +47,7 @@ from .definitions import compare_schemas, same_objects
 from .extensions import judge_extension_rows, judge_members
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
-from .rows import find_row_differences
+from .row_differences import find_row_differences
 from .tables import TableVerdict, find_undecided
 
 

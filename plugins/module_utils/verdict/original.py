@@ -18,7 +18,7 @@ from ..catalog.relations import list_relations, read_refresh_order
 from ..catalog.requirements import Extension, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot
-from ..tools import ClientTools
+from ..server.client_tools import ClientTools
 
 
 @dataclasses.dataclass(frozen=True)

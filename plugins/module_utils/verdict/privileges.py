@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import collections
 
-from ..endpoint import Session
 from ..privileges.catalog import Privileges
 from ..privileges.comparison import deviations
 from ..privileges.proof import Before, prove
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import Policy, want
+from ..server.endpoint import Session
 from .comparison import Verdict
 from .findings import Difference
 

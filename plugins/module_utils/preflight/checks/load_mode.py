@@ -1,0 +1,78 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the live database gets its new content: a copy takes its place, or it is filled in place."""
+
+from __future__ import annotations
+
+import typing as t
+
+from psycopg import sql
+
+from ...server.endpoint import Session
+from ...verdict.findings import Finding
+from .check import is_superuser, is_true
+
+LoadMode = t.Literal["swap", "in_place"]
+
+
+def check_swap(session: Session, live: str) -> list[Finding]:
+    """Return why no copy can be built beside the live database and take its name."""
+    if is_superuser(session):
+        return []
+    user = session.info.user
+    findings = []
+    if not is_true(session, "SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user"):
+        findings.append(
+            Finding(
+                "error",
+                "no-createdb",
+                f"role {user}",
+                "it may not create databases on the target, so no copy can be built beside the live database.",
+                f"Let an administrator run ALTER ROLE {sql.Identifier(user).as_string(session)} CREATEDB; or CREATE "
+                f"DATABASE {sql.Identifier(live).as_string(session)} for it, which is then filled in place.",
+            )
+        )
+    row = session.execute(
+        "SELECT pg_get_userbyid(datdba), pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", (live,)
+    ).fetchone()
+    if row and not row[1]:
+        findings.append(
+            Finding(
+                "error",
+                "not-owner",
+                f'database "{live}"',
+                f"it belongs to {row[0]}, and {user} may not rename it.",
+                f"Use {row[0]} as target_user, or make {user} a member of that role.",
+            )
+        )
+    return findings
+
+
+def choose_load_mode(
+    wanted: str, obstacles: t.Sequence[Finding], live: str, exists: bool
+) -> tuple[LoadMode, list[Finding]]:
+    """Return the load mode, and what is to be said of it.
+
+    :param wanted: ``auto``, ``swap`` or ``in_place``
+    :param obstacles: why no copy can take the live database's place
+    :param exists: whether there is a live database
+    """
+    name = f'database "{live}"'
+    if wanted == "swap" or (wanted == "auto" and (not obstacles or not exists)):
+        return "swap", list(obstacles)
+    why = "load_mode says so."
+    if wanted == "auto":
+        why = " ".join(f"{obstacle.object}: {obstacle.message}" for obstacle in obstacles)
+    findings = [Finding("notice", "load-mode", name, f"it is filled in place, in one transaction. {why}")]
+    if not exists:
+        findings.append(
+            Finding(
+                "error",
+                "target-missing",
+                name,
+                "the target has none of that name, so nothing can be filled in place.",
+                f'Let an administrator run CREATE DATABASE "{live}", with the source\'s encoding and locale.',
+            )
+        )
+    return "in_place", findings

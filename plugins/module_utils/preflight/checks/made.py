@@ -1,0 +1,47 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rehearsal has made without a word from the server, and otherwise than it is on the source."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...catalog.bindings import read_bindings
+from ...catalog.extension_rows import read_extension_rows
+from ...catalog.members import read_members
+from ...server.endpoint import Session
+from ...verdict.bindings import compare_bindings
+from ...verdict.findings import Finding
+from ...verdict.original import Original
+from .extensions import check_members, check_rows
+
+
+def check_made(
+    source: Original, made: Session, allowed: t.Mapping[str, str], kept: t.Container[str] = ()
+) -> list[Finding]:
+    """Return what is otherwise: members of extensions, rows in their tables, what expressions are bound to.
+
+    :param made: a session of a database in which the source's schema was made, all of it and without rows
+    :param allowed: the user's reasons for differences, by object
+    :param kept: extensions that are not made, since they stay in the live database
+    """
+    findings = []
+    if source.members:
+        extensions = tuple(extension for extension in source.members.extensions if extension.name not in kept)
+        members = dataclasses.replace(source.members, extensions=extensions)
+        rows = [rows for rows in source.extension_rows if rows.extension not in kept]
+        findings += check_members(members, read_members(made), allowed)
+        findings += check_rows(rows, read_extension_rows(made), allowed)
+    return findings + [
+        Finding(
+            "error",
+            "other-binding",
+            difference.object,
+            f"{difference.message}: its definition names no schema for an operator, and another one is found.",
+            "Say it by an operator with its schema (OPERATOR(schema.=)), or put the operator where search_path leads.",
+        )
+        for difference in compare_bindings(source.bindings, read_bindings(made), source.selection)
+        if difference.object not in allowed
+    ]

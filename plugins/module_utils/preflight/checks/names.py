@@ -1,0 +1,70 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the target's server knows the roles and objects that the source's rows and definitions name."""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+from psycopg import sql
+
+from ...catalog.named_values import NamedValue
+from ...catalog.requirements import Requirements
+from ...server.endpoint import Session
+from ...verdict.findings import Finding
+from .check import refusal_of
+
+_ROLES: t.Final = ("aclitem", "regrole")
+
+
+def check_roles(session: Session, needs: Requirements) -> list[Finding]:
+    """Return the roles that the target's server lacks, each with who names it."""
+    present = {name for (name,) in session.execute("SELECT rolname FROM pg_roles").fetchall()}
+    wanted = [(need.what, f"{need.object} names it") for need in needs.roles]
+    wanted += [
+        (value.name, f"{value.values:,} values in column {value.column} name it")
+        for value in needs.named
+        if value.type in _ROLES
+    ]
+    return [
+        Finding(
+            "error",
+            "role-missing",
+            f"role {role}",
+            f"{said}, and the target's server has no such role.",
+            "On the source, that role was dropped, and its number is left: take it out of these values."
+            if role.isdecimal()
+            else f"CREATE ROLE {sql.Identifier(role).as_string(session)}; on the target.",
+        )
+        for role, said in wanted
+        if role not in present
+    ]
+
+
+def check_names(session: Session, needs: Requirements) -> list[Finding]:
+    """Return the columns with values that name something which cannot be found while rows are loaded."""
+    unknown: collections.Counter[tuple[str, str]] = collections.Counter()
+    for value in needs.named:
+        if value.type not in _ROLES and not _is_known(session, value):
+            unknown[value.column, value.type] += value.values
+    return [
+        Finding(
+            "error",
+            "name-unknown",
+            f"column {column}",
+            f"{count:,} of its values are of type {type_} and name what cannot be found by its name while rows are "
+            "loaded: an index, which is made later, something temporary, one of several of a name, or something that "
+            "the target's server does not have.",
+            "Delete or change these rows on the source, or give the column the type text.",
+        )
+        for (column, type_), count in unknown.items()
+    ]
+
+
+def _is_known(session: Session, value: NamedValue) -> bool:
+    if not value.loadable:
+        return False
+    statement = sql.SQL("SELECT CAST({} AS {})").format(value.name, sql.Identifier("pg_catalog", value.type))
+    return not value.builtin or refusal_of(session, statement) is None

@@ -1,0 +1,188 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Room: on the disks, for connections, for locks."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import struct
+import typing as t
+
+from ...server.endpoint import Endpoint, Session
+from ...verdict.findings import Finding
+from .check import RELATIONS
+
+# Sizes are in bytes. COPY's text may take a tenth of what a table takes, where rows are narrow or there is much dead
+# space in it, and more where values are compressed: only what is far too little is surely too little.
+_SURELY: t.Final = 10
+
+#: Sessions that a run has at once besides its jobs, on either side.
+_SESSIONS_BESIDE_JOBS: t.Final = 3
+
+
+def read_rows_size(session: Session) -> int:
+    """Return the size of all that COPY will write: heap and TOAST of tables, and large objects; in bytes."""
+    row = session.execute(
+        f"SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint + pg_table_size('pg_largeobject') {RELATIONS}"
+        " AND c.relkind = 'r'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def check_archive_room(archive_root: pathlib.Path, needed: int) -> list[Finding]:
+    """Return whether an archive of that many bytes can be written.
+
+    :param needed: the size of the source's rows
+    """
+    name = f"archive_root {archive_root}"
+    place = next(path for path in (archive_root, *archive_root.parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        message = f"{place} is not a directory in which this user may write."
+        return [Finding("error", "archive-root", name, message, "Point archive_root elsewhere.")]
+    what = "the source's rows take"
+    return _check_disk(
+        name, "archive-room", what, needed, shutil.disk_usage(place).free, "point archive_root elsewhere"
+    )
+
+
+def check_target_room(session: Session, target: Endpoint, needed: int) -> list[Finding]:
+    """Return whether the target's disk can hold one more copy, as far as that can be seen from here.
+
+    :param needed: the size of the source's database
+    """
+    name = f"disk of the target {target.host}:{target.port}"
+    directory = _local_data_directory(session) if target.is_local else None
+    if directory is None:
+        message = f"the copy needs about {needed:,} bytes there; how many are free cannot be seen from here."
+        return [Finding("notice", "target-room-unknown", name, message)]
+    free = shutil.disk_usage(directory).free
+    return _check_disk(name, "target-room", "the source's database takes", needed, free, "use a larger disk")
+
+
+def _local_data_directory(session: Session) -> str | None:
+    """Return the server's data directory where it is one of this machine: its control file tells whose it is.
+
+    The file begins with the system identifier (ControlFileData in pg_control.h).
+    """
+    row = session.execute(
+        "SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),"
+        " CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')"
+        " THEN (SELECT system_identifier FROM pg_control_system()) END"
+    ).fetchone()
+    assert row is not None
+    directory, identifier = row
+    if directory is None or identifier is None:
+        return None
+    try:
+        beginning = pathlib.Path(directory, "global", "pg_control").read_bytes()[:8]
+    except OSError:
+        return None
+    return directory if beginning == struct.pack("=q", identifier) else None
+
+
+def _check_disk(name: str, code: str, what: str, needed: int, free: int, elsewhere: str) -> list[Finding]:
+    if free >= needed:
+        return []
+    return [
+        Finding(
+            "error" if free * _SURELY < needed else "warning",
+            code,
+            name,
+            f"{what} {needed:,} bytes, and {free:,} are free there.",
+            f"Free some space, or {elsewhere}.",
+        )
+    ]
+
+
+# reserved_connections and its role came with 16. Who may not see other users' sessions sees no backend_type.
+_CONNECTIONS: t.Final = """
+WITH activity AS (
+    SELECT usename, datname FROM pg_stat_activity
+    WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+      AND pid <> pg_backend_pid()
+), me AS (
+    SELECT rolname, rolsuper, rolconnlimit,
+           coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_use_reserved_connections'),
+                    false) AS reserved
+    FROM pg_roles WHERE rolname = session_user
+)
+SELECT 'max_connections of the server',
+       (SELECT sum(CASE WHEN name = 'max_connections' THEN setting::int
+                        WHEN name = 'superuser_reserved_connections' AND rolsuper THEN 0
+                        WHEN name = 'reserved_connections' AND (rolsuper OR reserved) THEN 0
+                        ELSE -setting::int END)::int
+        FROM pg_settings
+        WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')),
+       (SELECT count(*) FROM activity)
+FROM me
+UNION ALL
+SELECT format('connection limit of role %%s', rolname), rolconnlimit,
+       (SELECT count(*) FROM activity WHERE usename = rolname)
+FROM me WHERE rolconnlimit >= 0 AND NOT rolsuper
+UNION ALL
+SELECT format('connection limit of database "%%s"', d.datname), datconnlimit,
+       (SELECT count(*) FROM activity WHERE activity.datname = d.datname)
+FROM me JOIN pg_database d ON d.datname = %s AND datconnlimit >= 0 AND NOT rolsuper
+"""
+
+
+def check_connections(session: Session, endpoint: Endpoint, jobs: int) -> list[Finding]:
+    """Return which limits leave too few connections for a run with so many jobs."""
+    needed = jobs + _SESSIONS_BESIDE_JOBS
+    return [
+        Finding(
+            "error",
+            "connections",
+            f"{endpoint.side}: {limit}",
+            f"it allows {allowed} connections, {others} are in use, and a run with {jobs} jobs needs {needed}.",
+            f"Raise it, or lower jobs (each is one connection; {_SESSIONS_BESIDE_JOBS} more are needed).",
+        )
+        for limit, allowed, others in session.execute(_CONNECTIONS, (endpoint.dbname,)).fetchall()
+        if allowed - others < needed
+    ]
+
+
+# What the shared lock table is made for (docs: max_locks_per_transaction); it has some room beyond that. Sessions and
+# background processes count alike (InitializeMaxBackends in postinit.c); 18 renames those of autovacuum.
+_LOCKS: t.Final = """
+SELECT max(setting::bigint) FILTER (WHERE name = 'max_locks_per_transaction') * sum(setting::bigint) FILTER (
+           WHERE name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions')
+           OR name = CASE WHEN current_setting('server_version_num')::int >= 180000
+                          THEN 'autovacuum_worker_slots' ELSE 'autovacuum_max_workers' END)
+FROM pg_settings
+"""
+
+
+def read_locks_needed(session: Session) -> int:
+    """Return how many locks reading everything takes: pg_dump and our readers lock tables, their indexes and views."""
+    row = session.execute(f"SELECT count(*) {RELATIONS} AND c.relkind IN ('r', 'p', 'm', 'v', 'i', 'I')").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def read_lock_room(session: Session) -> int:
+    """Return how many locks the server's lock table is made for."""
+    row = session.execute(_LOCKS).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def check_lock_room(session: Session, side: str, needed: int) -> list[Finding]:
+    """Return whether the server's lock table may be too small for a schema of that many relations."""
+    room = read_lock_room(session)
+    if needed <= room:
+        return []
+    return [
+        Finding(
+            "warning",
+            "lock-table",
+            f"{side} server",
+            f"its lock table is made for {room:,} locks, and the source's schema has {needed:,} tables, views and "
+            "indexes, which are locked within one transaction.",
+            "Raise max_locks_per_transaction there if the run fails for want of shared memory.",
+        )
+    ]

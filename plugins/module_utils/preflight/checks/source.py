@@ -1,0 +1,244 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What could be lost on the way out: checks of the source, each a query whose rows become findings."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...server.endpoint import Session
+from ...verdict.findings import Finding
+from .check import RELATIONS, Check, run_checks
+from .extensions import HIDDEN_CONFIGURATION, HIDDEN_MEMBERS
+
+#: Large objects of others that are not granted; a superuser reads them all.
+_HIDDEN_LARGE_OBJECTS: t.Final = """
+SELECT 'large object ' || l.oid::text FROM pg_largeobject_metadata l JOIN pg_roles r ON r.rolname = current_user
+WHERE NOT r.rolsuper AND NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (
+    SELECT FROM aclexplode(l.lomacl) a
+    WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+"""
+
+_READING: t.Final = (
+    Check(
+        "error",
+        "not-readable",
+        "SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || n.nspname || '.' || c.relname"
+        f" {RELATIONS}"
+        " AND c.relkind IN ('r', 'p', 'm', 'S')"
+        " AND NOT (has_schema_privilege(n.oid, 'USAGE')"
+        " AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')"
+        " ELSE has_table_privilege(c.oid, 'SELECT') END)",
+        "the source user may not read it.",
+        "GRANT USAGE on its schema and SELECT on it, or use the owner as source_user.",
+    ),
+    HIDDEN_CONFIGURATION,
+    Check(
+        "error",
+        "not-readable",
+        _HIDDEN_LARGE_OBJECTS,
+        "the source user may not read it.",
+        "GRANT SELECT ON LARGE OBJECT, or use its owner as source_user.",
+    ),
+    Check(
+        "error",
+        "row-security",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
+        " AND row_security_active(c.oid) AND NOT pg_has_role(c.relowner, 'USAGE')",
+        "row security hides rows from the source user.",
+        "Use the table's owner, or a role with BYPASSRLS, as source_user.",
+    ),
+    Check(
+        "error",
+        "row-security",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
+        " AND row_security_active(c.oid) AND pg_has_role(c.relowner, 'USAGE')",
+        "row security is forced upon its owner, and hides rows from the source user.",
+        "Use a role with BYPASSRLS or a superuser as source_user, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY "
+        "meanwhile.",
+    ),
+)
+
+# As pg_user_mappings shows its options (system_views.sql), and pg_dump reads them there.
+_HIDDEN_USER_MAPPINGS: t.Final = """
+SELECT 'user mapping ' || coalesce(m.usename, 'public') || ' for server ' || m.srvname
+FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid JOIN pg_roles r ON r.rolname = current_user
+WHERE NOT r.rolsuper AND NOT CASE m.umuser WHEN 0 THEN pg_has_role(s.srvowner, 'USAGE')
+    ELSE m.usename = current_user
+         AND (pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END
+"""
+
+# pg_dump names the trigger by its number, which is another one on the target (dumpTrigger in pg_dump.c); what follows
+# the state of a trigger of the partitioned table itself it does not name.
+_DISABLED_KEYS: t.Final = """
+SELECT DISTINCT 'table ' || n.nspname || '.' || c.relname
+FROM pg_trigger g JOIN pg_trigger p ON p.oid = g.tgparentid AND p.tgenabled <> g.tgenabled
+JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE g.tgisinternal
+"""
+
+# What text an index is sorted by, the operating system says; a new version of it may say otherwise.
+_COLLATION_VERSIONS: t.Final = """
+SELECT format('database "%s" (%s when it was made, %s now)', datname, datcollversion,
+              coalesce(pg_database_collation_actual_version(oid), 'none'))
+FROM pg_database WHERE datname = current_database()
+AND datcollversion <> coalesce(pg_database_collation_actual_version(oid), '')
+UNION ALL
+SELECT format('collation %s.%s (%s when it was made, %s now)', n.nspname, c.collname, c.collversion,
+              coalesce(pg_collation_actual_version(c.oid), 'none'))
+FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+WHERE c.collversion <> coalesce(pg_collation_actual_version(c.oid), '')
+AND (c.oid >= 16384 OR EXISTS (
+    SELECT FROM pg_depend d WHERE d.refclassid = 'pg_collation'::regclass AND d.refobjid = c.oid AND d.objid >= 16384))
+"""
+
+_CHECKS: t.Final = (
+    Check(
+        "error",
+        "disabled-key",
+        _DISABLED_KEYS,
+        "triggers behind a foreign key are disabled on this partition alone, and pg_dump words that so that no server "
+        "takes it.",
+        "ALTER TABLE ... ENABLE TRIGGER ALL on the source, or disable them on the partitioned table as a whole.",
+    ),
+    Check(
+        "error",
+        "detach-pending",
+        "SELECT 'table ' || n.nspname || '.' || c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.inhdetachpending",
+        "a DETACH PARTITION CONCURRENTLY of it was broken off: some see its rows in the partitioned table, others do "
+        "not, and pg_dump takes it for a partition still.",
+        "ALTER TABLE ... DETACH PARTITION ... FINALIZE on the source; attach it again if it is to stay.",
+    ),
+    Check(
+        "error",
+        "replica-unlogged",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS}"
+        " AND c.relpersistence = 'u' AND c.relkind IN ('r', 'm', 'S') AND pg_is_in_recovery()",
+        "the source is a replica, which has no rows of unlogged tables.",
+        "Name the primary server in source_host and source_port.",
+    ),
+    Check(
+        "warning",
+        "user-mapping",
+        _HIDDEN_USER_MAPPINGS,
+        "the source user may not see its options, a password perhaps: the copy has none.",
+        "Use a superuser as source_user, or ALTER USER MAPPING on the target after each run.",
+    ),
+    Check(
+        "warning",
+        "collation-version",
+        _COLLATION_VERSIONS,
+        "text may sort otherwise than it did, so that indexes miss rows and unique ones hold duplicates, which the "
+        "target would refuse.",
+        "On the source: REINDEX what sorts by it, then ALTER ... REFRESH COLLATION VERSION.",
+    ),
+    HIDDEN_MEMBERS,
+    Check(
+        "notice",
+        "unlogged-table",
+        f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relpersistence = 'u' AND c.relkind = 'r'",
+        "it is unlogged, and stays so: a server that crashes comes back without its rows.",
+        "",
+    ),
+    Check(
+        "notice",
+        "event-trigger",
+        "SELECT 'event trigger ' || evtname FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d"
+        " WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')",
+        "it is made last, so that it does not fire for what the run makes.",
+        "",
+    ),
+    Check(
+        "notice",
+        "foreign-server",
+        "SELECT 'foreign server ' || srvname FROM pg_foreign_server",
+        "its definition is copied: what it names must be reached from the target's server, too.",
+        "",
+    ),
+    Check(
+        "error",
+        "self-referring-view",
+        "SELECT DISTINCT 'view ' || n.nspname || '.' || c.relname"
+        " FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'v'"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid"
+        " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0"
+        # What is done instead of changing it (INSTEAD rules) may.
+        " WHERE c.oid >= 16384 AND r.ev_type = '1'",
+        "the view refers to itself; no tool can create it again.",
+        "Drop or redefine it on the source.",
+    ),
+    Check(
+        "warning",
+        "invalid-index",
+        "SELECT 'index ' || n.nspname || '.' || c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_toast'",
+        "the index is invalid, as a failed CREATE INDEX CONCURRENTLY leaves it, and is not copied.",
+        "REINDEX or drop it on the source.",
+    ),
+    Check(
+        "warning",
+        "subscription",
+        "SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        " WHERE d.datname = current_database()",
+        "subscriptions are not copied: two of them would compete for one slot.",
+        "Create it on the target when the source has retired.",
+    ),
+    Check(
+        "warning",
+        "role-setting",
+        "SELECT DISTINCT 'role ' || r.rolname FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        " WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        "it has settings of its own in the source's database. They are not carried: roles belong to a server, and what "
+        "those of the target have in the live database stays.",
+        "ALTER ROLE ... IN DATABASE ... SET on the target, if it is wanted there.",
+    ),
+    Check(
+        "notice",
+        "foreign-table",
+        f"SELECT 'foreign table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind = 'f'",
+        "its definition is copied; its rows stay where they are.",
+        "",
+    ),
+    Check(
+        "notice",
+        "tablespace",
+        "SELECT 'tablespace ' || (SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace)"
+        f" || ' of ' || n.nspname || '.' || c.relname {RELATIONS} AND c.reltablespace <> 0",
+        "tablespaces belong to a server and are not carried over.",
+        "",
+    ),
+)
+
+
+def check_source(session: Session) -> list[Finding]:
+    """Return what stands in the way of a faithful copy, or will not be part of it."""
+    return [
+        *check_reading(session),
+        *run_checks(session, _CHECKS),
+        *_check_empty(session),
+    ]
+
+
+def check_reading(session: Session) -> list[Finding]:
+    """Return what the session's user cannot read, or not all of."""
+    return run_checks(session, _READING)
+
+
+def _check_empty(session: Session) -> list[Finding]:
+    row = session.execute(f"SELECT count(*) {RELATIONS}").fetchone()
+    objects = session.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone()
+    if row != (0,) or objects != (0,):
+        return []
+    return [
+        Finding(
+            "error",
+            "empty-source",
+            f'database "{session.info.dbname}"',
+            "the source holds no table, view or sequence at all: there is nothing to migrate.",
+            "Check source_dbname and source_port.",
+        )
+    ]

@@ -1,0 +1,87 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run would do, for those who ask first."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..in_place.order import LoadOrder
+from ..server.endpoint import Endpoint
+from ..staging.names import Generations
+from ..verdict.comparison import Verdict
+from ..verdict.tables import TableVerdict
+from .checks.load_mode import LoadMode
+
+#: How many tables a step names.
+_NAMED: t.Final = 10
+
+
+def steps(
+    goal: str,
+    target: Endpoint | None,
+    target_exists: bool,
+    verdict: Verdict | None,
+    load_mode: LoadMode | None = "swap",
+    order: LoadOrder | None = None,
+) -> list[str]:
+    """Return the steps of a run in words; none where the target equals its source already.
+
+    :param order: in which order tables are filled that are kept
+    """
+    if verdict and verdict.equal:
+        return []
+    planned = ["dump the source, as it is at one instant, into an archive"] if goal in ("migrate", "dump") else []
+    if target and goal in ("migrate", "restore") and load_mode == "in_place":
+        planned += [
+            f'back up "{target.dbname}" into an archive, the undo',
+            f"{_filling(target, order)}, in a transaction that is committed if it equals the source",
+        ]
+    elif target and goal in ("migrate", "restore"):
+        names = Generations(target.dbname)
+        planned += [
+            f'restore the archive into the new database "{names.staging}"',
+            f'verify "{names.staging}" against the archive',
+        ]
+        if target_exists:
+            planned.append(f'rename "{names.live}" to "{names.previous}", the undo')
+        planned.append(f'rename "{names.staging}" to "{names.live}"')
+    if target and goal == "rollback":
+        planned.append(f'exchange "{target.dbname}" and "{Generations(target.dbname).previous}"')
+    return planned
+
+
+def _filling(target: Endpoint, order: LoadOrder | None) -> str:
+    if order is None:
+        return f'clear "{target.dbname}" and fill it'
+    tables = [".".join(table) for table in order.tables]
+    named = f"{len(tables)} tables" if len(tables) > _NAMED else f"the tables {', '.join(tables)}"
+    return f'empty and fill {named} of "{target.dbname}", whose schema is kept'
+
+
+def diff(target: Endpoint, verdict: Verdict | None) -> dict[str, str]:
+    """Return what differs, before and after the run, one sorted line an object, as Ansible shows a diff."""
+    before, after = [], []
+    for table in verdict.tables if verdict else ():
+        if not table.equal:
+            before += _line(table, table.target_rows, table.target_checksum)
+            after += _line(table, table.source_rows, table.source_checksum)
+    told = {line.partition(": ")[0] for line in set(before) ^ set(after)}
+    for difference in verdict.differences if verdict else ():
+        if difference.object not in told:
+            before.append(f"{difference.object}: {difference.message.splitlines()[0]}")
+            after.append(f"{difference.object}: as on the source")
+    if verdict is None:
+        after.append(f'database "{target.dbname}": as on the source')
+    place = f"{target.host}:{target.port}/{target.dbname}"
+    return {
+        "before_header": f"{place} now",
+        "after_header": f"{place} after the run",
+        "before": "".join(f"{line}\n" for line in sorted(before)),
+        "after": "".join(f"{line}\n" for line in sorted(after)),
+    }
+
+
+def _line(table: TableVerdict, rows: int | None, checksum: str | None) -> list[str]:
+    return [f"{table.kind} {table.schema}.{table.name}: {rows:,} rows, checksum {checksum}"] if rows is not None else []

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The claim: one run at a time on a target.
+
+Stages are processes of their own, so another one, in the background, has the claim: a session advisory lock on the
+target's server (docs: 9.28.10 Advisory Lock Functions). It ends when the run lets go, or when its ansible-playbook has
+ended, however that came; a lock cannot outlive its session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import time
+import typing as t
+
+import psycopg
+
+from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, Session, connect
+from ..staging.databases import maintenance_session
+from ..staging.locks import CLASS, key_of, lock_name
+from .background import Tell, start_background
+from .playbook_process import PlaybookProcess, interrupt_when_ended
+from .unexpected import tell_unexpected
+
+#: A run that ends just now may need that long until its server has noticed.
+_WAIT: t.Final = "2s"
+
+#: What lies in between may forget a connection over which nothing goes, and a server whose client has vanished may keep
+#: a lock for hours.
+_ALIVE_SECONDS: t.Final = 30
+_SETTINGS: t.Final = {
+    "lock_timeout": _WAIT,
+    "tcp_keepalives_idle": str(_ALIVE_SECONDS),
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+_ENDED: t.Final = (
+    "The process that should hold the claim on the target has ended before it could say why. See that {} can be "
+    "written, and that the machine has memory, and run again."
+)
+
+
+class TargetClaimedError(MigrationError):
+    """Another run has the target; the message names it."""
+
+
+def claim_target(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: int) -> None:
+    """Claim the target for a run, until the process that has the claim, or ansible-playbook, has ended.
+
+    Call it before anything is connected to a server.
+
+    :param lock_file: of the process that has the claim
+    :param playbook_pid: the process id of ansible-playbook
+    :raises TargetClaimedError: when another run has it
+    :raises MigrationError: when the server cannot be asked
+    """
+    told = start_background(lock_file, lambda tell: _hold(target, run_id, lock_file, playbook_pid, tell))
+    answer = json.loads(told) if told else {"error": _ENDED.format(lock_file)}
+    if answer.get("claimed_by"):
+        raise TargetClaimedError(answer["claimed_by"])
+    if answer.get("error"):
+        raise MigrationError(answer["error"])
+
+
+def _without(target: Endpoint) -> t.Callable[[str], str]:
+    """Return what takes the target's password out of a text."""
+    return lambda text: text.replace(target.password, "********") if target.password else text
+
+
+def _hold(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: int, tell: Tell) -> None:
+    interrupt_when_ended(PlaybookProcess(playbook_pid))
+    with contextlib.ExitStack() as stack:
+        try:
+            session = _enter(stack, target)
+            claimed_by = _claim(session, target.dbname, run_id)
+        except psycopg.Error as error:
+            tell(json.dumps({"error": describe(error)}))
+            return
+        except MigrationError as error:
+            tell(json.dumps({"error": str(error)}))
+            return
+        except Exception as error:  # noqa: BLE001 - nobody else could tell of it
+            tell(json.dumps({"error": tell_unexpected(error, "claim", lock_file.parent, _without(target))}))
+            return
+        tell(json.dumps({"claimed_by": claimed_by}))
+        if claimed_by:
+            return
+        # A connection that breaks ends this process. The run may go on, for its staging database bears its mark.
+        while True:
+            time.sleep(_ALIVE_SECONDS)
+            session.execute("SELECT")
+
+
+def _enter(stack: contextlib.ExitStack, target: Endpoint) -> Session:
+    """Enter the maintenance database or, for a role that may not and so cannot make databases either, the live one."""
+    try:
+        return stack.enter_context(maintenance_session(target))
+    except MigrationError as refusal:
+        try:
+            return stack.enter_context(connect(target))
+        except MigrationError:
+            raise refusal from None
+
+
+def _claim(session: Session, dbname: str, run_id: str) -> str:
+    """Take the lock; return who has it instead, if anybody."""
+    for name, value in {**_SETTINGS, "application_name": f"pgconvoy {run_id}"}.items():
+        session.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+    while True:
+        try:
+            lock_name(session, dbname)
+        except psycopg.errors.LockNotAvailable:
+            # Nobody any more if it was let go just now.
+            if claimed_by := _who_has(session, dbname):
+                return claimed_by
+        else:
+            return ""
+
+
+def _who_has(session: Session, dbname: str) -> str:
+    """Return who has the lock. A role that is no superuser sees of another role's session no address and no time."""
+    row = session.execute(
+        "SELECT a.application_name, a.usename, pg_catalog.host(a.client_addr), a.pid,"
+        " pg_catalog.to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS')"
+        " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)"
+        " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = %s AND l.objid = %s"
+        " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())",
+        (CLASS, key_of(dbname)),
+    ).fetchone()
+    if row is None:
+        return ""
+    application, role, address, pid, since = row
+    place = f" from {address}" if address else ""
+    begun = f", since {since} UTC" if since else ""
+    return f"run {application.removeprefix('pgconvoy ')} of role {role}{place}{begun} (server process {pid})"

@@ -1,0 +1,83 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The run's folder: each stage leaves a record there, and the report is made of the records."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pathlib
+import secrets
+import typing as t
+
+Record = dict[str, t.Any]
+
+
+class RunFolder:
+    """``<runs_root>/<host>/<run-id>/``; its name is the run's identifier."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """The run's identifier."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, runs_root: pathlib.Path, host: str) -> RunFolder:
+        """Make the folder of a new run; identifiers sort by time."""
+        now = datetime.datetime.now(datetime.UTC)
+        run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        folder = runs_root / host / run_id
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(mode=0o700)
+        (folder / "stages").mkdir(mode=0o700)
+        return cls(folder)
+
+    @property
+    def claim(self) -> pathlib.Path:
+        """The file that the process locks which holds the run's claim on its target; there is none without a claim."""
+        return self.path / "claim"
+
+    @property
+    def playbook_pid(self) -> int | None:
+        """The process id of the ansible-playbook that the run belongs to, if that was told."""
+        try:
+            return int((self.path / "playbook_pid").read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return None
+
+    @playbook_pid.setter
+    def playbook_pid(self, pid: int) -> None:
+        write_private(self.path / "playbook_pid", str(pid))
+
+    def write_record(self, stage: str, record: Record) -> None:
+        """Leave what a stage has to tell."""
+        write_private(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+    def read_records(self) -> dict[str, Record]:
+        """Return the stages' records in the order in which the stages began."""
+        records = {
+            path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (self.path / "stages").glob("*.json")
+        }
+        return dict(sorted(records.items(), key=lambda item: str(item[1]["began_at"])))
+
+
+def write_private(path: pathlib.Path, text: str) -> None:
+    """Write a file that only its owner can read; it is whole or what it was before.
+
+    What no Unicode text can hold, as a byte in a name of the file system's that is not UTF-8, is written as JSON would.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    with open(
+        partial,
+        "w",
+        encoding="utf-8",
+        errors="backslashreplace",
+        opener=lambda name, flags: os.open(name, flags, 0o600),
+    ) as stream:
+        stream.write(text)
+    partial.replace(path)

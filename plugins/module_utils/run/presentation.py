@@ -1,0 +1,162 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A report in a person's words: one line, the reasons of a failure, a page of HTML."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+import unicodedata
+
+import jinja2
+
+from .folder import Record
+from .report import REACHED, Report
+
+_HEADLINES: t.Final = {
+    "migrated": "The target holds what the source held",
+    "unchanged": "There was nothing to do",
+    "dumped": "The source is dumped",
+    "equal": "Source and target are equal",
+    "rolled_back": "The previous database is live again",
+    "different": "Source and target differ",
+    "refused": "The run was refused",
+    "failed": "The run failed",
+}
+
+
+def summarize(report: Report) -> str:
+    """Return the one line that a person reads."""
+    match report["status"]:
+        case "migrated" | "equal":
+            told = f"{_amount(report['tables'], 'target_rows')}, all equal"
+        case "dumped":
+            told = f"{_amount(report['ledger'], 'snapshot_rows')}, in {report['archive']}"
+        case "different":
+            told = _counted(len(report["differences"]), "difference")
+        case "refused" | "failed":
+            error = report["errors"][0]
+            told = f"{error['stage']}: {error['message'].strip().partition(chr(10))[0]}"
+        case "rolled_back" if report["proof"]:
+            told = f"{_HEADLINES['rolled_back'].lower()}, {_proven(report['proof'])}"
+        case status:
+            told = _HEADLINES[status].lower()
+    return visible(f"{_spoken(report['status'])}: {told}")
+
+
+def explain(report: Report) -> str:
+    """Return why a run did not come to its goal: all errors or differences, and what it means."""
+    lines = [f"{_HEADLINES[report['status']]}."]
+    lines += [f"{error['stage']}: {error['message'].strip()}" for error in report["errors"]]
+    # A comparison that failed has named the differences.
+    if not {"compare", "replace"} & {error["stage"] for error in report["errors"]}:
+        lines += [f"{difference['object']}: {difference['message']}" for difference in report["differences"]]
+    lines.append(consequence(report))
+    return visible("\n".join(lines).strip(), keep="\n\t")
+
+
+def consequence(report: Report) -> str:
+    """Return what the run means for the databases, as far as that is certain."""
+    if report["status"] == "refused":
+        return "Nothing was attempted: source and target are as they were."
+    if report["previous"]:
+        return f'"{report["live"]}" was replaced; the database that it was before is kept as "{report["previous"]}".'
+    if report["live"] and report["load_mode"] == "in_place":
+        kept = f"what it held before is kept in the backup {report['backup']}" if report["backup"] else "it was empty"
+        return f'"{report["live"]}" was filled in place; {kept}.'
+    if report["live"]:
+        return f'"{report["live"]}" is new; there was no database of that name before.'
+    if report["uncertain"]:
+        return "Whether the live database was replaced is not known. Run playbooks/verify.yml."
+    # Nothing but the last stage touches it, and that has left a record that it did, or that nobody knows.
+    if report["status"] == "failed" and report["goal"] in ("migrate", "restore", "rollback"):
+        return "The live database was not touched."
+    return ""
+
+
+def render(report: Report, template: pathlib.Path) -> str:
+    """Return the report as a page of HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests.update(unfinished=_unfinished)
+    environment.filters.update(
+        judged=judged, shown=_shown, visible=visible, number=number, counted=_counted, spoken=_spoken
+    )
+    return environment.get_template(template.name).render(
+        report=report,
+        reached=report["status"] in REACHED,
+        headline=_HEADLINES[report["status"]],
+        summary=summarize(report),
+        consequence=consequence(report),
+    )
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Return a text that shows all its characters: one that acts, as a newline or ESC does, becomes \n or \x1b."""
+    return "".join(
+        char
+        if char in keep or unicodedata.category(char) not in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+        else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+#: What may be said of an entry that is equal, where other things were compared than its rows with the source's.
+_EQUAL_BY: t.Final = {
+    "query": "equal to its query",
+    "count": "equal in number",
+    "tree": "equal as a tree",
+    "nothing": "not compared",
+}
+
+
+def judged(entry: t.Mapping[str, t.Any]) -> str:
+    """Return the verdict on an entry, which says no more than what was compared."""
+    return _EQUAL_BY.get(entry.get("compared", ""), "equal") if entry["equal"] else "different"
+
+
+def number(count: int | None) -> str:
+    """Return a number of rows, if there is one."""
+    return "-" if count is None else f"{count:,}"
+
+
+def _shown(value: object) -> str:
+    """Return any other value of a report's entry."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible(str(value))
+
+
+def _unfinished(entry: Record) -> bool:
+    """Whether a table's rows are not all there only because the run broke off on their way."""
+    counts = {entry[f"{station}_rows"] for station in ("snapshot", "sent", "received", "target")}
+    return None in counts and len(counts) <= 2
+
+
+def _amount(tables: list[Record], count: str) -> str:
+    # A partitioned table's rows are those of its partitions, and a materialized view's are derived.
+    holders = [table for table in tables if table.get("kind", "table") == "table"]
+    rows = sum(table[count] or 0 for table in holders)
+    return f"{_counted(len(holders), 'table')}, {_counted(rows, 'row')}"
+
+
+def _proven(proof: Record) -> str:
+    """Return what is known of the database that is live after a rollback."""
+    told = f"as database {proof['oid']} and read from in {_counted(proof['read'], 'relation')}"
+    return told + (f", {proof['unread']:,} not" if proof["unread"] else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _spoken(status: str) -> str:
+    return status.replace("_", " ")

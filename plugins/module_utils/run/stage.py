@@ -1,0 +1,261 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules of all stages have in common: their options, their record, their one way to fail."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import pathlib
+import signal
+import time
+import traceback
+import types
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.parameters import remove_values
+
+from .folder import RunFolder
+from .playbook_process import PlaybookProcess, interrupt_when_ended
+from .unexpected import tell_unexpected
+
+try:
+    import msgspec  # noqa: F401 - the archive needs it: its absence is told here, with psycopg's
+    import psycopg
+
+    from ..catalog.queries import Query
+    from ..catalog.selection import Patterns
+    from ..container.route import open_route
+    from ..errors import MigrationError, describe
+    from ..privileges.wanted import Policy
+    from ..server.endpoint import Endpoint
+    from ..verdict.findings import Finding
+except ImportError:
+    _MISSING: str | None = traceback.format_exc()
+else:
+    _MISSING = None
+
+Result = dict[str, t.Any]
+
+_CONNECTION: t.Final = {
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 5432},
+    "dbname": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "password": {"type": "str", "no_log": True},
+    "sslmode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
+    "sslrootcert": {"type": "path"},
+}
+SOURCE: t.Final = {
+    "source": {
+        "type": "dict",
+        "options": {**_CONNECTION, "host": {"type": "str"}, "container": {"type": "str"}},
+        "required_one_of": [("host", "container")],
+        "mutually_exclusive": [("host", "container")],
+    }
+}
+TARGET: t.Final = {"target": {"type": "dict", "options": _CONNECTION}}
+RUN: t.Final = {"run_dir": {"type": "path", "required": True}}
+TOOLS: t.Final = {"client_bindir": {"type": "path", "required": True}}
+GATE: t.Final = {
+    "production": {"type": "bool", "required": True},
+    "confirm_phrase": {"type": "str", "default": ""},
+    "confirm_answer": {"type": "str", "default": ""},
+}
+JOBS: t.Final = {"jobs": {"type": "int", "default": 4}}
+ALLOWED: t.Final = {
+    "allowed_differences": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"object": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}},
+    }
+}
+QUERIES: t.Final = {
+    "verify_queries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "sql": {"type": "str", "required": True},
+            "expect": {"type": "raw", "required": True},
+        },
+    }
+}
+SELECTION: t.Final = {
+    "include_tables": {"type": "list", "elements": "str", "default": []},
+    "exclude_tables": {"type": "list", "elements": "str", "default": []},
+}
+FK_STRATEGY: t.Final = {
+    "fk_strategy": {
+        "type": "str",
+        "choices": ["auto", "post_data", "dependency_order", "disable_triggers"],
+        "default": "auto",
+    }
+}
+PRIVILEGES: t.Final = {
+    "grants": {"type": "str", "choices": ["live", "source", "none"], "default": "live"},
+    "owners": {"type": "str", "choices": ["target_user", "live", "source"], "default": "target_user"},
+    "role_map": {"type": "dict", "default": {}},
+}
+
+
+def _spell(value: t.Any) -> str:
+    """Return a YAML value as COPY would write it."""
+    return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)
+
+
+def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
+    """Unwind, once: a second signal, such as Ansible may send at its end, must not cut the cleaning short."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+class Stage:
+    """A module's run: its parameters as the engine wants them, its result as Ansible and the run's folder want it."""
+
+    def __init__(self, name: str, module: AnsibleModule) -> None:
+        self.name = name
+        self.module = module
+        self.params: dict[str, t.Any] = module.params
+        if _MISSING is not None:
+            module.fail_json(msg=missing_required_lib("psycopg and msgspec"), exception=_MISSING)
+        self.folder = RunFolder(pathlib.Path(self.params["run_dir"])) if self.params.get("run_dir") else None
+        self._committed = False
+        # The arguments alone say where to connect: no PGHOSTADDR, PGSERVICE or PGOPTIONS of the caller's.
+        for variable in [variable for variable in os.environ if variable.startswith("PG")]:
+            del os.environ[variable]
+        # Ansible ends a module by SIGTERM; like Ctrl-C it must unwind, so that nothing is left behind.
+        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
+
+    def endpoint(self, side: t.Literal["source", "target"]) -> Endpoint | None:
+        """Return the side's database, or None when it takes no part."""
+        options = self.params.get(side)
+        if not options:
+            return None
+        return Endpoint(
+            side=side,
+            host=options["host"] or "",
+            port=options["port"],
+            dbname=options["dbname"],
+            user=options["user"],
+            password=options["password"] or "",
+            sslmode=options["sslmode"] or "",
+            sslrootcert=options["sslrootcert"] or "",
+            container=options.get("container") or "",
+        )
+
+    def source(self) -> contextlib.AbstractContextManager[Endpoint]:
+        """Give the source as it can be reached, for as long as the block lasts: in a container, say."""
+        source = self.endpoint("source")
+        assert source
+        return open_route(source)
+
+    @property
+    def allowed(self) -> dict[str, str]:
+        """The reasons for differences that are allowed, by object."""
+        return {entry["object"]: entry["reason"] for entry in self.params["allowed_differences"]}
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The user's queries; an expected truth value is spelt as the server does."""
+        return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
+
+    @property
+    def policy(self) -> Policy:
+        """What owners and grants of the target shall be."""
+        role_map = {str(role): str(target) for role, target in self.params["role_map"].items()}
+        return Policy(self.params["grants"], self.params["owners"], role_map)
+
+    @property
+    def patterns(self) -> Patterns:
+        """Which tables the run is about."""
+        return Patterns(tuple(self.params["include_tables"]), tuple(self.params["exclude_tables"]))
+
+    def end_with(self, playbook_pid: int) -> None:
+        """Have the stage interrupted when its ansible-playbook has ended: nobody would read what it finds out."""
+        interrupt_when_ended(PlaybookProcess(playbook_pid))
+
+    def warn(self, findings: t.Iterable[Finding]) -> None:
+        """Show the warnings among the findings at the terminal."""
+        for finding in findings:
+            if finding.severity == "warning":
+                self.module.warn(str(finding))
+
+    def only_predict(self, **returned: t.Any) -> None:
+        """End the module in check mode: it would change something, and has not."""
+        if self.module.check_mode:
+            self.module.exit_json(changed=True, **returned)
+
+    def committed(self) -> None:
+        """Note that the live database is replaced; nothing may break the stage off until its record says so.
+
+        To be called where an interruption is still caught and the server asked, so that no moment lies between.
+        """
+        self._committed = True
+        self._ignore_interruptions()
+
+    def _ignore_interruptions(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def run(self, work: t.Callable[[], Result]) -> t.NoReturn:
+        """Do the stage's work and end the module.
+
+        ``work`` returns what goes into the record, with ``changed``; its key ``returned`` is for Ansible alone. A
+        failure ends the module with one message: no exception reaches Ansible, which would print it unscrubbed.
+        """
+        began_at, began = datetime.datetime.now(datetime.UTC), time.monotonic()
+        result: Result = {"changed": False}
+        error: str | None = None
+        try:
+            if self.folder and self.folder.playbook_pid is not None:
+                self.end_with(self.folder.playbook_pid)
+            result |= work()
+            self._ignore_interruptions()
+        except MigrationError as failure:
+            error = str(failure)
+            result |= failure.result
+        except psycopg.Error as failure:
+            error = f"{self.name}: {describe(failure)}"
+        except OSError as failure:
+            error = f"{self.name}: {failure}"
+        except KeyboardInterrupt:
+            # Whoever replaces the live database lets none through from the commit on.
+            error = f"{self.name} was interrupted; the live database is as it was."
+        except Exception as failure:  # noqa: BLE001 - whatever it is, Ansible would print it with all that is in it
+            folder = self.folder.path if self.folder and not self.module.check_mode else None
+            error = tell_unexpected(failure, self.name, folder, self._scrub)
+        self._ignore_interruptions()
+        if error is not None and self._committed and not result["changed"]:
+            # What failed after the commit has not said what the live database is now.
+            result["uncertain"] = True
+        returned = result.pop("returned", {})
+        if self.folder and not self.module.check_mode:
+            record = {
+                "stage": self.name,
+                "began_at": began_at.isoformat(timespec="microseconds"),
+                "seconds": round(time.monotonic() - began, 3),
+                # Names stay as they are: a table's may contain what is somebody's password, and must be found again.
+                "error": error and self._scrub(error),
+                **result,
+            }
+            try:
+                self.folder.write_record(self.name, record)
+            except OSError as failure:
+                # Without it, the report says that nothing is known of this stage.
+                done = "It has done what it was to do, but its record" if error is None else f"{error}\nIts record"
+                error = f"{done} cannot be written: {failure}"
+        if error is not None:
+            self.module.fail_json(msg=error, **returned)
+        self.module.exit_json(changed=result["changed"], **returned)
+
+    def _scrub(self, text: str) -> str:
+        scrubbed: str = remove_values(text, self.module.no_log_values)
+        return scrubbed

@@ -1,0 +1,90 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements that do not wait for each other: many travel with one message to the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..errors import MigrationError, describe
+from .endpoint import Session
+
+#: How many change something in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
+_BATCH_CHANGES: t.Final = 200
+#: How many questions are asked at once; each is answered by a result of its own.
+_BATCH_QUERIES: t.Final = 1000
+
+Item = t.TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+    """A statement, and what it does, for the message; bytes are in the encoding of the session that is to run it."""
+
+    what: str
+    text: bytes | sql.Composed
+
+    def encode(self, session: Session) -> bytes:
+        """Return it as it is sent."""
+        return self.text if isinstance(self.text, bytes) else self.text.as_bytes(session)
+
+
+def split(items: t.Sequence[Item], size: int) -> t.Iterator[t.Sequence[Item]]:
+    """Yield the items in order, ``size`` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def execute_all(session: Session, statements: t.Sequence[Statement]) -> None:
+    """Execute statements in order, many with one message to the server.
+
+    :raises MigrationError: naming the one that failed, with the server's message
+    :raises psycopg.errors.LockNotAvailable: when a lock cannot be had in the time that the session allows
+    """
+    for batch in split(statements, _BATCH_CHANGES):
+        try:
+            with session.transaction():
+                session.execute(b";\n".join(statement.encode(session) for statement in batch))
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error as error:
+            if session.closed:
+                others = f" or one of the {len(batch) - 1} after it" if len(batch) > 1 else ""
+                raise MigrationError(f"Cannot {batch[0].what}{others}: {describe(error)}") from None
+            # The batch was rolled back. Which statement it was, the server does not say: send them singly to learn it.
+            for statement in batch:
+                _execute_one(session, statement)
+
+
+def _execute_one(session: Session, statement: Statement) -> None:
+    try:
+        with session.transaction():
+            session.execute(statement.encode(session))
+    except psycopg.errors.LockNotAvailable:
+        raise
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot {statement.what}: {describe(error)}") from None
+
+
+def ask_all(session: Session, queries: t.Sequence[sql.Composable]) -> t.Iterator[list[tuple[t.Any, ...]]]:
+    """Yield the rows of each query, in order.
+
+    Many go with one message, and their locks with them: however many tables are asked, the server's table of locks
+    holds those of one batch (a rollback to a savepoint releases what was locked since; docs: 13.3 Explicit Locking).
+
+    :raises psycopg.Error: when a query fails
+    """
+    for batch in split(queries, _BATCH_QUERIES):
+        with session.transaction(force_rollback=True), session.cursor() as cursor:
+            cursor.execute(b";\n".join(query.as_bytes(session) for query in batch))
+            for place in itertools.count(1):
+                yield cursor.fetchall()
+                if place == len(batch):
+                    break
+                cursor.nextset()
