@@ -246,7 +246,7 @@ def preflight(stage: Stage) -> Result:
     unclaimed = None
     if target and stage.folder and params["goal"] in REPLACING:
         unclaimed = claim(stage.folder, target, params["playbook_pid"], result)
-    stage.end_with(params["playbook_pid"])
+    stage.begin(params["playbook_pid"])
     for archive in choose_archives(stage, result):
         examine_with(stage, archive, unclaimed, result)
         if result["plan"]:

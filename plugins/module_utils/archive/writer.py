@@ -32,6 +32,7 @@ from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
+from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
@@ -61,7 +62,8 @@ def write_archive(
         database = read_database(snapshot.session)
         selection = select(list_relations(snapshot.session), patterns) if patterns else None
         content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
-        dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
+        with doing(Step("the schema")):
+            dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
         large_objects, pieces = None, 0
         if content.large_objects:
@@ -111,7 +113,8 @@ def _write_rows(
         with Sender(snapshot, tools) as sender:
             yield _RowsWriter(sender, folder, encoding, written)
 
-    run_parallel(sorted(numbered, key=lambda task: -task.relation.size), jobs, open_writer)
+    largest_first = sorted(numbered, key=lambda task: -task.relation.size)
+    run_parallel(largest_first, jobs, open_writer, "write rows", lambda task: task.step)
     return tuple(written[task.file_name] for task in numbered)
 
 
@@ -121,6 +124,11 @@ class _Task:
     relation: Relation
     rows: int
     format: Format
+
+    @property
+    def step(self) -> Step:
+        """What people are told of it."""
+        return Step(f"table {self.relation}", self.relation.size, self.rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +157,7 @@ class _RowsWriter:
 def _write_large_objects(
     snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path, objects: t.Sequence[LargeObject]
 ) -> tuple[ArchivedFile, int]:
-    with Sender(snapshot, tools) as sender:
+    with doing(Step("large objects")), Sender(snapshot, tools) as sender:
         return _write_stream(sender, copy_large_objects_out(objects), folder / _LARGE_OBJECTS_FILE)
 
 
@@ -170,4 +178,7 @@ def _write_stream(
             else:
                 lines += chunk.count(b"\n")
             size += len(chunk)
-    return ArchivedFile(path.name, size, digest.hexdigest()), counter.rows if format_ == "binary" else lines
+            moved(len(chunk))
+    rows = counter.rows if format_ == "binary" else lines
+    moved(rows=rows)
+    return ArchivedFile(path.name, size, digest.hexdigest()), rows

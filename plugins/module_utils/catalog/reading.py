@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
 from ..server.endpoint import Session, break_off, use_search_path
 from .checksums import ALGORITHM, add, digest, sum_query
@@ -29,8 +30,13 @@ from .sequences import read_sequences
 from .snapshot import Snapshot
 from .views import Evaluation, evaluate, read_definitions
 
-#: A part of the work, for whichever session is free.
-_Task = t.Callable[[Session], None]
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A part of the work, for whichever session is free, and what people are told of it."""
+
+    do: t.Callable[[Session], None]
+    step: Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +72,8 @@ def read_contents(*readings: Reading) -> list[Content]:
     :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
     """
     begun = [_Begun(reading) for reading in readings]
-    run_lanes([one.lane(one.first_tasks()) for one in begun])
-    run_lanes([one.lane(one.second_tasks()) for one in begun])
+    run_lanes([one.lane(one.first_tasks()) for one in begun], "count and checksum rows")
+    run_lanes([one.lane(one.second_tasks()) for one in begun], "evaluate materialized views")
     return [one.content() for one in begun]
 
 
@@ -77,9 +83,9 @@ def read_views(reading: Reading, content: Content) -> Content:
     :raises MigrationError: when the query of one fails
     """
     begun = _Begun(reading)
-    run_lanes([begun.lane(begun.evaluations())])
+    run_lanes([begun.lane(begun.evaluations())], "evaluate materialized views")
     begun.rows |= {m.relation.full_name: m.rows for m in content.relations if m.rows}
-    run_lanes([begun.lane(begun.second_tasks())])
+    run_lanes([begun.lane(begun.second_tasks())], "evaluate materialized views")
     return dataclasses.replace(content, relations=tuple(begun.measured(m.relation) for m in content.relations))
 
 
@@ -142,6 +148,13 @@ class _Piece:
     last: int | None
 
     @property
+    def step(self) -> Step:
+        """What people are told of it."""
+        pages = (self.last or self.relation.pages) - (self.first or 0)
+        size = self.relation.size * pages // max(self.relation.pages, 1)
+        return Step(f"{self.relation.kind} {self.relation}", size)
+
+    @property
     def rows(self) -> sql.Composed:
         bounds = [
             sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
@@ -190,27 +203,29 @@ class _Begun:
                 use_search_path(session, self.reading.search_path)
                 yield _Reader(session)
 
-        return Lane(in_order(tasks), self.reading.jobs, open_reader)
+        return Lane(in_order(tasks, lambda task: task.step), self.reading.jobs, open_reader)
 
     def first_tasks(self) -> list[_Task]:
         """Return all that must be read, what may take longest first."""
-        stored = [
-            relation for relation in self.relations if relation.kind != "partitioned table" and relation.populated
-        ]
+        stored = [r for r in self.relations if r.kind != "partitioned table" and r.populated]
         pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
-        large_objects = [self._read_large_objects] if self.reading.selection is None else []
-        return [*self.evaluations(), *large_objects, *(functools.partial(self._add, piece) for piece in pieces)]
+        large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
+        return [
+            *self.evaluations(),
+            *large_objects,
+            *(_Task(functools.partial(self._add, piece), piece.step) for piece in pieces),
+        ]
 
     def evaluations(self) -> list[_Task]:
         """Return the evaluation of each materialized view that is asked for."""
-        return [functools.partial(self._evaluate, view, self.first) for view in self.relations if self._is_asked(view)]
+        return [self._evaluation(view, self.first) for view in self.relations if self._is_asked(view)]
 
     def second_tasks(self) -> list[_Task]:
         """Return another evaluation, in another transaction, of the views that do not hold what the first yielded."""
         for name, parts in self._sums.items():
             self.rows[name] = Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
         stale = [relation for relation in self.relations if self.measured(relation).stale]
-        return [functools.partial(self._evaluate, view, self.second) for view in stale]
+        return [self._evaluation(view, self.second) for view in stale]
 
     def content(self) -> Content:
         """Return what was read; the tasks must have been done."""
@@ -267,6 +282,9 @@ class _Begun:
         count, hashes = row
         self._sums[relation.full_name].append((int(count), int(hashes)))
 
+    def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:
+        return _Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
+
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
         found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)
         if found is not None:
@@ -278,7 +296,7 @@ class _Reader:
     session: Session
 
     def run(self, task: _Task) -> None:
-        task(self.session)
+        task.do(self.session)
 
     def cancel(self) -> None:
         break_off(self.session)
