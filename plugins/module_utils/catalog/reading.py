@@ -151,8 +151,7 @@ class _Piece:
     def step(self) -> Step:
         """What people are told of it."""
         pages = (self.last or self.relation.pages) - (self.first or 0)
-        size = self.relation.size * pages // max(self.relation.pages, 1)
-        return Step(f"{self.relation.kind} {self.relation}", size)
+        return Step(str(self.relation), self.relation.size * pages // max(self.relation.pages, 1))
 
     @property
     def rows(self) -> sql.Composed:
