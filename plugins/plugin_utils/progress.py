@@ -52,7 +52,7 @@ class Bar:
     def show(self, state: State, waited: float) -> None:
         """Draw it anew."""
         done, seconds, told = share(state), state["seconds"] + waited, tell(state, waited)
-        form = "{desc}: {percentage:3.0f}%|{bar:20}| {told}" if done is not None else "{desc}: {told}"
+        form = "{desc}: {percentage:3.0f}%|{bar:10}| {told}" if done is not None else "{desc}: {told}"
         title = ": ".join(filter(None, (self._title, visible(state["phase"]))))
         line = tqdm.format_meter(
             done or 0,

@@ -48,16 +48,16 @@ class StageAction(NormalAction):  # type: ignore[misc]  # of Ansible's class
         host = visible(str((task_vars or {}).get("inventory_hostname", "")))
         stage = self._task.action.rpartition(".")[2]
         title = f"{host}: {stage}"
-        follower = progress.Follower(ProgressReader(self._file_finder(host), stage), self._view(title))
+        follower = progress.Follower(ProgressReader(self._file_finder(host), stage), self._view(host, title))
         undoing = _Undoing(title)
         with undoing, follower.following():
             result: dict[str, t.Any] = super().run(tmp, task_vars)
         undoing.end(str(result.get("msg", "")))
         return result
 
-    def _view(self, title: str) -> progress.View:
+    def _view(self, host: str, title: str) -> progress.View:
         if _STDERR is not None and progress.tqdm and not self._display.verbosity and _is_terminal(_STDERR):
-            return progress.Bar(_write, lambda: os.get_terminal_size(_STDERR).columns, title)
+            return progress.Bar(_write, lambda: os.get_terminal_size(_STDERR).columns, host)
         # Standard error is written line by line, standard output is not where it is no terminal.
         return progress.Lines(lambda line: self._display.display(line, stderr=True), title)
 

@@ -180,7 +180,7 @@ def _state(**more: object) -> State:
 @pytest.mark.parametrize(
     ("state", "waited", "told"),
     [
-        (_state(), 0, "1,234 of 5,000 rows, 3.0 MiB, 307.2 KiB/s, 30 s left; table public.users"),
+        (_state(), 0, "1,234 of 5,000 rows, 30 s left, 3.0 MiB, 307.2 KiB/s; table public.users"),
         # Nothing is told while an index is built; time goes on.
         (_state(bytes=0), 20, "1,234 of 5,000 rows, 1 min 30 s left; table public.users"),
         (_state(rows=[0, 0], bytes=0, seconds=4), 0, "1 of 4; table public.users"),
@@ -262,7 +262,7 @@ def test_bar(screen: Screen) -> None:
     screen.write(_state())
     follower.look()
     (drawn,) = screen.shown
-    assert drawn.startswith("\r\x1b[Kdb: dump: write rows:  25%|█████               | 1,234 of 5,000 rows")
+    assert drawn.startswith("\r\x1b[Kdb: dump: write rows:  25%|██▌       | 1,234 of 5,000 rows")
     follower.look()
     assert screen.shown[1:] == [drawn]
     bar.end()

@@ -168,17 +168,17 @@ def _write_stream(
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
     """
-    digest, lines, size, counter = hashlib.sha256(), 0, 0, RowCounter()
+    digest, rows, size, counter = hashlib.sha256(), 0, 0, RowCounter()
     with create_private(path) as stream:
         for chunk in itertools.chain.from_iterable(map(sender.stream, statements)):
             stream.write(chunk)
             digest.update(chunk)
+            before = rows
             if format_ == "binary":
                 counter.count(chunk)
+                rows = counter.rows
             else:
-                lines += chunk.count(b"\n")
+                rows += chunk.count(b"\n")
             size += len(chunk)
-            moved(len(chunk))
-    rows = counter.rows if format_ == "binary" else lines
-    moved(rows=rows)
+            moved(len(chunk), rows - before)
     return ArchivedFile(path.name, size, digest.hexdigest()), rows

@@ -24,7 +24,9 @@ def share(state: State) -> float | None:
 
 
 def tell(state: State, waited: float = 0) -> str:
-    """Return what is told beside the share: rows, bytes, rate, time left, and what is being done.
+    """Return what is told beside the share: rows, time left, bytes, rate, and what is being done.
+
+    What matters most comes first: where there is no room, the end is cut.
 
     :param waited: seconds since the state was told
     """
@@ -35,10 +37,10 @@ def tell(state: State, waited: float = 0) -> str:
         told.append(f"{rows:,} of {all_rows:,} rows")
     elif all_steps:
         told.append(f"{steps:,} of {all_steps:,}")
-    if state["bytes"]:
-        told.append(f"{size(state['bytes'])}, {size(state['bytes'] / max(seconds, 0.001))}/s")
     if done and _GUESSED_SHARE <= done < 1 and seconds >= _GUESSED_SECONDS:
         told.append(f"{duration(seconds * (1 - done) / done)} left")
+    if state["bytes"]:
+        told.append(f"{size(state['bytes'])}, {size(state['bytes'] / max(seconds, 0.001))}/s")
     return visible("; ".join(part for part in (", ".join(told), ", ".join(state["doing"])) if part))
 
 
