@@ -19,7 +19,9 @@ try:
     # It knows how wide a terminal's characters are and draws a bar of eighths; small, and nothing comes with it.
     from tqdm.std import tqdm
 except ImportError:
-    tqdm = None
+    CAN_DRAW: t.Final = False
+else:
+    CAN_DRAW = True
 
 #: How often a bar is drawn, and how long nothing is said elsewhere.
 _DRAW_SECONDS: t.Final = 0.2

@@ -40,7 +40,7 @@ _STDERR: t.Final = _duplicate(2)
 _FOR_PEOPLE: t.Final = ("default", "ansible.builtin.default")
 
 
-class StageAction(NormalAction):  # type: ignore[misc]  # of Ansible's class
+class StageAction(NormalAction):
     """Runs a stage's module."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -51,12 +51,12 @@ class StageAction(NormalAction):  # type: ignore[misc]  # of Ansible's class
         follower = progress.Follower(ProgressReader(self._file_finder(host), stage), self._view(host, title))
         undoing = _Undoing(title)
         with undoing, follower.following():
-            result: dict[str, t.Any] = super().run(tmp, task_vars)
+            result: dict[str, t.Any] = super().run(tmp, task_vars)  # type: ignore[no-untyped-call]
         undoing.end(str(result.get("msg", "")))
         return result
 
     def _view(self, host: str, title: str) -> progress.View:
-        if _STDERR is not None and progress.tqdm and not self._display.verbosity and _is_terminal(_STDERR):
+        if _STDERR is not None and progress.CAN_DRAW and not self._display.verbosity and _is_terminal(_STDERR):
             return progress.Bar(_write, lambda: os.get_terminal_size(_STDERR).columns, host)
         # Standard error is written line by line, standard output is not where it is no terminal.
         return progress.Lines(lambda line: self._display.display(line, stderr=True), title)
