@@ -19,7 +19,7 @@ try:
     # It knows how wide a terminal's characters are and draws a bar of eighths; small, and nothing comes with it.
     from tqdm.std import tqdm
 except ImportError:
-    CAN_DRAW: t.Final = False
+    CAN_DRAW = False
 else:
     CAN_DRAW = True
 

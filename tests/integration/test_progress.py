@@ -23,9 +23,8 @@ _SLOW = """
 """
 
 
-def _play(controller: Controller, *options: str) -> pexpect.spawn[str]:
-    controller.start("playbooks/verify.yml", "--list-hosts").finish()
-    command = ["-m", "ansible", "playbook", f"--inventory={controller.folder / 'inventory.json'}", *options]
+def _play(controller: Controller, *options: str) -> pexpect.spawn:
+    command = ["-m", "ansible", "playbook", f"--inventory={controller.write_inventory()}", *options]
     environment = {**clean_environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "TERM": "xterm"}
     terminal = pexpect.spawn(
         sys.executable, [*command, "migrate.yml"], cwd=str(ROOT), env=environment, encoding="utf-8", timeout=180

@@ -15,7 +15,8 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import GOALS
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import Record, RunFolder
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.page import render
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.history import keep, read_history, sum_up
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.page import add_up, line_up, render
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.presentation import (
     consequence,
     explain,
@@ -642,3 +643,59 @@ def test_report_that_cannot_be_made(report_module: Module) -> None:
     assert result["failed"] is True
     assert str(report_module.folder.path) in result["msg"]
     assert result["msg"].endswith("The run itself was stopped by this: it broke")
+
+
+def test_history(report_module: Module) -> None:
+    """All hosts' runs, for the owner alone; what is no run's, or broken, does no harm."""
+    runs_root = report_module.folder.path.parent.parent
+    other = runs_root / "other <host>/20261122T100000Z-abc123"
+    other.mkdir(parents=True)
+    entry = sum_up(_report("preflight!", failure=_UNKNOWN))
+    (other / "summary.json").write_text(json.dumps({**entry, "host": "other <host>"}), encoding="utf-8")
+    for name, content in (("older", "{"), ("oldest", "[]"), ("newer", '{"host": "other <host>"}')):
+        (other.with_name(name)).mkdir()
+        (other.with_name(name) / "summary.json").write_text(content, encoding="utf-8")
+    (runs_root / "file").touch()
+    (runs_root / "empty").mkdir()
+    report_module.run()
+    page = (runs_root / "index.html").read_text(encoding="utf-8")
+    assert stat.S_IMODE((runs_root / "index.html").stat().st_mode) == 0o600
+    assert [
+        told for told in ("1 table, 3 rows, all equal", "other &lt;host&gt;", "6 s", "7.3 MiB") if told not in page
+    ] == []
+    assert {host: [run["status"] for run in runs] for host, runs in read_history(runs_root).items()} == {
+        "other <host>": ["refused"],
+        "sandbox-db": ["migrated"],
+    }
+    assert f'href="sandbox-db/{report_module.folder.run_id}/report.html"' in page
+    assert 'href="other%20%3Chost%3E/20261122T100000Z-abc123/report.html"' in page
+
+
+def test_history_does_not_grow_for_ever(tmp_path: Path) -> None:
+    """Of each host the newest runs are read, however many there are."""
+    for number in range(105):
+        folder = RunFolder(tmp_path / f"db/20261122T100{number:03}Z-abc123")
+        folder.path.mkdir(parents=True)
+        keep(sum_up(compose({}, Run("migrate", "db", folder.run_id))), folder)
+    (tmp_path / "db/latest").symlink_to("20261122T100104Z-abc123")
+    (runs,) = read_history(tmp_path).values()
+    assert [runs[0]["run_id"], runs[-1]["run_id"], len(runs)] == [
+        *("20261122T100104Z-abc123", "20261122T100005Z-abc123", 100)
+    ]
+
+
+def test_history_that_cannot_be_written(report_module: Module) -> None:
+    """It is told, and the run is none the worse."""
+    (report_module.folder.path.parent.parent / "index.html").mkdir()
+    result = report_module.run()
+    assert result["status"] == "migrated"
+    assert "index.html, cannot be written" in str(result["warnings"])
+
+
+def test_pictures() -> None:
+    """Stages follow each other; of stations, those that rows have come to."""
+    assert line_up({"dump": 3.0, "switch": 1.0}) == [("dump", 3.0, 0.0, 0.75), ("switch", 1.0, 0.75, 0.25)]
+    assert line_up({"dump": 0.0}) == [("dump", 0.0, 0, 0)]
+    ledger = _report("preflight dump schema_restore data_restore~", failure=_UNKNOWN)["ledger"]
+    assert add_up(ledger) == [("Snapshot", 3, 1), ("Sent", 3, 1), ("Received", 2, 2 / 3)]
+    assert add_up([]) == []
