@@ -135,6 +135,10 @@ def _records(tables: int) -> dict[str, Record]:
             differences=[{"object": "table public.table_0000", "message": "7 rows on the source, 6 on the target"}],
             sequences=[{"name": "public.s", "source": "last value 3", "target": "last value 3", "equal": True}],
             privileges=[right],
+            sums=[
+                {"schema": "public", "table": "t", "column": "c", "source": dict.fromkeys(("sum", "least"), "7")}
+                | {"target": None, "equal": False}
+            ],
         ),
     }
 

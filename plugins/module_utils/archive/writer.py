@@ -51,17 +51,21 @@ def write_archive(
     jobs: int,
     queries: t.Sequence[Query] = (),
     patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
+    :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
         taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         database = read_database(snapshot.session)
         selection = select(list_relations(snapshot.session), patterns) if patterns else None
-        content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
+        reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
+        content = read_content(reading)
         with doing(Step("the schema")):
             dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)

@@ -25,9 +25,11 @@ from .extension_rows import read_extension_rows
 from .foreign_keys import list_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
+from .rewritten import check_not_rewritten
 from .selection import Name, Selection
 from .sequences import read_sequences
 from .snapshot import Snapshot
+from .sums import ColumnSum, read_sums
 from .views import Evaluation, evaluate, read_definitions
 
 
@@ -47,6 +49,7 @@ class Reading:
         printed by it
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
     :param evaluated: whether materialized views are evaluated afresh as well: all, none, or the named ones
+    :param summed: whether columns are summed up as well
     """
 
     snapshot: Snapshot
@@ -55,6 +58,7 @@ class Reading:
     like: t.Collection[Relation] = ()
     selection: Selection | None = None
     evaluated: bool | t.Container[tuple[str, str]] = False
+    summed: bool = False
 
 
 def read_content(reading: Reading) -> Content:
@@ -94,34 +98,6 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     chosen = [relation for relation in relations if relation.full_name in selection]
     names = {relation.full_name for relation in chosen}.union(*(tree.partitions for tree in chosen))
     return [relation for relation in relations if relation.full_name in names]
-
-
-# A query sees pg_class as it was at the snapshot's instant, the functions see it as it is now.
-_REWRITTEN: t.Final = """
-SELECT n.nspname || '.' || c.relname
-FROM unnest(%s::text[], %s::text[]) read(schema, name)
-JOIN pg_namespace n ON n.nspname = read.schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = read.name
-WHERE c.relkind = 'r' AND (
-    pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
-    OR to_regclass(format('%%I.%%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
-ORDER BY 1
-"""
-
-
-def _check_not_rewritten(session: Session, relations: t.Collection[Relation]) -> None:
-    """Make sure that the snapshot has shown the tables as they were at its instant, and that their names are theirs.
-
-    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control); one
-    that was dropped may have a successor of its name, which does so, too. Tables that are locked cannot.
-    """
-    names = [relation.schema for relation in relations], [relation.name for relation in relations]
-    rewritten = [name for (name,) in session.execute(_REWRITTEN, names).fetchall()]
-    if rewritten:
-        raise MigrationError(
-            "While it was read, somebody truncated, rewrote or dropped (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER, "
-            f"DROP) {', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
-        )
 
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
@@ -235,7 +211,7 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        _check_not_rewritten(session, self.relations)
+        check_not_rewritten(session, self.relations)
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
@@ -243,8 +219,13 @@ class _Begun:
             large_objects=tuple(self._large_objects),
             foreign_keys=tuple(list_foreign_keys(session)),
             extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
+            sums=self._read_sums(),
         )
         return content if selection is None else content.of(selection)
+
+    def _read_sums(self) -> tuple[ColumnSum, ...]:
+        reading = self.reading
+        return read_sums(reading.snapshot, self.relations, reading.jobs, reading.search_path) if reading.summed else ()
 
     def measured(self, relation: Relation) -> Measured:
         """Return what was read of a relation."""
