@@ -34,5 +34,4 @@ def receive(session: Session, what: str, statement: sql.Composed, chunks: t.Iter
         raise MigrationError(f"Cannot load the rows of {what}: {describe(error)}") from None
     if received != sent:
         raise MigrationError(f"{what}: {sent} rows were sent, but the target received {received}")
-    moved(rows=received)
     return received
