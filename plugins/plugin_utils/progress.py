@@ -91,7 +91,8 @@ class Lines:
         self._last = self._clock()
         done = share(state)
         parts = [visible(state["phase"]), *([] if done is None else [f"{done:.0%}"]), tell(state, waited)]
-        self._write(f"{self._title}: {', '.join(part for part in parts if part)}")
+        told = ", ".join(filter(None, parts)) or duration(state["seconds"] + waited)
+        self._write(f"{self._title}: {told}")
 
     def end(self) -> None:
         """Say how long it took."""

@@ -78,9 +78,12 @@ class StageAction(NormalAction):
 
 
 def _is_terminal(descriptor: int) -> bool:
-    return (
-        os.isatty(descriptor) and os.environ.get("TERM") != "dumb" and constants.DEFAULT_STDOUT_CALLBACK in _FOR_PEOPLE  # type: ignore[attr-defined]  # made of the configuration
-    )
+    return os.isatty(descriptor) and os.environ.get("TERM") != "dumb" and _is_for_people()
+
+
+def _is_for_people() -> bool:
+    callback = constants.DEFAULT_STDOUT_CALLBACK  # type: ignore[attr-defined]  # made of Ansible's configuration
+    return callback in _FOR_PEOPLE
 
 
 def _write(text: str) -> None:
@@ -131,5 +134,5 @@ class _Undoing:
 
     def _say(self, text: str) -> None:
         # Not by Ansible's display, which has ended by now. What is between its events, ansible-runner does not expect.
-        if constants.DEFAULT_STDOUT_CALLBACK in _FOR_PEOPLE:  # type: ignore[attr-defined]  # see above
+        if _is_for_people():
             _write(f"{self._title}: {visible(text, keep=chr(10))}\n")

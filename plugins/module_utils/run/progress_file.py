@@ -46,7 +46,6 @@ def progress_written(path: pathlib.Path, stage: str) -> t.Iterator[None]:
     finally:
         ended.set()
         writer.join()
-        progress.tell_news()
         os.close(descriptor)
 
 

@@ -68,7 +68,7 @@ class Progress:
             yield
         finally:
             self.tell_news()
-            with self._lock:
+            with self._happens():
                 self._phase = before
 
     @contextlib.contextmanager
