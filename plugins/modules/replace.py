@@ -137,6 +137,7 @@ def replace_in_place(stage: Stage) -> Outcome:
         allowed=settings.allowed,
         patterns=settings.patterns,
         policy=settings.policy,
+        summed=settings.sums,
     )
     with begin(target, stage.committed) as transaction:
         require_unchanged(transaction, judge, backup)

@@ -32,6 +32,7 @@ from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
+from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
@@ -50,18 +51,23 @@ def write_archive(
     jobs: int,
     queries: t.Sequence[Query] = (),
     patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
+    :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
         taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         database = read_database(snapshot.session)
         selection = select(list_relations(snapshot.session), patterns) if patterns else None
-        content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
-        dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
+        reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
+        content = read_content(reading)
+        with doing(Step("the schema")):
+            dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
         large_objects, pieces = None, 0
         if content.large_objects:
@@ -111,7 +117,8 @@ def _write_rows(
         with Sender(snapshot, tools) as sender:
             yield _RowsWriter(sender, folder, encoding, written)
 
-    run_parallel(sorted(numbered, key=lambda task: -task.relation.size), jobs, open_writer)
+    largest_first = sorted(numbered, key=lambda task: -task.relation.size)
+    run_parallel(largest_first, jobs, open_writer, "write rows", lambda task: task.step)
     return tuple(written[task.file_name] for task in numbered)
 
 
@@ -121,6 +128,11 @@ class _Task:
     relation: Relation
     rows: int
     format: Format
+
+    @property
+    def step(self) -> Step:
+        """What people are told of it."""
+        return Step(f"table {self.relation}", self.relation.size, self.rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +161,7 @@ class _RowsWriter:
 def _write_large_objects(
     snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path, objects: t.Sequence[LargeObject]
 ) -> tuple[ArchivedFile, int]:
-    with Sender(snapshot, tools) as sender:
+    with doing(Step("large objects")), Sender(snapshot, tools) as sender:
         return _write_stream(sender, copy_large_objects_out(objects), folder / _LARGE_OBJECTS_FILE)
 
 
@@ -160,14 +172,17 @@ def _write_stream(
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
     """
-    digest, lines, size, counter = hashlib.sha256(), 0, 0, RowCounter()
+    digest, rows, size, counter = hashlib.sha256(), 0, 0, RowCounter()
     with create_private(path) as stream:
         for chunk in itertools.chain.from_iterable(map(sender.stream, statements)):
             stream.write(chunk)
             digest.update(chunk)
+            before = rows
             if format_ == "binary":
                 counter.count(chunk)
+                rows = counter.rows
             else:
-                lines += chunk.count(b"\n")
+                rows += chunk.count(b"\n")
             size += len(chunk)
-    return ArchivedFile(path.name, size, digest.hexdigest()), counter.rows if format_ == "binary" else lines
+            moved(len(chunk), rows - before)
+    return ArchivedFile(path.name, size, digest.hexdigest()), rows
