@@ -413,6 +413,7 @@ def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
         allowed=stage.allowed,
         patterns=stage.patterns,
         policy=stage.policy,
+        trusts_note=True,
     )
 
 

@@ -41,9 +41,11 @@ class Copy:
     verdicts: dict[Batch, Verdict] = dataclasses.field(default_factory=dict)
 
     def judge(self, dbname: str) -> Verdict:
-        """Judge a database of the target."""
+        """Judge a database of the target, which bears the note that the copy was equal."""
         assert self.migration.tools
-        judge = Judge(self.migration.target.at(dbname), staging=False, tools=self.migration.tools, jobs=2)
+        judge = Judge(
+            self.migration.target.at(dbname), staging=False, tools=self.migration.tools, jobs=2, trusts_note=True
+        )
         return judge.judge_by_source(self.migration.source)
 
     def verdict_on(self, batch: Batch) -> Verdict:

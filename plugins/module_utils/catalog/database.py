@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 from ..server.endpoint import Session
 from .search_path import read_serving_path
+
+#: The setting by which a database bears a note of ours (verdict/note.py); it is none of the user's.
+NOTE: t.Final = "pgconvoy.unchanged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +79,7 @@ def read_database(session: Session) -> DatabaseProperties:
         name=name,
         server_version=version,
         locale=Locale(*described),
-        settings=tuple(split_setting(setting) for setting in settings or ()),
+        settings=tuple(split_settings(settings or ())),
         comment=comment,
         size=size,
         search_path=search_path,
@@ -84,7 +88,12 @@ def read_database(session: Session) -> DatabaseProperties:
     )
 
 
+def split_settings(settings: t.Iterable[str]) -> list[tuple[str, str]]:
+    """Return name and value of each entry of pg_db_role_setting.setconfig that is not ours."""
+    return [(name, value) for name, value in map(split_setting, settings) if name != NOTE]
+
+
 def split_setting(setting: str) -> tuple[str, str]:
-    """Return name and value of an entry of pg_db_role_setting.setconfig."""
+    """Return name and value of one entry."""
     name, _, value = setting.partition("=")
     return name, value

@@ -11,7 +11,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.database import DatabaseProperties, split_setting
+from ..catalog.database import DatabaseProperties, split_settings
 from ..server.endpoint import Session
 
 
@@ -97,9 +97,7 @@ def _read_settings(session: Session, oid: int) -> dict[tuple[str | None, str], s
         " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = %s",
         (oid,),
     ).fetchall()
-    return {
-        (role, name): value for role, config in rows for name, value in [split_setting(setting) for setting in config]
-    }
+    return {(role, name): value for role, config in rows for name, value in split_settings(config)}
 
 
 #: Settings whose value is a list of identifiers, stored quoted (variable_is_guc_list_quote in dumputils.c).
