@@ -164,6 +164,7 @@ plan:
   elements: str
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import typing as t
@@ -195,8 +196,8 @@ try:
     from ..module_utils.preflight.plan import diff, steps
     from ..module_utils.run.claim import TargetClaimedError, claim_target
     from ..module_utils.server.client_tools import ClientTools
-    from ..module_utils.server.endpoint import Endpoint
-    from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
+    from ..module_utils.server.endpoint import Endpoint, Session
+    from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
     from ..module_utils.verdict.findings import Finding, tell_errors
     from ..module_utils.verdict.judge import Judge
@@ -248,16 +249,17 @@ def preflight(stage: Stage) -> Result:
         unclaimed = claim(stage.folder, target, params["playbook_pid"], result)
     stage.end_with(params["playbook_pid"])
     for archive in choose_archives(stage, result):
-        examine_with(stage, archive, unclaimed, result)
-        if result["plan"]:
-            return result
+        with contextlib.ExitStack() as kept:
+            found = examine_with(stage, archive, unclaimed, result, kept)
+            if result["plan"]:
+                return result
+            if found.server_session and stage.folder and params["goal"] in ("migrate", "restore"):
+                left = clear(found.server_session, Generations(params["target"]["dbname"]))
+                result["findings"] += left
+                result["changed"] = bool(left)
     if params["goal"] == "rollback":
         raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.", result)
     # Whoever has something to do begins by this.
-    if target and stage.folder and params["goal"] in REPLACING:
-        left = clear(target)
-        result["findings"] += left
-        result["changed"] = bool(left)
     return result
 
 
@@ -285,11 +287,18 @@ def choose_archives(stage: Stage, result: Result) -> list[pathlib.Path | None]:
     return [named]
 
 
-def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding | None, result: Result) -> None:
+def examine_with(
+    stage: Stage,
+    archive: pathlib.Path | None,
+    unclaimed: Finding | None,
+    result: Result,
+    kept: contextlib.ExitStack,
+) -> Examination:
     """Examine both sides and make the plan; all that is found out goes into the result.
 
     :param archive: the archive that stands for the source, if there is one
     :param unclaimed: why the target could not be claimed
+    :param kept: what the sessions that the examination has opened on the target end with
     """
     params, goal, load_mode = stage.params, stage.params["goal"], stage.params["load_mode"]
     source, target = stage.endpoint("source"), stage.endpoint("target")
@@ -315,6 +324,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding 
         allowed=stage.allowed,
         policy=stage.policy,
         archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] and goal in DUMPING else None,
+        kept=kept,
     )
     names = [name for table in found.tables for name in table]
     paths = [
@@ -346,6 +356,7 @@ def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding 
     result["returned"]["plan"] = result["plan"]
     if target and result["plan"]:
         result["returned"]["replaces"] = diff(target, verdict)
+    return found
 
 
 def tell_examination(
@@ -375,13 +386,9 @@ def tell_examination(
     }
 
 
-def clear(target: Endpoint) -> list[Result]:
+def clear(session: Session, generations: Generations) -> list[Result]:
     """Drop what runs have left that were killed; return the findings that tell of it."""
-    if not may_create_databases(target):
-        # Nor could those runs.
-        return []
-    with maintenance_session(target) as session:
-        dropped = drop_leftovers(session, Generations(target.dbname))
+    dropped = drop_leftovers(session, generations)
     message = "a run that was killed had left it; it is dropped."
     return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
 

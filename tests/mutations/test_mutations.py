@@ -203,7 +203,7 @@ def test_no_mutation_escapes_the_note(
 
 
 def find_unseen(copy: Copy, mutations: t.Iterable[Mutation]) -> list[Mutation]:
-    """Return the mutations after which a duplicate's catalogs have the same identity; each is undone before the next."""
+    """Return the mutations after which a duplicate's catalogs have the same identity; each is undone at once."""
     unseen = []
     with copy.duplicate() as dbname, copy.target.connect(dbname) as session:
         session.execute("SET DateStyle = 'ISO, MDY'")

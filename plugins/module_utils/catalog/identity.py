@@ -15,6 +15,7 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 
 #: What a server writes by itself (ANALYZE, VACUUM), and large objects, which are compared as rows are.
 _NO_DEFINITIONS: t.Final = ["pg_largeobject", "pg_largeobject_metadata", "pg_statistic", "pg_statistic_ext_data"]
@@ -62,12 +63,17 @@ FROM (
 
 
 def read_identity(session: Session) -> str:
-    """Return a hash of all catalog rows of the session's database: if it is the same twice, so are all definitions.
+    """Return the identity of the session's database; see `ask_identity`."""
+    return answer(session, ask_identity())
+
+
+def ask_identity() -> Inquiry[str]:
+    """Ask for a hash of all catalog rows of a database: if it is the same twice, so are all definitions.
 
     If it is not, they may still be: a table that was made anew has another number. The session's settings must be the
     pinned ones.
     """
-    catalogs = session.execute(sql.SQL(_CATALOGS).format(columns=_NO_DEFINITION, catalogs=_NO_DEFINITIONS)).fetchall()
+    (catalogs,) = yield [sql.SQL(_CATALOGS).format(columns=_NO_DEFINITION, catalogs=_NO_DEFINITIONS)]
     rows = [
         sql.SQL("SELECT {}, ROW({})::text FROM pg_catalog.{} {}").format(
             f"{name}({','.join(columns)})",
@@ -78,7 +84,5 @@ def read_identity(session: Session) -> str:
         for name, columns in catalogs
         if columns
     ]
-    query = sql.SQL(_IDENTITY).format(rows=sql.SQL(" UNION ALL ").join([sql.SQL(_BESIDE), *rows]))
-    row = session.execute(query).fetchone()
-    assert row is not None
-    return str(row[0])
+    (((identity,),),) = yield [sql.SQL(_IDENTITY).format(rows=sql.SQL(" UNION ALL ").join([sql.SQL(_BESIDE), *rows]))]
+    return str(identity)

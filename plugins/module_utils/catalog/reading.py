@@ -17,15 +17,19 @@ from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..schedule.threads import Lane, in_order, run_lanes
+from ..server.batches import Rows as Answer
+from ..server.batches import ask_all, split
 from ..server.endpoint import Session, break_off, use_search_path
+from ..server.inquiry import answer, together
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import read_extension_rows
-from .foreign_keys import list_foreign_keys
+from .foreign_keys import ask_foreign_keys
 from .large_objects import LargeObject, read_large_objects
 from .relations import Relation, list_relations
+from .rewritten import ask_rewritten
 from .selection import Name, Selection
-from .sequences import read_sequences
+from .sequences import ask_sequences, sequence_dropped
 from .snapshot import Snapshot
 from .views import Evaluation, evaluate, read_definitions
 
@@ -90,34 +94,6 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     return [relation for relation in relations if relation.full_name in names]
 
 
-# A query sees pg_class as it was at the snapshot's instant, the functions see it as it is now.
-_REWRITTEN: t.Final = """
-SELECT n.nspname || '.' || c.relname
-FROM unnest(%s::text[], %s::text[]) read(schema, name)
-JOIN pg_namespace n ON n.nspname = read.schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = read.name
-WHERE c.relkind = 'r' AND (
-    pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
-    OR to_regclass(format('%%I.%%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
-ORDER BY 1
-"""
-
-
-def _check_not_rewritten(session: Session, relations: t.Collection[Relation]) -> None:
-    """Make sure that the snapshot has shown the tables as they were at its instant, and that their names are theirs.
-
-    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control); one
-    that was dropped may have a successor of its name, which does so, too. Tables that are locked cannot.
-    """
-    names = [relation.schema for relation in relations], [relation.name for relation in relations]
-    rewritten = [name for (name,) in session.execute(_REWRITTEN, names).fetchall()]
-    if rewritten:
-        raise MigrationError(
-            "While it was read, somebody truncated, rewrote or dropped (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER, "
-            f"DROP) {', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
-        )
-
-
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
     """An extension may give its types a send function on one server and not yet on the other."""
     wanted = {relation.full_name: relation.hashed for relation in like}
@@ -129,6 +105,11 @@ def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relatio
     return same
 
 
+#: Relations that take no more than that together (64 MiB) are read by the session that is there, all at once: others
+#: would have to be opened, which takes as long by a long line as it would spare.
+_FEW_BYTES: t.Final = 1 << 26
+#: How many of these are read with one message: until its end, they and their indexes are locked.
+_SUMS_AT_ONCE: t.Final = 200
 #: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
 _PIECE_PAGES: t.Final = 1 << 11
 
@@ -183,6 +164,8 @@ class _Begun:
 
     def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
+        if self._is_small:
+            return Lane(in_order(tasks), 1, lambda: contextlib.nullcontext(_Reader(self.reading.snapshot.session)))
 
         @contextlib.contextmanager
         def open_reader() -> t.Iterator[_Reader]:
@@ -197,8 +180,10 @@ class _Begun:
         stored = [
             relation for relation in self.relations if relation.kind != "partitioned table" and relation.populated
         ]
-        pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
         large_objects = [self._read_large_objects] if self.reading.selection is None else []
+        if self._is_small:
+            return [*large_objects, functools.partial(self._add_all, stored)]
+        pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
         return [*self.evaluations(), *large_objects, *(functools.partial(self._add, piece) for piece in pieces)]
 
     def evaluations(self) -> list[_Task]:
@@ -221,13 +206,17 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        _check_not_rewritten(session, self.relations)
+        inquiries = [ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection)]
+        try:
+            _, keys, sequences = answer(session, together(*inquiries))
+        except psycopg.errors.UndefinedTable as error:
+            raise sequence_dropped(error) from None
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
-            sequences=tuple(read_sequences(session, selection)),
+            sequences=tuple(sequences),
             large_objects=tuple(self._large_objects),
-            foreign_keys=tuple(list_foreign_keys(session)),
+            foreign_keys=tuple(keys),
             extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
         )
         return content if selection is None else content.of(selection)
@@ -244,6 +233,11 @@ class _Begun:
             first.read if first else (),
             name in self._definitions and self._definitions[name].timed,
         )
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether one session does for all: what is small, and no materialized view, whose query may take long."""
+        return not self._definitions and sum(relation.size for relation in self.relations) <= _FEW_BYTES
 
     def _is_asked(self, view: Relation) -> bool:
         asked = self.reading.evaluated
@@ -266,6 +260,25 @@ class _Begun:
         assert row is not None
         count, hashes = row
         self._sums[relation.full_name].append((int(count), int(hashes)))
+
+    def _add_all(self, relations: t.Sequence[Relation], session: Session) -> None:
+        queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
+        answers: list[Answer] = []
+        try:
+            for batch in split(queries, _SUMS_AT_ONCE):
+                answers += ask_all(session, path, *batch)[1:]
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error:
+            # Which one cannot be read, each must tell by itself.
+            with session.transaction(force_rollback=True):
+                use_search_path(session, self.reading.search_path)
+                for relation in relations:
+                    self._add(_Piece(relation, None, None), session)
+            return
+        for relation, ((count, hashes),) in zip(relations, answers, strict=True):
+            self._sums[relation.full_name].append((int(count), int(hashes)))
 
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
         found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)

@@ -106,6 +106,9 @@ class Examination:
     tools: ClientTools | None = None
     #: what is true of the source's foreign keys
     census: list[Census] = dataclasses.field(default_factory=list)
+    #: sessions in the live database and outside of it, if they are kept for what comes next
+    live_session: Session | None = None
+    server_session: Session | None = None
 
     @property
     def keeps_schema(self) -> bool:
@@ -133,6 +136,7 @@ def examine(
     allowed: t.Mapping[str, str] | None = None,
     policy: Policy = AS_BEFORE,
     archive_root: pathlib.Path | None = None,
+    kept: contextlib.ExitStack | None = None,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
@@ -143,13 +147,16 @@ def examine(
     :param allowed: reasons for differences that are allowed, by object
     :param policy: what owners and grants the target shall have
     :param archive_root: where an archive of the source is to be written, if one is
+    :param kept: what the target's sessions are to end with, if they are kept
     """
     found = Examination()
     fills = goal in ("migrate", "restore")
     with contextlib.ExitStack() as stack:
         found.reached = _enter(stack, found, open_route, source) if source else None
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
-        target_session = _enter_server(stack, found, target) if target else None
+        target_session = _enter_server(kept or stack, found, target) if target else None
+        inside = bool(target and target_session and target_session.info.dbname == target.dbname)
+        found.server_session = None if inside or not kept else target_session
         if archived:
             found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
             _select(found, functools.partial(archived.select, patterns))
@@ -182,8 +189,8 @@ def examine(
         # Not before: this session in the live database would be one of the clients that the switch meets.
         live_session = None
         if target and target_session and found.target_exists and goal != "rollback":
-            inside = target_session.info.dbname == target.dbname
-            live_session = target_session if inside else _enter(stack, found, connect, target)
+            live_session = target_session if inside else _enter(kept or stack, found, connect, target)
+            found.live_session = None if inside or not kept else live_session
         if target and live_session:
             locked = check_locks(live_session, "target")
             found.findings += locked

@@ -15,14 +15,14 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.bindings import read_bindings
 from ..catalog.content import Content
-from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.database import DatabaseProperties, ask_database
 from ..catalog.identity import read_identity
 from ..catalog.locales import reword_locale
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
 from ..catalog.relations import Relation, list_relations
-from ..catalog.requirements import read_default_versions, read_extensions
+from ..catalog.requirements import ask_default_versions, ask_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..privileges.catalog import Privileges
@@ -31,6 +31,7 @@ from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
 from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint, Session, connect, use_search_path
+from ..server.inquiry import Inquiry, answer, together
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.row_security import owner_unbound
@@ -46,7 +47,7 @@ from .comparison import (
 )
 from .definitions import compare_schemas, same_objects
 from .extensions import judge_extension_rows, judge_members
-from .note import leave_note, proves_equal
+from .note import ask_note, leave_note
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
 from .row_differences import find_row_differences
@@ -196,18 +197,19 @@ class Judge:
     def _judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
         """Return the verdict on all that is not content; for selected tables, on them and the encoding alone."""
         entries = read_schema(self._tools(there), source.schema)
-        if self.trusts_note and source.selection is None and proves_equal(there.session, source, entries):
+        inquiries: list[Inquiry[t.Any]] = [ask_database(there.session.info.server_version), ask_extensions()]
+        inquiries += [ask_default_versions(), *([ask_note()] if self.trusts_note and not source.selection else [])]
+        database, found, defaults, *noted = answer(there.session, together(*inquiries))
+        if any(note and note.proves_equal(source, entries) for note in noted):
             definitions = Verdict(objects=compare_schemas(entries, entries)[0])
         else:
             definitions = self._judge_definitions(source, entries, there, stop_early)
-        database = read_database(there.session)
         properties = self._in_target_words(source.database, database)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
             own = compare_databases(properties, database, with_settings=False)
             return Verdict(differences=tuple(d for d in own if d.object == "database encoding")).joined(definitions)
         own = compare_databases(properties, database, with_settings=not self.staging)
-        found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
         return Verdict(differences=own).joined(definitions).joined(Verdict(differences=extensions))
 

@@ -11,6 +11,7 @@ it through all renames and is nobody's object.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import typing as t
 
@@ -20,8 +21,9 @@ from psycopg import sql
 
 from ..archive.schema import Entry
 from ..catalog.database import NOTE
-from ..catalog.identity import read_identity
+from ..catalog.identity import ask_identity
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry
 from .definitions import definitions_of
 from .original import Original
 
@@ -29,14 +31,26 @@ from .original import Original
 _EDITION: t.Final = 1
 
 
-def proves_equal(session: Session, original: Original, entries: t.Sequence[Entry]) -> bool:
-    """Return whether the definitions of the session's database are known to be the source's.
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """What a database bears, and the identity that its catalogs have now."""
 
-    :param original: the source, whole
-    :param entries: its schema
-    """
-    noted = _read(session)
-    return noted is not None and noted == _word(read_identity(session), original, entries)
+    said: str
+    identity: str
+
+    def proves_equal(self, original: Original, entries: t.Sequence[Entry]) -> bool:
+        """Return whether the database's definitions are known to be the source's.
+
+        :param original: the source, whole
+        :param entries: its schema
+        """
+        return self.said == _word(self.identity, original, entries)
+
+
+def ask_note() -> Inquiry[Note | None]:
+    """Ask a database for its note, and, where it bears one, for what it must still be."""
+    (((said,),),) = yield [sql.SQL("SELECT pg_catalog.current_setting({}, true)").format(NOTE)]
+    return Note(said, (yield from ask_identity())) if said else None
 
 
 def leave_note(session: Session, dbname: str, identity: str, original: Original, entries: t.Sequence[Entry]) -> None:
@@ -52,11 +66,6 @@ def leave_note(session: Session, dbname: str, identity: str, original: Original,
                 sql.Identifier(dbname), sql.Identifier(*NOTE.split(".")), note
             )
         )
-
-
-def _read(session: Session) -> str | None:
-    row = session.execute("SELECT pg_catalog.current_setting(%s, true)", (NOTE,)).fetchone()
-    return row[0] if row else None
 
 
 def _word(identity: str, original: Original, entries: t.Sequence[Entry]) -> str:
