@@ -25,7 +25,8 @@ from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import read_extension_rows
 from .foreign_keys import ask_foreign_keys
-from .large_objects import LargeObject, read_large_objects
+from .large_objects import LIST as LARGE_OBJECTS
+from .large_objects import LargeObject, read_large_objects, read_listed
 from .relations import Relation, list_relations
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
@@ -180,9 +181,9 @@ class _Begun:
         stored = [
             relation for relation in self.relations if relation.kind != "partitioned table" and relation.populated
         ]
-        large_objects = [self._read_large_objects] if self.reading.selection is None else []
         if self._is_small:
-            return [*large_objects, functools.partial(self._add_all, stored)]
+            return [functools.partial(self._add_all, stored)]
+        large_objects = [self._read_large_objects] if self.reading.selection is None else []
         pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
         return [*self.evaluations(), *large_objects, *(functools.partial(self._add, piece) for piece in pieces)]
 
@@ -264,10 +265,12 @@ class _Begun:
     def _add_all(self, relations: t.Sequence[Relation], session: Session) -> None:
         queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
+        listed: Answer = []
         answers: list[Answer] = []
         try:
-            for batch in split(queries, _SUMS_AT_ONCE):
-                answers += ask_all(session, path, *batch)[1:]
+            for batch in split(queries, _SUMS_AT_ONCE) if queries else [[]]:
+                listed, _, *summed = ask_all(session, LARGE_OBJECTS, path, *batch)
+                answers += summed
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error:
@@ -276,9 +279,12 @@ class _Begun:
                 use_search_path(session, self.reading.search_path)
                 for relation in relations:
                     self._add(_Piece(relation, None, None), session)
-            return
-        for relation, ((count, hashes),) in zip(relations, answers, strict=True):
-            self._sums[relation.full_name].append((int(count), int(hashes)))
+            listed = session.execute(LARGE_OBJECTS).fetchall()
+        else:
+            for relation, ((count, hashes),) in zip(relations, answers, strict=True):
+                self._sums[relation.full_name].append((int(count), int(hashes)))
+        if listed and self.reading.selection is None:
+            self._large_objects = read_listed(session, listed)
 
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
         found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)

@@ -11,6 +11,7 @@ import typing as t
 
 from psycopg import sql
 
+from ..server.batches import Question
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer
 from .acl import PUBLIC, Grant, Grants
@@ -172,7 +173,13 @@ def ask_privileges(like: Privileges | None = None) -> Inquiry[Privileges]:
         extension's is told of this one, too
     """
     changed = [o for o in like.objects if o.made_with is not None] if like else []
-    questions = [_ROLES, "SELECT current_user::text", _objects([o.identity for o in changed]), _DEFAULTS, _INITIAL]
+    questions: list[Question] = [
+        _ROLES,
+        "SELECT current_user::text",
+        _objects([o.identity for o in changed]),
+        _DEFAULTS,
+        _INITIAL,
+    ]
     known, ((user,),), rows, defaults, initial = yield questions
     names: dict[int, str] = {0: PUBLIC} | {oid: name for oid, name, *_ in known}
     objects = [_securable(names, *row) for row in rows]

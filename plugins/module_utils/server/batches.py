@@ -100,7 +100,8 @@ def execute_together(session: Session, *statements: Question) -> list[Rows]:
 
 
 def _fetch(cursor: psycopg.Cursor[tuple[t.Any, ...]]) -> Rows:
-    return cursor.fetchall() if cursor.description else []
+    # Rows may have no columns.
+    return cursor.fetchall() if cursor.pgresult and cursor.pgresult.status == pq.ExecStatus.TUPLES_OK else []
 
 
 def find_refusal(session: Session, *statements: Question) -> psycopg.Error | None:

@@ -35,16 +35,22 @@ def check_exchange(
     :param source: what the copy is made of, of a switch
     :param allowed: reasons for differences that are allowed, by object
     """
+    findings = answer(session, ask_exchange(target, session.info.user, may_disconnect))
+    if source and not rollback:
+        findings += check_carrying_over(session, target.dbname, source, allowed or {})
+    previous = Generations(target.dbname).previous
+    if rollback and database_exists(session, previous):
+        findings += _check_previous(target.at(previous))
+    return findings
+
+
+def ask_exchange(target: Endpoint, user: str, may_disconnect: bool = False) -> Inquiry[list[Finding]]:
+    """Ask outside the live database what keeps databases from being renamed."""
     generations = Generations(target.dbname)
     names = [generations.live, *generations.kept(MOST_KEPT), generations.staging, generations.discarded]
     kept = [ask_clients(name, may_disconnect) for name in generations.kept(MOST_KEPT)]
-    others = [_ask_slots(generations, names), _ask_prepared(names), _ask_owners(generations, session.info.user)]
-    findings = [finding for found in answer(session, together(*others, *kept)) for finding in found]
-    if source and not rollback:
-        findings += check_carrying_over(session, target.dbname, source, allowed or {})
-    if rollback and database_exists(session, generations.previous):
-        findings += _check_previous(target.at(generations.previous))
-    return findings
+    others = [_ask_slots(generations, names), _ask_prepared(names), _ask_owners(generations, user)]
+    return [finding for found in (yield from together(*others, *kept)) for finding in found]
 
 
 def _ask_slots(generations: Generations, names: list[str]) -> Inquiry[list[Finding]]:

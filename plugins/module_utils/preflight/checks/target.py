@@ -14,8 +14,8 @@ from ...server.inquiry import answer, ask, together
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ...verdict.findings import Finding
-from .build import check_collations, check_locale, check_xml, collations_of
-from .live import ask_live, check_clients
+from .build import check_collations, check_xml, collations_of
+from .live import check_clients
 from .load_mode import check_swap
 from .names import check_names, check_roles
 from .settings import check_settings
@@ -60,17 +60,6 @@ def check_target(
         *check_settings(session, source, allowed or {}),
         *check_collations({name for (name,) in collations}, needs.predefined),
         *check_xml(session, needs.xml),
-    ]
-
-
-def check_beside(
-    session: Session, generations: Generations, source: DatabaseProperties, may_disconnect: bool
-) -> list[Finding]:
-    """Return what stands in the way of a copy beside the live database, and of the switch to it."""
-    return [
-        *check_name(generations),
-        *check_locale(session, source.locale),
-        *answer(session, ask_live(generations, may_disconnect)),
     ]
 
 
