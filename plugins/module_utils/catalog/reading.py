@@ -18,16 +18,20 @@ from psycopg import sql
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
+from ..server.batches import Rows as Answer
+from ..server.batches import ask_all, split
 from ..server.endpoint import Session, break_off, use_search_path
+from ..server.inquiry import answer, together
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import read_extension_rows
-from .foreign_keys import list_foreign_keys
-from .large_objects import LargeObject, read_large_objects
+from .foreign_keys import ask_foreign_keys
+from .large_objects import LIST as LARGE_OBJECTS
+from .large_objects import LargeObject, read_large_objects, read_listed
 from .relations import Relation, list_relations
-from .rewritten import check_not_rewritten
+from .rewritten import ask_rewritten
 from .selection import Name, Selection
-from .sequences import read_sequences
+from .sequences import ask_sequences, sequence_dropped
 from .snapshot import Snapshot
 from .sums import ColumnSum, read_sums
 from .views import Evaluation, evaluate, read_definitions
@@ -111,6 +115,11 @@ def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relatio
     return same
 
 
+#: Relations that take no more than that together (64 MiB) are read by the session that is there, all at once: others
+#: would have to be opened, which takes as long by a long line as it would spare.
+_FEW_BYTES: t.Final = 1 << 26
+#: How many of these are read with one message: until its end, they and their indexes are locked.
+_SUMS_AT_ONCE: t.Final = 200
 #: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
 _PIECE_PAGES: t.Final = 1 << 11
 
@@ -171,6 +180,12 @@ class _Begun:
 
     def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
+        if self._is_small:
+            return Lane(
+                in_order(tasks, lambda task: task.step),
+                1,
+                lambda: contextlib.nullcontext(_Reader(self.reading.snapshot.session)),
+            )
 
         @contextlib.contextmanager
         def open_reader() -> t.Iterator[_Reader]:
@@ -183,6 +198,9 @@ class _Begun:
     def first_tasks(self) -> list[_Task]:
         """Return all that must be read, what may take longest first."""
         stored = [r for r in self.relations if r.kind != "partitioned table" and r.populated]
+        if self._is_small:
+            size = sum(relation.size for relation in stored)
+            return [_Task(functools.partial(self._add_all, stored), Step("all tables", size))]
         pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
         large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
         return [
@@ -211,13 +229,17 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        check_not_rewritten(session, self.relations)
+        inquiries = [ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection)]
+        try:
+            _, keys, sequences = answer(session, together(*inquiries))
+        except psycopg.errors.UndefinedTable as error:
+            raise sequence_dropped(error) from None
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
-            sequences=tuple(read_sequences(session, selection)),
+            sequences=tuple(sequences),
             large_objects=tuple(self._large_objects),
-            foreign_keys=tuple(list_foreign_keys(session)),
+            foreign_keys=tuple(keys),
             extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
             sums=self._read_sums(),
         )
@@ -239,6 +261,11 @@ class _Begun:
             first.read if first else (),
             name in self._definitions and self._definitions[name].timed,
         )
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether one session does for all: what is small, and no materialized view, whose query may take long."""
+        return not self._definitions and sum(relation.size for relation in self.relations) <= _FEW_BYTES
 
     def _is_asked(self, view: Relation) -> bool:
         asked = self.reading.evaluated
@@ -264,6 +291,30 @@ class _Begun:
 
     def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:
         return _Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
+
+    def _add_all(self, relations: t.Sequence[Relation], session: Session) -> None:
+        queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
+        listed: Answer = []
+        answers: list[Answer] = []
+        try:
+            for batch in split(queries, _SUMS_AT_ONCE) if queries else [[]]:
+                listed, _, *summed = ask_all(session, LARGE_OBJECTS, path, *batch)
+                answers += summed
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error:
+            # Which one cannot be read, each must tell by itself.
+            with session.transaction(force_rollback=True):
+                use_search_path(session, self.reading.search_path)
+                for relation in relations:
+                    self._add(_Piece(relation, None, None), session)
+            listed = session.execute(LARGE_OBJECTS).fetchall()
+        else:
+            for relation, ((count, hashes),) in zip(relations, answers, strict=True):
+                self._sums[relation.full_name].append((int(count), int(hashes)))
+        if listed and self.reading.selection is None:
+            self._large_objects = read_listed(session, listed)
 
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
         found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)
