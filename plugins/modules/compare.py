@@ -159,10 +159,10 @@ def compare_databases(stage: Stage) -> Result:
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)
     generations = Generations(target.dbname)
-    with maintenance_session(target) as session:
-        check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
-        before = ask_live(target, read_before)
+        with maintenance_session(target) as session:
+            check_staging(session, generations, folder.run_id)
+            before = ask_live(session, target, read_before)
         return tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
 
 

@@ -98,12 +98,13 @@ def data_restore(stage: Stage) -> Result:
     assert folder
     generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
     manifest, tools = read_manifest(archive), tools_in(params["client_bindir"])
-    with maintenance_session(target) as session:
-        check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
+        with maintenance_session(target) as session:
+            check_staging(session, generations, folder.run_id)
+            live = ask_live(session, target, read_privileges)
         open_session = functools.partial(connect, target.at(generations.staging))
         source = manifest.require_privileges(stage.policy.needs_source)
-        carriage = Carriage(stage.policy, ask_live(target, read_privileges), source, stage.allowed)
+        carriage = Carriage(stage.policy, live, source, stage.allowed)
         received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed, carriage.finish)
     return {
         "changed": True,

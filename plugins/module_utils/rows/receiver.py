@@ -18,6 +18,7 @@ import psycopg
 from psycopg import generators, pq, sql
 
 from ..errors import MigrationError, describe
+from ..server.batches import ending_transaction
 from ..server.endpoint import Session
 
 
@@ -40,7 +41,7 @@ def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
     :raises MigrationError: naming the object of which the server refuses a row, the stream breaks or a row is missing
     """
     own = session.info.transaction_status == pq.TransactionStatus.IDLE
-    with _transaction(session) if own else contextlib.nullcontext():
+    with ending_transaction(session) if own else contextlib.nullcontext():
         begin = [b"BEGIN"] if own else []
         session.pgconn.send_query(b";\n".join([*begin, *(stream.statement.as_bytes(session) for stream in streams)]))
         try:
@@ -54,18 +55,6 @@ def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
             raise
         _hear_out(session)
     return received
-
-
-@contextlib.contextmanager
-def _transaction(session: Session) -> t.Iterator[None]:
-    """End the transaction that the block begins."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(psycopg.Error):
-            session.execute("ROLLBACK")
-        raise
-    session.execute("COMMIT")
 
 
 def _load(session: Session, stream: Stream) -> int:
