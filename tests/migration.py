@@ -151,11 +151,12 @@ class Migration:
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
         manifest = read_manifest(self.archive)
-        with maintenance_session(self.target) as session:
-            check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
             source = manifest.require_privileges(self.policy.needs_source)
-            carriage = Carriage(self.policy, ask_live(self.target, read_privileges), source, self.allowed)
+            with maintenance_session(self.target) as session:
+                check_staging(session, self.generations, self.run_id)
+                live = ask_live(session, self.target, read_privileges)
+            carriage = Carriage(self.policy, live, source, self.allowed)
             received = restore_data(
                 self.open_session, self._tools(), self.archive, manifest, self.jobs, self.allowed, carriage.finish
             )
@@ -163,10 +164,11 @@ class Migration:
 
     def verify(self) -> Verdict:
         """Compare it with the archive; a difference fails the run."""
-        with maintenance_session(self.target) as session:
-            check_staging(session, self.generations, self.run_id)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            judge = dataclasses.replace(self._judge(staging=True), before=ask_live(self.target, read_before))
+            with maintenance_session(self.target) as session:
+                check_staging(session, self.generations, self.run_id)
+                before = ask_live(session, self.target, read_before)
+            judge = dataclasses.replace(self._judge(staging=True), before=before)
             verdict = judge.judge_by_archive(self.archive)
             if not verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))

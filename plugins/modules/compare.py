@@ -139,10 +139,10 @@ def compare_databases(stage: Stage) -> Outcome:
         return tell(stage, give_verdict(stage, judge), judge.target)
     assert stage.folder
     generations, run_id = Generations(target.dbname), stage.folder.run_id
-    with maintenance_session(target) as session:
-        check_staging(session, generations, run_id)
     with dropped_on_failure(target, generations, run_id):
-        before = ask_live(target, read_before)
+        with maintenance_session(target) as session:
+            check_staging(session, generations, run_id)
+            before = ask_live(session, target, read_before)
         return tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
 
 

@@ -93,12 +93,13 @@ def data_restore(stage: Stage) -> Outcome:
     assert folder
     generations, archive = Generations(target.dbname), pathlib.Path(stage.params["archive"])
     manifest, tools = read_manifest(archive), tools_in(stage.params["client_bindir"])
-    with maintenance_session(target) as session:
-        check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
+        with maintenance_session(target) as session:
+            check_staging(session, generations, folder.run_id)
+            live = ask_live(session, target, read_privileges)
         open_session = functools.partial(connect, target.at(generations.staging))
         source = manifest.require_privileges(settings.policy.needs_source)
-        carriage = Carriage(settings.policy, ask_live(target, read_privileges), source, settings.allowed)
+        carriage = Carriage(settings.policy, live, source, settings.allowed)
         received = restore_data(
             open_session, tools, archive, manifest, settings.jobs, settings.allowed, carriage.finish
         )

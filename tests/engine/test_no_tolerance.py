@@ -307,7 +307,7 @@ def test_terminated_target(big: Case, tmp_path: Path) -> None:
         migration.restore_schema()
         with big.target.connect(migration.generations.staging) as holder:
             holder.execute("select pg_advisory_lock(4711)")
-            killer = threading.Thread(target=lambda: terminate(big, "target", "COPY %held%", waiting=True))
+            killer = threading.Thread(target=lambda: terminate(big, "target", "%COPY %held%", waiting=True))
             killer.start()
             with pytest.raises(MigrationError, match=r"Cannot load the rows of table public.held") as raised:
                 migration.restore_data()

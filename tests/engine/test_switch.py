@@ -15,7 +15,9 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import check_exchange
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.batches import ending_transaction
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging import exchange as staging_exchange
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     create_staging,
     drop_leftovers,
@@ -139,25 +141,19 @@ def test_database_that_was_replaced_in_the_meantime(place: Place) -> None:
 
 def _deaf(monkeypatch: pytest.MonkeyPatch, error: type[BaseException], *, commits: bool) -> None:
     """Let the transaction of the switch end well or not, and its client never hear of it."""
-    transaction = psycopg.Connection.transaction
 
     @contextlib.contextmanager
-    def cut(session: psycopg.Connection[t.Any], *, force_rollback: bool = False) -> t.Iterator[object]:
-        if force_rollback:
-            # That of a look at something, which ends as always.
-            with transaction(session, force_rollback=True) as look:
-                yield look
-            return
+    def cut(session: Session) -> t.Iterator[None]:
         monkeypatch.undo()
-        with contextlib.suppress(psycopg.Rollback), transaction(session) as inner:
-            yield inner
+        with contextlib.suppress(psycopg.Rollback), ending_transaction(session):
+            yield
             if not commits:
                 raise psycopg.Rollback
         if error is psycopg.OperationalError:
             session.pgconn.finish()
         raise error
 
-    monkeypatch.setattr(psycopg.Connection, "transaction", cut)
+    monkeypatch.setattr(staging_exchange, "ending_transaction", cut)
 
 
 @pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
@@ -213,7 +209,10 @@ def test_clients_have_time_to_leave(place: Place) -> None:
     """One that leaves by itself in time is not ended, even if it might be."""
     staging, alive = place.stage(), threading.Event()
     with contextlib.closing(place.live.server.connect(place.live.name)) as client:
-        waiting = "SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE %RENAME%' AND state = 'active'"
+        waiting = (
+            "SELECT FROM pg_stat_activity WHERE query LIKE '%ALTER DATABASE %RENAME%' AND state = 'active'"
+            " AND pid <> pg_backend_pid()"
+        )
 
         def leave() -> None:
             with place.live.server.connect() as witness:

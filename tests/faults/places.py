@@ -15,7 +15,7 @@ Side = t.Literal["source", "target"]
 Place = tuple[str, Side, Watch, str]
 
 #: The COPY of the large table, on either side.
-COPY: t.Final = rb'^COPY "public"\."wide"'
+COPY: t.Final = rb'(?m)^COPY "public"\."wide"'
 #: It is 2.9 MB; the receiver sends a megabyte at a time.
 _MIDDLE: t.Final = 1_000_000
 
@@ -29,11 +29,11 @@ def statement(pattern: bytes) -> Watch:
 def answer(pattern: bytes) -> Watch:
     """Return the moment when a statement is done, and the client does not know it yet."""
     compiled = re.compile(pattern)
-    return lambda m: m.origin == "server" and m.kind == "C" and bool(compiled.search(m.link.statement))
+    return lambda m: m.origin == "server" and m.kind == "C" and bool(compiled.search(m.link.part))
 
 
 def _copying(m: Message) -> bool:
-    return bool(re.search(COPY, m.link.statement))
+    return bool(re.search(COPY, m.link.part))
 
 
 def copy_middle(m: Message) -> bool:
@@ -62,11 +62,11 @@ def commit_answered(after: bytes) -> Watch:
 
 copy_start: t.Final = statement(COPY)
 copy_answered: t.Final = answer(COPY)
-pg_dump_begins: t.Final = statement(rb"^SET DATESTYLE = ISO")
-index_built: t.Final = statement(rb"^(CREATE INDEX|ALTER TABLE ONLY public\.wide)")
-clearing: t.Final = statement(rb"^DROP TABLE IF EXISTS")
-before_switch: t.Final = statement(rb"^ALTER DATABASE .* RENAME TO")
-last_rename: t.Final = statement(rb'^ALTER DATABASE .*staging" RENAME TO')
+pg_dump_begins: t.Final = statement(rb"(?m)^SET DATESTYLE = ISO")
+index_built: t.Final = statement(rb"(?m)^(CREATE INDEX|ALTER TABLE ONLY public\.wide)")
+clearing: t.Final = statement(rb"(?m)^DROP TABLE IF EXISTS")
+before_switch: t.Final = statement(rb"(?m)^ALTER DATABASE .* RENAME TO")
+last_rename: t.Final = statement(rb'(?m)^ALTER DATABASE .*staging" RENAME TO')
 commit_of_switch: t.Final = commit(b"RENAME TO")
 commit_of_switch_answered: t.Final = commit_answered(b"RENAME TO")
 commit_of_replacement: t.Final = commit(b"pg_current_xact_id")

@@ -62,7 +62,8 @@ class Link:
         self.backend_pid = 0
         #: what the client has had the server do
         self.statements: list[bytes] = []
-        #: how many bytes of rows have gone since the last of them
+        #: how many parts of the last of them are done, and how many bytes of rows have gone since
+        self.done = 0
         self.copied = 0
         self.started = False
         self.open = True
@@ -72,6 +73,12 @@ class Link:
     def statement(self) -> bytes:
         """The last statement; our clients never send one before they have the answer to the one before."""
         return self.statements[-1] if self.statements else b""
+
+    @property
+    def part(self) -> bytes:
+        """What of it is under way, where it is several statements."""
+        parts = self.statement.split(b";\n")
+        return parts[min(self.done, len(parts) - 1)]
 
     def reset(self) -> None:
         """Cut it, as a machine does that has forgotten the connection: RST to both sides."""
@@ -270,6 +277,8 @@ class Proxy:
             yield Message(link, origin, kind, body, raw)
             if kind == "d":
                 link.copied += len(body)
+            elif origin == "server" and kind == "C":
+                link.done, link.copied = link.done + 1, 0
 
     def _look_at(self, message: Message) -> None:
         if message.kind == "D":
@@ -301,6 +310,6 @@ def _learn(link: Link, origin: Origin, kind: str, body: bytes) -> None:
     elif origin == "client" and kind in "QP":
         # Parse has the prepared statement's name first.
         link.statements.append(body.partition(b"\0")[2 if kind == "P" else 0].partition(b"\0")[0])
-        link.copied = 0
+        link.done = link.copied = 0
     elif origin == "server" and kind == "K":
         (link.backend_pid,) = struct.unpack_from("!I", body)

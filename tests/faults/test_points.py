@@ -34,7 +34,9 @@ _QUICK: t.Final = 3
 Victim = t.Literal["run", "backend", "connection"]
 
 #: What makes or unmakes something, where a fault tells most.
-_TELLING: t.Final = re.compile(rb"^(COPY|CREATE|ALTER|DROP|COMMENT|COMMIT|TRUNCATE|REFRESH|SELECT pg_catalog.setval)")
+_TELLING: t.Final = re.compile(
+    rb"(?m)^(COPY|CREATE|ALTER|DROP|COMMENT|COMMIT|TRUNCATE|REFRESH|SELECT pg_catalog.setval)"
+)
 
 
 class Point(t.NamedTuple):
@@ -122,7 +124,7 @@ def test_point(scene: Scene, point: Point, rehearse: Rehearse) -> None:
     """One point, and the run after it."""
     scene.load_mode = point.load_mode
     rehearsed = rehearse(point.by, point.load_mode)
-    numbers = [n for n, statement in enumerate(rehearsed) if not point.telling or _TELLING.match(statement)]
+    numbers = [n for n, statement in enumerate(rehearsed) if not point.telling or _TELLING.search(statement)]
     events = Events(scene)
     at = numbers[int(point.share * len(numbers))]
     print(f"event {at} of {len(rehearsed)}: ", end="")

@@ -10,6 +10,7 @@ which an older server may not know, are left out: the session's settings are our
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import re
 import subprocess
@@ -59,13 +60,12 @@ def dump_schema(snapshot: Snapshot, tools: ClientTools, path: pathlib.Path) -> N
         # The one in which the statements will be sent; pg_dump's own choice is the database's.
         "--encoding",
         snapshot.session.info.parameter_status("client_encoding") or "",
-        "--file",
-        str(path),
         *_LEFT_BEHIND,
     ]
-    with snapshot.entrance() as server:
+    # Before, it writes to nowhere: it is only found out what it will ask.
+    with snapshot.entrance([*command, "--file", os.devnull]) as server:
         outcome = subprocess.run(
-            command,
+            [*command, "--file", str(path)],
             env=tool_environment(server),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -40,12 +40,14 @@ class Snapshot(abc.ABC):
         """Give a session for one more reader; what it sets ends with the block."""
 
     @contextlib.contextmanager
-    def entrance(self) -> t.Iterator[Endpoint]:
+    def entrance(self, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
         """Give where pg_dump connects to, to see the same: an open session that answers as a server.
 
         It needs no password then, no TLS, and no settings of its own.
+
+        :param program: its command line
         """
-        with self.another_session() as session, serve_session(session, self.endpoint) as server:
+        with self.another_session() as session, serve_session(session, self.endpoint, program) as server:
             yield server
 
 

@@ -19,7 +19,7 @@ from ..catalog.relations import Relation
 from ..catalog.selection import Name
 from ..catalog.sequences import set_sequences
 from ..errors import MigrationError, describe
-from ..rows.receiver import receive
+from ..rows.receiver import Stream, receive
 from ..rows.statements import copy_in, copy_pieces_in
 from ..schedule.progress import Step, moved
 from ..schedule.threads import Lane, run_lanes
@@ -91,9 +91,7 @@ class _Filler:
     def run(self, item: Task) -> None:
         match item:
             case CopyRows(tables):
-                with self.session.transaction():
-                    for name in tables:
-                        self._copy(self.filling.tables[name])
+                self._copy([self.filling.tables[name] for name in tables])
             case MakeObjects(entries):
                 create_entries(self.session, entries)
             case Analyze(tables):
@@ -104,13 +102,15 @@ class _Filler:
     def cancel(self) -> None:
         break_off(self.session)
 
-    def _copy(self, table: ArchivedRows) -> None:
+    def _copy(self, tables: t.Sequence[ArchivedRows]) -> None:
+        received = receive(self.session, [self._stream(table) for table in tables])
+        self.filling.received |= zip(tables, received, strict=True)
+        moved(rows=sum(received))
+
+    def _stream(self, table: ArchivedRows) -> Stream:
         relation = self.filling.relations[table.schema, table.name]
         statement = copy_in(relation, self.filling.manifest.database.locale.encoding, table.format)
-        chunks = self.filling.origin.read(table)
-        received = receive(self.session, f"table {relation}", statement, chunks, table.rows)
-        self.filling.received[table] = received
-        moved(rows=received)
+        return Stream(f"table {relation}", statement, self.filling.origin.read(table), table.rows)
 
     def _analyze(self, tables: t.Iterable[Name]) -> None:
         names = sql.SQL(", ").join(sql.Identifier(*name) for name in tables)
@@ -144,7 +144,8 @@ class _Filler:
         with self.session.transaction():
             self.session.execute(CREATE_PIECES)
             chunks = self.filling.origin.read(manifest.large_objects)
-            receive(self.session, "the large objects", copy_pieces_in(), chunks, manifest.large_object_pieces)
+            stream = Stream("the large objects", copy_pieces_in(), chunks, manifest.large_object_pieces)
+            receive(self.session, [stream])
             make_large_objects(self.session, objects)
         # Not within that transaction: each comment locks its object, and the server has room for so many locks.
         comment_on(self.session, objects)

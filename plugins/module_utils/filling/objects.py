@@ -12,7 +12,7 @@ import psycopg
 
 from ..archive.schema import Entry
 from ..errors import MigrationError, describe
-from ..server.batches import split
+from ..server.batches import change, split
 from ..server.endpoint import Session
 
 #: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
@@ -49,8 +49,7 @@ def try_entries(session: Session, entries: t.Sequence[Entry], absent: set[int]) 
         if not batch:
             continue
         try:
-            with session.transaction():
-                session.execute(b"\n".join(entry.statements for entry in batch))
+            change(session, b"\n".join(entry.statements for entry in batch))
         except psycopg.Error as error:
             _require_open(session, batch, error)
             # The batch was rolled back. Which object it was, the server does not say: send them singly to learn it.
@@ -61,8 +60,7 @@ def _try_singly(session: Session, entries: t.Iterable[Entry], absent: set[int]) 
     for entry in entries:
         if _possible([entry], absent):
             try:
-                with session.transaction():
-                    session.execute(entry.statements)
+                change(session, entry.statements)
             except psycopg.Error as error:
                 _require_open(session, [entry], error)
                 absent.add(entry.number)

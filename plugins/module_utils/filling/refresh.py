@@ -12,6 +12,7 @@ from psycopg import sql
 
 from ..catalog.selection import Name
 from ..errors import MigrationError, describe
+from ..server.batches import change
 from ..server.endpoint import Session
 
 
@@ -27,8 +28,7 @@ def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
         failed: dict[Name, psycopg.Error] = {}
         for name in waiting:
             try:
-                with session.transaction():
-                    session.execute(refresh_statement(*name))
+                change(session, refresh_statement(*name).as_bytes(session))
             except psycopg.errors.ObjectNotInPrerequisiteState as error:
                 failed[name] = error
             except psycopg.Error as error:

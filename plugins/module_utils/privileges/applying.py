@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..server.batches import change
 from ..server.endpoint import Session
 from .catalog import Privileges
 from .plan import Statement, statements
@@ -45,8 +46,7 @@ def carry_privileges(
 
 def _say(session: Session, batch: t.Sequence[Statement]) -> None:
     try:
-        with session.transaction():
-            session.execute(sql.SQL(";\n").join(statement.words for statement in batch))
+        change(session, sql.SQL(";\n").join(statement.words for statement in batch).as_bytes(session))
     except psycopg.Error as error:
         if session.closed:
             raise MigrationError(f"Cannot give {batch[0].object} its owner and grants: {describe(error)}") from None
@@ -58,12 +58,10 @@ def _say(session: Session, batch: t.Sequence[Statement]) -> None:
 def _say_one(session: Session, statement: Statement) -> None:
     try:
         try:
-            with session.transaction():
-                session.execute(statement.words)
+            change(session, statement.words.as_bytes(session))
         except psycopg.errors.InsufficientPrivilege:
             if statement.otherwise is None:
                 raise
-            with session.transaction():
-                session.execute(statement.otherwise)
+            change(session, statement.otherwise.as_bytes(session))
     except psycopg.Error as error:
         raise MigrationError(f"Cannot give {statement.object} its owner and grants: {describe(error)}") from None

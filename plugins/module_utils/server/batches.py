@@ -44,6 +44,41 @@ def split(items: t.Sequence[Item], size: int) -> t.Iterator[t.Sequence[Item]]:
         yield items[start : start + size]
 
 
+@contextlib.contextmanager
+def ending_transaction(session: Session) -> t.Iterator[None]:
+    """End the transaction that the block begins itself, in the message that needs it: commit, or undo it all.
+
+    :raises psycopg.Error: when it cannot be committed
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            session.execute("ROLLBACK")
+        raise
+    session.execute("COMMIT")
+
+
+def change(session: Session, statements: bytes) -> None:
+    """Execute statements with one message, all or none.
+
+    They are one transaction (docs: 55.2.2.1 Multiple Statements in a Simple Query) or, within one, they come after a
+    savepoint that is gone again.
+
+    :raises psycopg.Error: when one fails
+    """
+    if session.info.transaction_status == pq.TransactionStatus.IDLE:
+        session.execute(statements)
+        return
+    try:
+        session.execute(b"SAVEPOINT change;\n" + statements + b"\n;RELEASE SAVEPOINT change")
+    except BaseException:
+        # Ctrl-C may have come before the savepoint was there.
+        with contextlib.suppress(psycopg.Error):
+            session.execute(b"ROLLBACK TO SAVEPOINT change; RELEASE SAVEPOINT change")
+        raise
+
+
 def execute_all(session: Session, statements: t.Sequence[Statement]) -> None:
     """Execute statements in order, many with one message to the server.
 
@@ -52,8 +87,7 @@ def execute_all(session: Session, statements: t.Sequence[Statement]) -> None:
     """
     for batch in split(statements, _BATCH_CHANGES):
         try:
-            with session.transaction():
-                session.execute(b";\n".join(statement.encode(session) for statement in batch))
+            change(session, b";\n".join(statement.encode(session) for statement in batch))
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error as error:
@@ -67,8 +101,7 @@ def execute_all(session: Session, statements: t.Sequence[Statement]) -> None:
 
 def _execute_one(session: Session, statement: Statement) -> None:
     try:
-        with session.transaction():
-            session.execute(statement.encode(session))
+        change(session, statement.encode(session))
     except psycopg.errors.LockNotAvailable:
         raise
     except psycopg.Error as error:

@@ -3,194 +3,169 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An open session that answers as a server: pg_dump uses it, and so sees just what that session sees.
 
-It listens at a Unix socket of this user's alone and speaks as much of the protocol as pg_dump does for a schema: simple
-queries (docs: 55.2 Message Flow, 55.7 Message Formats). What pg_dump says of transactions is answered, not sent; all
-that it sets ends with the block.
+What the program is going to ask is asked ahead, many questions with one message. Such an answer is given only to the
+very same text, under the same settings; it comes from the same transaction, which can change nothing that is asked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import re
-import socketserver
-import struct
-import threading
 import typing as t
 
 import psycopg
 from psycopg import pq
 
-from ..work_folder import WorkFolder
 from .endpoint import Endpoint, Session, break_off
+from .foresight import foresee
+from .guests import read_setting, take_guests
+from .results import tell_error, tell_result
+from .siblings import Siblings
 
-#: Part of the socket's file name, by libpq's rule.
-_PORT: t.Final = 5432
-_PROTOCOL: t.Final = 3 << 16
-_SSL_REQUEST, _GSS_REQUEST = 80877103, 80877104
-_TRANSACTION: t.Final = re.compile(rb"\s*(BEGIN|SET(?= TRANSACTION)|COMMIT)\b", re.IGNORECASE)
 _STATUS: t.Final[dict[int, bytes]] = {pq.TransactionStatus.IDLE: b"I", pq.TransactionStatus.INTRANS: b"T"}
 #: What libpq wants to know of a session and its functions ask for.
 _PARAMETERS: t.Final = (b"server_version", b"client_encoding", b"standard_conforming_strings", b"is_superuser")
 
+_BEGIN: t.Final = [b"SAVEPOINT pgconvoy_guest", b"SET TRANSACTION READ ONLY"]
+# Prepared statements outlive even a rollback.
+_UNDO: t.Final = [b"ROLLBACK TO SAVEPOINT pgconvoy_guest", b"DEALLOCATE ALL"]
+_AGAIN: t.Final = [*_UNDO, b"SET TRANSACTION READ ONLY"]
+_END: t.Final = [*_UNDO, b"RELEASE SAVEPOINT pgconvoy_guest"]
+#: Around what nobody has asked for yet.
+_TRY: t.Final = b"SAVEPOINT pgconvoy_alike"
+_TRIED: t.Final = b"RELEASE SAVEPOINT pgconvoy_alike"
+_FAILED: t.Final = [b"ROLLBACK TO SAVEPOINT pgconvoy_alike", _TRIED]
+
+#: Settings by name, and a question.
+_Asked = tuple[frozenset[tuple[bytes, bytes]], bytes]
+
 
 @contextlib.contextmanager
-def serve_session(session: Session, endpoint: Endpoint) -> t.Iterator[Endpoint]:
+def serve_session(session: Session, endpoint: Endpoint, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
     """Give the endpoint by which a program enters the session; the session must not be used until the block ends.
 
     The session must be in a transaction. Whatever the program does to it is rolled back.
+
+    :param program: its command line, by which it is found out what it is going to ask
     """
-    with (
-        WorkFolder() as folder,
-        session.transaction(force_rollback=True),
-        _Server(str(folder / f".s.PGSQL.{_PORT}"), session) as server,
-    ):
-        session.execute("SET TRANSACTION READ ONLY")
-        serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        serving.start()
+    host = _SessionHost(session)
+    try:
+        # What it asks of any database, and then, what it asks of one that holds what this one does.
+        for _ in range(2):
+            host.ask_ahead(foresee(program, endpoint, host.parameters(), host.answers))
+        with take_guests(host, endpoint) as entrance:
+            try:
+                yield entrance
+            except BaseException:
+                # Its query, if one is running, would keep the thread.
+                break_off(session)
+                raise
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            host.leave()
+        raise
+    host.leave()
+
+
+class _SessionHost:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._begin = _BEGIN
+        self._known: dict[_Asked, bytes] = {}
+        #: the same, whatever was set
+        self.answers: dict[bytes, bytes] = {}
+        #: what the program has set, each with its statement, and what is in force: they may be ahead of it, or behind
+        self._set: dict[bytes, tuple[bytes, bytes]] = {}
+        self._in_force: dict[bytes, bytes] = {}
+        #: what it has said that is neither a setting nor a question
+        self._commands: list[bytes] = []
+        self._siblings = Siblings()
+
+    def parameters(self) -> dict[bytes, bytes]:
+        connection = self._session.pgconn
+        told = {name: connection.parameter_status(name) for name in _PARAMETERS}
+        return {name: value for name, value in told.items() if value is not None}
+
+    def status(self) -> bytes:
+        return _STATUS.get(self._session.pgconn.transaction_status, b"E")
+
+    def ask_ahead(self, statements: t.Sequence[bytes]) -> None:
+        """Send all that a program will say from its beginning; if any of it fails, none of it is answered by that."""
+        begin, self._begin = self._begin, []
         try:
-            yield dataclasses.replace(endpoint, host=str(folder), port=_PORT, password="", sslmode="", sslrootcert="")
-        except BaseException:
-            # Its query, if one is running, would keep the thread.
-            break_off(session)
-            raise
-        finally:
-            server.shutdown()
-            serving.join()
-    # Prepared statements outlive even a rollback.
-    session.execute("DEALLOCATE ALL")
-
-
-class _Server(socketserver.UnixStreamServer):
-    def __init__(self, path: str, session: Session) -> None:
-        super().__init__(path, _Guest)
-        self.session = session
-
-
-class _Guest(socketserver.StreamRequestHandler):
-    """One program's connection. A program that breaks off is a program that failed: its caller tells that."""
-
-    server: _Server
-    wbufsize = 1 << 16
-
-    def handle(self) -> None:
-        self._told: dict[bytes, bytes] = {}
-        with contextlib.suppress(OSError, EOFError):
-            if self._greet():
-                self._answer_queries()
-
-    def _greet(self) -> bool:
-        """Answer the start-up message; return whether it was one."""
-        code = struct.unpack("!I", self._read_body()[:4])[0]
-        while code in (_SSL_REQUEST, _GSS_REQUEST):
-            self.wfile.write(b"N")
-            self.wfile.flush()
-            code = struct.unpack("!I", self._read_body()[:4])[0]
-        if code != _PROTOCOL:
-            return False
-        self._send(b"R", struct.pack("!I", 0))
-        self._send(b"K", struct.pack("!ii", self.server.session.info.backend_pid, 0))
-        self._tell_ready()
-        return True
-
-    def _answer_queries(self) -> None:
-        while (kind := self._read(1)) == b"Q":
-            query = self._read_body().rstrip(b"\0")
-            if own := _TRANSACTION.match(query):
-                self._send(b"C", own[1].upper() + b"\0")
-            else:
-                self._run(query)
-            self._tell_ready()
-        if kind != b"X":
-            self._send(b"E", b"SFATAL\0C0A000\0Mpgconvoy takes simple queries only\0\0")
-            self.wfile.flush()
-
-    def _run(self, query: bytes) -> None:
-        try:
-            with self.server.session.cursor() as cursor:
-                cursor.execute(query, prepare=False)
-                self._tell_result(cursor.pgresult)
-                while cursor.nextset():
-                    self._tell_result(cursor.pgresult)
-        except psycopg.Error as error:
-            self._send(b"E", _error_fields(error))
-
-    def _tell_result(self, result: pq.abc.PGresult | None) -> None:
-        assert result
-        if result.status == pq.ExecStatus.EMPTY_QUERY:
-            self._send(b"I", b"")
+            results = self._send([*begin, *statements])[len(begin) :]
+        except psycopg.Error:
+            self._start_over()
             return
-        if result.status == pq.ExecStatus.TUPLES_OK:
-            columns = range(result.nfields)
-            self._send(b"T", _counted([_describe_column(result, column) for column in columns]))
-            options = [column for column in columns if result.fname(column) == b"attoptions"]
-            for row in range(result.ntuples):
-                values = [result.get_value(row, column) for column in columns]
-                for column in options:
-                    values[column] = _without_own(values[column])
-                self._send(b"D", _counted(list(map(_spell, values))))
-        self._send(b"C", (result.command_status or b"") + b"\0")
+        if len(results) != len(statements):
+            # One of them was several, and which answer is whose, nobody knows.
+            self._start_over()
+            return
+        told: dict[bytes, bytes] = {}
+        for statement, result in zip(statements, results, strict=True):
+            if setting := read_setting(statement):
+                told.update([setting])
+                self._in_force.update([setting])
+            # Else the session is ahead of where the program will be when it says this.
+            if told == self._in_force:
+                answer = self._known[frozenset(told.items()), statement] = tell_result(result)
+                self.answers[statement] = answer
+                self._siblings.note(result)
 
-    def _tell_ready(self) -> None:
-        """Tell which settings are new, and that another query may come."""
-        connection = self.server.session.pgconn
-        for name in _PARAMETERS:
-            value = connection.parameter_status(name)
-            if value is not None and self._told.get(name) != value:
-                self._told[name] = value
-                self._send(b"S", name + b"\0" + value + b"\0")
-        self._send(b"Z", _STATUS.get(connection.transaction_status, b"E"))
-        self.wfile.flush()
+    def answer(self, query: bytes) -> bytes:
+        try:
+            return self._answer(query)
+        except psycopg.Error as error:
+            return tell_error(error)
 
-    def _read_body(self) -> bytes:
-        return self._read(struct.unpack("!I", self._read(4))[0] - 4)
+    def leave(self) -> None:
+        """Undo all that the program has done to the session."""
+        self._send(_END)
 
-    def _read(self, size: int) -> bytes:
-        read = self.rfile.read(size)
-        if len(read) < size:
-            raise EOFError
-        return read
+    def _answer(self, query: bytes) -> bytes:
+        if setting := read_setting(query):
+            self._set[setting[0]] = (setting[1], query)
+        if (answer := self._known.get(self._asked(query))) is not None:
+            return answer
+        if self._in_force.keys() - self._set.keys():
+            # It sets and asks otherwise than it was foreseen.
+            self._start_over()
+        late = [s for name, (value, s) in self._set.items() if self._in_force.get(name) != value and s != query]
+        results = self._ask(late, query)
+        self._in_force = {name: value for name, (value, _) in self._set.items()}
+        if not setting and all(result.status == pq.ExecStatus.COMMAND_OK for result in results):
+            self._commands.append(query)
+        return b"".join(map(tell_result, results))
 
-    def _send(self, kind: bytes, body: bytes) -> None:
-        self.wfile.write(kind + struct.pack("!I", len(body) + 4) + body)
+    def _ask(self, late: list[bytes], query: bytes) -> list[pq.abc.PGresult]:
+        """Return the results of a query, before which some settings are to be made; note those of others like it."""
+        if others := self._siblings.questions(query, lambda other: self._asked(other) in self._known):
+            try:
+                results = self._send([_TRY, *late, query, *others, _TRIED])[1 + len(late) : -1]
+            except psycopg.Error:
+                # It may be one of the others, which nobody wants to know.
+                self._send(_FAILED)
+            else:
+                if len(results) == 1 + len(others):
+                    for other, result in zip(others, results[1:], strict=True):
+                        self._known[self._asked(other)] = tell_result(result)
+                    return results[:1]
+        return self._send([*late, query])[len(late) :]
 
+    def _asked(self, query: bytes) -> _Asked:
+        return frozenset((name, value) for name, (value, _) in self._set.items()), query
 
-def _counted(parts: list[bytes]) -> bytes:
-    return struct.pack("!H", len(parts)) + b"".join(parts)
+    def _start_over(self) -> None:
+        """Forget what was foreseen, and bring the session to where the program is."""
+        self._known.clear()
+        self.answers.clear()
+        self._send([*_AGAIN, *(statement for _, statement in self._set.values()), *self._commands])
+        self._in_force = {name: value for name, (value, _) in self._set.items()}
 
-
-def _describe_column(result: pq.abc.PGresult, column: int) -> bytes:
-    return (
-        (result.fname(column) or b"")
-        + b"\0"
-        + struct.pack(
-            "!IhIhih",
-            result.ftable(column),
-            result.ftablecol(column),
-            result.ftype(column),
-            result.fsize(column),
-            result.fmod(column),
-            result.fformat(column),
-        )
-    )
-
-
-def _without_own(options: bytes | None) -> bytes | None:
-    """Return a column's options without the one that a server of 15.20 keeps there for itself.
-
-    A pg_dump that is older takes it for the user's, and a server that is older refuses it.
-    """
-    if options is None:
-        return None
-    return b", ".join(option for option in options.split(b", ") if not option.startswith(b"pg_attver="))
-
-
-def _spell(value: bytes | None) -> bytes:
-    return struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
-
-
-def _error_fields(error: psycopg.Error) -> bytes:
-    result = error.pgresult
-    told = [(field, result.error_field(field)) for field in pq.DiagnosticField] if result else []
-    fields = [bytes([field]) + value + b"\0" for field, value in told if value is not None]
-    return b"".join(fields or [b"SFATAL\0C08006\0M" + str(error).encode() + b"\0"]) + b"\0"
+    def _send(self, statements: t.Sequence[bytes]) -> list[pq.abc.PGresult]:
+        """Send statements with one message and return their results; a statement may have several."""
+        with self._session.cursor() as cursor:
+            cursor.execute(b";\n".join(statements), prepare=False)
+            results = [cursor.pgresult]
+            while cursor.nextset():
+                results.append(cursor.pgresult)
+        return [result for result in results if result]

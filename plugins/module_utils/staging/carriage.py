@@ -12,7 +12,7 @@ from ..privileges.applying import carry_privileges
 from ..privileges.catalog import Privileges
 from ..privileges.wanted import Policy
 from ..server.endpoint import Endpoint, Session, connect
-from .databases import database_exists, maintenance_session
+from .databases import database_exists
 
 Told = t.TypeVar("Told")
 
@@ -35,10 +35,12 @@ class Carriage:
         return carry_privileges(session, self.policy, self.live, self.source, self.allowed)
 
 
-def ask_live(target: Endpoint, read: t.Callable[[Session], Told]) -> Told | None:
-    """Return what a session of the live database tells, if there is one."""
-    with maintenance_session(target) as session:
-        if not database_exists(session, target.dbname):
-            return None
+def ask_live(session: Session, target: Endpoint, read: t.Callable[[Session], Told]) -> Told | None:
+    """Return what a session of the live database tells, if there is one.
+
+    :param session: a maintenance session
+    """
+    if not database_exists(session, target.dbname):
+        return None
     with connect(target) as live:
         return read(live)

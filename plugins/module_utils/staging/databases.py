@@ -57,7 +57,7 @@ def create_staging(session: Session, generations: Generations, locale: Locale, r
     :raises MigrationError: when the server refuses, with its message
     """
     drop_leftovers(session, generations)
-    create_database(session, generations.staging, locale)
+    _create(session, generations.staging, locale)
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(generations.staging), _mark(run_id)))
 
 
@@ -67,6 +67,10 @@ def create_database(session: Session, name: str, locale: Locale) -> None:
     :raises MigrationError: when the server refuses, with its message
     """
     drop_database(session, name)
+    _create(session, name, locale)
+
+
+def _create(session: Session, name: str, locale: Locale) -> None:
     try:
         session.execute(create_statement(name, locale, session.info.server_version))
     except psycopg.Error as error:

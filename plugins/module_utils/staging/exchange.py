@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, Outcome, describe
+from ..server.batches import ending_transaction
 from ..server.endpoint import Endpoint, Session
 from .databases import maintenance_session
 
@@ -35,15 +36,16 @@ def places_after(databases: t.Mapping[str, int], renames: t.Iterable[Rename]) ->
     return {name: places[name] for _, name in renames if name in places}
 
 
-def check_places(session: Session, places: t.Mapping[str, int]) -> None:
+def ask_places(names: t.Iterable[str]) -> sql.Composed:
+    """Return the query for what names stand for: names and OIDs of those databases that there are."""
+    return sql.SQL("SELECT datname, oid FROM pg_catalog.pg_database WHERE datname = ANY({})").format(list(names))
+
+
+def check_places(found: t.Mapping[str, int], places: t.Mapping[str, int]) -> None:
     """Make sure that each name stands for the database that it should.
 
     :raises MigrationError: naming those that do not
     """
-    rows = session.execute(
-        "SELECT datname, oid FROM pg_catalog.pg_database WHERE datname = ANY(%s)", (list(places),)
-    ).fetchall()
-    found: dict[str, int] = dict(rows)
     wrong = [f'"{name}" is not database {oid}' for name, oid in places.items() if found.get(name) != oid]
     if wrong:
         raise MigrationError(f"Somebody else renames databases on this server at the same time: {'; '.join(wrong)}.")
@@ -71,17 +73,19 @@ def exchange(
     places, backend = places_after(databases, renames), session.info.backend_pid
     used = [old for old, _ in renames if old in databases]
     # Whatever the server is set to: a switch that we tell of is not undone by a crash (docs: 28.4 Asynchronous Commit).
-    durably = sql.Composed([sql.SQL("SET LOCAL synchronous_commit = on")])
-    statements = [durably, *properties, *(_rename(old, new) for old, new in renames)]
+    begin = sql.SQL("BEGIN; SET LOCAL synchronous_commit = on")
+    renaming = [_rename(old, new) for old, new in renames]
+    message = sql.SQL(";\n").join([begin, *properties, *renaming, ask_places(places)])
     attempt = 0
     while True:
         attempt += 1
         try:
-            with session.transaction():
-                for statement in statements:
-                    session.execute(statement)
+            with ending_transaction(session), session.cursor() as cursor:
+                cursor.execute(message)
+                while cursor.nextset():
+                    pass
                 # What was looked up before may have been replaced since. By now it is locked.
-                check_places(session, places)
+                check_places(dict(cursor.fetchall()), places)
             committed()
         except psycopg.errors.ObjectInUse as error:
             # The server has waited for the clients. Those that come back faster than that are ended again.
@@ -123,7 +127,7 @@ def _has_happened(target: Endpoint, backend: int, places: t.Mapping[str, int]) -
                 (backend,),
             )
             with contextlib.suppress(MigrationError):
-                check_places(session, places)
+                check_places(dict(session.execute(ask_places(places)).fetchall()), places)
                 return True
     except (MigrationError, psycopg.Error) as error:
         raise MigrationError(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import typing as t
 
@@ -48,17 +49,29 @@ def restore_data(
     """
     schema = folder / manifest.schema.name
     relations = [measured.relation for measured in manifest.content.relations]
-    with open_session() as session:
-        not_valid = left_unvalidated(relations, allowed, session.info.server_version)
-    post_data = allow_orphans(read_section(tools, schema, "post-data"), not_valid)
+    pre_data, post_data = read_section(tools, schema, "pre-data"), read_section(tools, schema, "post-data")
     once = all_once(manifest)
     if finish:
         once.append("finish")
-    plan = plan_filling(
-        relations,
-        {(table.schema, table.name) for table in manifest.tables},
-        read_section(tools, schema, "pre-data"),
-        post_data,
-        once,
-    )
-    return fill(open_session, manifest, ArchiveFiles(folder), plan, jobs, finish)
+    filled = {(table.schema, table.name) for table in manifest.tables}
+    with open_session() as first:
+        not_valid = left_unvalidated(relations, allowed, first.info.server_version)
+        plan = plan_filling(relations, filled, pre_data, allow_orphans(post_data, not_valid), once)
+        return fill(_handing_on(first, open_session), manifest, ArchiveFiles(folder), plan, jobs, finish)
+
+
+def _handing_on(first: Session, open_session: OpenSession) -> OpenSession:
+    """Return what gives the session that is open already to who comes first, and others their own."""
+    left = [first]
+
+    @contextlib.contextmanager
+    def give() -> t.Iterator[Session]:
+        try:
+            session = left.pop()
+        except IndexError:
+            with open_session() as session:
+                yield session
+        else:
+            yield session
+
+    return give

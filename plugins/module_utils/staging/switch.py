@@ -15,7 +15,7 @@ from ..catalog.database import DatabaseProperties
 from ..errors import MigrationError, Outcome, describe
 from ..server.endpoint import Endpoint, Session
 from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
-from .exchange import Rename, check_places, exchange, places_after
+from .exchange import Rename, ask_places, check_places, exchange, places_after
 from .names import MOST_KEPT, Generations
 from .proof import Proof, read_through
 from .properties import carry_over
@@ -63,19 +63,22 @@ def switch(
     generations = Generations(target.dbname)
     with maintenance_session(target) as session:
         check_staging(session, generations, run_id)
-        drop_database(session, generations.discarded)
         databases = _read_databases(session, generations)
+        if databases.pop(generations.discarded, None):
+            drop_database(session, generations.discarded)
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
         carried = carry_over(session, generations.staging, generations.live, source, with_grants)
         properties = [property_.statement for property_ in carried if property_.object not in allowed]
         interrupted = exchange(target, session, databases, renames, properties, disconnect_clients, committed)
-    with _after(generations, generations.live in databases), maintenance_session(target) as session:
-        check_places(session, places_after(databases, renames))
-        if interrupted:
-            raise KeyboardInterrupt
-        # Only now that the copy is known to be live, nothing older is needed.
-        left = [refusal for name in surplus if (refusal := _try_to_drop(session, name))]
-        return Switched(_read_kept(session, generations), tuple(left))
+        with _after(generations, generations.live in databases), _still_open(session, target) as session:
+            now = _read_databases(session, generations)
+            check_places(now, places_after(databases, renames))
+            if interrupted:
+                raise KeyboardInterrupt
+            # Only now that the copy is known to be live, nothing older is needed.
+            left = {name: refusal for name in surplus if (refusal := _try_to_drop(session, name))}
+            dropped = {*surplus} - left.keys()
+            return Switched(_kept(generations, now.keys() - dropped), tuple(left.values()))
 
 
 def roll_back(target: Endpoint, disconnect_clients: bool, committed: t.Callable[[], None] = lambda: None) -> RolledBack:
@@ -101,14 +104,15 @@ def roll_back(target: Endpoint, disconnect_clients: bool, committed: t.Callable[
         if generations.live in databases:
             renames.insert(1, (generations.live, generations.previous))
         interrupted = exchange(target, session, databases, renames, [], disconnect_clients, committed)
-    with _after(generations, generations.live in databases), maintenance_session(target) as session:
-        check_places(session, places_after(databases, renames))
-        if interrupted:
-            raise KeyboardInterrupt
-        proof = read_through(target)
-        if proof.oid != before.oid:
-            raise MigrationError(f"Who enters it by its name enters database {proof.oid}, not {before.oid}.")
-        return RolledBack(_read_kept(session, generations), proof)
+        with _after(generations, generations.live in databases), _still_open(session, target) as session:
+            now = _read_databases(session, generations)
+            check_places(now, places_after(databases, renames))
+            if interrupted:
+                raise KeyboardInterrupt
+            proof = read_through(target)
+            if proof.oid != before.oid:
+                raise MigrationError(f"Who enters it by its name enters database {proof.oid}, not {before.oid}.")
+            return RolledBack(_kept(generations, now), proof)
 
 
 def plan_renames(
@@ -130,12 +134,20 @@ def plan_renames(
 def _read_databases(session: Session, generations: Generations) -> dict[str, int]:
     """Return the OIDs of the live database and of those beside it, by their names."""
     names = [generations.live, generations.staging, generations.discarded, *generations.kept(MOST_KEPT)]
-    rows = session.execute("SELECT datname, oid FROM pg_catalog.pg_database WHERE datname = ANY(%s)", (names,))
-    return dict(rows.fetchall())
+    return dict(session.execute(ask_places(names)).fetchall())
 
 
-def _read_kept(session: Session, generations: Generations) -> tuple[str, ...]:
-    databases = _read_databases(session, generations)
+@contextlib.contextmanager
+def _still_open(session: Session, target: Endpoint) -> t.Iterator[Session]:
+    """Give the maintenance session or, if it has broken, another one."""
+    if session.closed:
+        with maintenance_session(target) as session:
+            yield session
+    else:
+        yield session
+
+
+def _kept(generations: Generations, databases: t.Container[str]) -> tuple[str, ...]:
     return tuple(name for name in generations.kept(MOST_KEPT) if name in databases)
 
 
