@@ -41,14 +41,18 @@ class ArchivedRows:
     schema: str
     name: str
     rows: int
-    file: ArchivedFile
+    #: None where the rows are streamed, from the snapshot to the target
+    file: ArchivedFile | None = None
     #: the form in which COPY has written it
     format: Format = "text"
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a dump left on disk. Nothing in it names the machine it was made on."""
+    """What a dump left on disk. Nothing in it names the machine it was made on.
+
+    Where rows are streamed, it is the same but for the files of rows and large objects, which it does not have.
+    """
 
     format: int
     #: when the snapshot was taken: ISO 8601, UTC
@@ -79,8 +83,8 @@ class Manifest:
     @property
     def files(self) -> tuple[ArchivedFile, ...]:
         """All files but the manifest itself."""
-        large_objects = (self.large_objects,) if self.large_objects else ()
-        return (self.schema, *(table.file for table in self.tables), *large_objects)
+        rows = (*(table.file for table in self.tables), self.large_objects)
+        return (self.schema, *(file for file in rows if file))
 
     @property
     def names(self) -> frozenset[tuple[str, str]]:
@@ -95,6 +99,17 @@ class Manifest:
         if not patterns and not self.partial:
             return None
         return select([measured.relation for measured in self.content.relations], patterns)
+
+    def require_rows(self) -> None:
+        """Make sure that the rows are in the archive.
+
+        :raises MigrationError: when they were streamed, by a run that has kept the description alone
+        """
+        if any(table.file is None for table in self.tables) or (self.content.large_objects and not self.large_objects):
+            raise MigrationError(
+                "There are no rows in it: it is what a run with transfer: stream has kept to compare with. Name an "
+                "archive, as playbooks/dump.yml leaves it."
+            )
 
     def require_privileges(self, needed: bool) -> Privileges | None:
         """Return owners and grants of the source, if the archive holds them.

@@ -12,8 +12,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..archive.files import ArchiveFiles
 from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.origin import Origin, Reader
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -32,7 +32,7 @@ from .refresh import refresh
 def fill(
     open_session: OpenSession,
     manifest: Manifest,
-    origin: ArchiveFiles,
+    origin: Origin,
     plan: t.Iterable[Work[Task]],
     jobs: int,
     finish: t.Callable[[Session], object] | None = None,
@@ -40,18 +40,19 @@ def fill(
     """Do what is planned; return, for each table that was loaded, how many rows the target received.
 
     :param manifest: of what the database is filled with
+    :param origin: where the rows come from; each session has a reader of its own
     :param jobs: how many sessions there may be
     :param finish: what is done where the plan says so
     :raises MigrationError: naming the table or object that failed
     """
-    filling = _Filling(manifest, origin, finish)
+    filling = _Filling(manifest, finish)
 
     @contextlib.contextmanager
     def open_filler() -> t.Iterator[_Filler]:
-        with open_session() as session:
+        with open_session() as session, origin.open() as reader:
             # Functions behind generated columns, checks, domains and indexes may rely on it.
             use_search_path(session, manifest.database.serving_path)
-            yield _Filler(session, filling)
+            yield _Filler(session, reader, filling)
 
     run_lanes([Lane(plan, jobs, open_filler)])
     return [(table, filling.received[table]) for table in manifest.tables if table in filling.received]
@@ -60,10 +61,9 @@ def fill(
 class _Filling:
     """What the sessions share."""
 
-    def __init__(self, manifest: Manifest, origin: ArchiveFiles, finish: t.Callable[[Session], object] | None) -> None:
+    def __init__(self, manifest: Manifest, finish: t.Callable[[Session], object] | None) -> None:
         self.manifest = manifest
         self.finish = finish
-        self.origin = origin
         self.tables: dict[Name, ArchivedRows] = {(table.schema, table.name): table for table in manifest.tables}
         self.relations: dict[Name, Relation] = {m.relation.full_name: m.relation for m in manifest.content.relations}
         #: how many rows of each table have arrived
@@ -73,6 +73,7 @@ class _Filling:
 @dataclasses.dataclass(frozen=True)
 class _Filler:
     session: Session
+    reader: Reader
     filling: _Filling
 
     def run(self, item: Task) -> None:
@@ -89,13 +90,14 @@ class _Filler:
                 self._do_once(item)
 
     def cancel(self) -> None:
+        self.reader.cancel()
         break_off(self.session)
 
     def _copy(self, table: ArchivedRows) -> None:
         relation = self.filling.relations[table.schema, table.name]
         statement = copy_in(relation, self.filling.manifest.database.locale.encoding, table.format)
-        chunks = self.filling.origin.read(table)
-        self.filling.received[table] = receive(self.session, f"table {relation}", statement, chunks, table.rows)
+        chunks = self.reader.read(table)
+        self.filling.received[table] = receive(self.session, f"table {relation}", statement, chunks)
 
     def _analyze(self, tables: t.Iterable[Name]) -> None:
         names = sql.SQL(", ").join(sql.Identifier(*name) for name in tables)
@@ -124,12 +126,10 @@ class _Filler:
 
     def _load_large_objects(self) -> None:
         """Load all large objects; there must be none of their OIDs."""
-        manifest, objects = self.filling.manifest, self.filling.manifest.content.large_objects
-        assert manifest.large_objects
+        objects = self.filling.manifest.content.large_objects
         with self.session.transaction():
             self.session.execute(CREATE_PIECES)
-            chunks = self.filling.origin.read(manifest.large_objects)
-            receive(self.session, "the large objects", copy_pieces_in(), chunks, manifest.large_object_pieces)
+            receive(self.session, "the large objects", copy_pieces_in(), self.reader.read_large_objects())
             make_large_objects(self.session, objects)
         # Not within that transaction: each comment locks its object, and the server has room for so many locks.
         comment_on(self.session, objects)

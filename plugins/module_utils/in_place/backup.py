@@ -64,6 +64,8 @@ def rehearse(
     """
     try:
         manifest = read_archive(folder)
+        # Those that have written it: older ones could not read it.
+        tools = tools_for(manifest.database.major, tools)
         if manifest.partial or not may_create_databases(target) or _is_refused(target, tools, folder, manifest):
             return False
         _restore(target, tools, folder, manifest, run_id, jobs, allowed)

@@ -5,28 +5,25 @@
 
 from __future__ import annotations
 
-import typing as t
-
 import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..server.endpoint import Session
+from .chunks import Chunks, pour
 
 
-def receive(session: Session, what: str, statement: sql.Composed, chunks: t.Iterable[bytes], sent: int) -> int:
+def receive(session: Session, what: str, statement: sql.Composed, chunks: Chunks) -> int:
     """Load a stream and return how many rows the target received, which is how many were sent.
 
     :param session: in a transaction, which is to be rolled back on failure: then none of the rows is kept
     :param what: the object, for messages
-    :param sent: how many rows the stream holds
     :raises MigrationError: when the server refuses a row, the stream breaks or a row is missing
     """
     try:
         with session.cursor() as cursor:
             with cursor.copy(statement) as copy:
-                for chunk in chunks:
-                    copy.write(chunk)
+                sent = pour(chunks, copy.write)
             received = cursor.rowcount
     except psycopg.Error as error:
         raise MigrationError(f"Cannot load the rows of {what}: {describe(error)}") from None
