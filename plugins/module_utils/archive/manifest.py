@@ -14,10 +14,10 @@ from ..catalog.bindings import Binding
 from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
+from ..catalog.formats import Format
 from ..catalog.members import Members
 from ..catalog.requirements import Requirements
-from ..catalog.selection import Patterns, Selection, select
-from ..catalog.wide_rows import Format
+from ..catalog.selection import Name, Patterns, Selection, select
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
 
@@ -99,6 +99,16 @@ class Manifest:
         if not patterns and not self.partial:
             return None
         return select([measured.relation for measured in self.content.relations], patterns)
+
+    def in_text(self, tables: t.Container[Name]) -> Manifest:
+        """Return the manifest of a stream in which the rows of some tables are in text form."""
+        return dataclasses.replace(
+            self,
+            tables=tuple(
+                dataclasses.replace(table, format="text") if (table.schema, table.name) in tables else table
+                for table in self.tables
+            ),
+        )
 
     def require_rows(self) -> None:
         """Make sure that the rows are in the archive.

@@ -15,6 +15,7 @@ import typing as t
 from ..catalog.bindings import read_bindings
 from ..catalog.content import Measured, refresh_order
 from ..catalog.database import read_database
+from ..catalog.formats import Format, choose_formats
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
@@ -22,7 +23,6 @@ from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
-from ..catalog.wide_rows import Format, choose_formats
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
@@ -54,7 +54,7 @@ def write_archive(
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False)
         manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs)
         _write_manifest(manifest, partial)
     return manifest
@@ -73,7 +73,7 @@ def write_description(
     :raises MigrationError: when anything at all fails
     """
     with new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=True)
         _write_manifest(manifest, partial)
     return manifest
 
@@ -85,6 +85,8 @@ def _describe(
     jobs: int,
     queries: t.Sequence[Query],
     patterns: Patterns,
+    *,
+    streamed: bool,
 ) -> Manifest:
     """Write the schema; return the manifest, in which no rows have a file."""
     taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -102,7 +104,7 @@ def _describe(
         answers=ask(snapshot, queries, database.search_path),
         refresh_order=refresh_order(content.relations) if selection is None else (),
         schema=describe_file(folder / _SCHEMA_FILE),
-        tables=_list_filled(snapshot, content.relations),
+        tables=_list_filled(snapshot, content.relations, database.locale.encoding, streamed=streamed),
         large_objects=None,
         large_object_pieces=0,
         partial=selection is not None,
@@ -112,10 +114,12 @@ def _describe(
     )
 
 
-def _list_filled(snapshot: ExportedSnapshot, relations: t.Iterable[Measured]) -> tuple[ArchivedRows, ...]:
+def _list_filled(
+    snapshot: ExportedSnapshot, relations: t.Iterable[Measured], encoding: str, *, streamed: bool
+) -> tuple[ArchivedRows, ...]:
     """Return the tables that have rows, and in which form these are copied."""
     filled = [(m.relation, m.rows.count) for m in relations if m.relation.kind == "table" and m.rows and m.rows.count]
-    formats = choose_formats(snapshot.session, [relation for relation, _ in filled])
+    formats = choose_formats(snapshot.session, [relation for relation, _ in filled], encoding, streamed=streamed)
     return tuple(
         ArchivedRows(relation.schema, relation.name, rows, format=formats[relation.full_name])
         for relation, rows in filled

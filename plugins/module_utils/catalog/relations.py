@@ -11,7 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
-from .checksums import HashedColumn, hashed_column, read_types
+from .checksums import HashedColumn, hashed_column, is_sent_alike, read_types
 from .graph import find_components
 
 Kind = t.Literal["table", "partitioned table", "materialized view"]
@@ -44,6 +44,8 @@ class Relation:
     load_through: tuple[str, str] | None = None
     #: the WHERE clause of an extension's configuration table: the rows that are the user's, not the extension's
     condition: str = ""
+    #: whether the binary form of all columns is the same on every server
+    portable: bool = False
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
@@ -181,6 +183,7 @@ def _list(session: Session, which: t.LiteralString, more: t.LiteralString) -> li
             partitions=tuple((leaf_schema, leaf) for leaf_schema, leaf in partitions),
             load_through=tuple(through) if through else None,
             condition=condition,
+            portable=all(is_sent_alike(types[type_], types) for _, type_, _ in columns),
         )
         relations.append((relation, others))
     return relations

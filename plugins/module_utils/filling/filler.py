@@ -78,10 +78,10 @@ class _Filler:
 
     def run(self, item: Task) -> None:
         match item:
-            case CopyRows(tables):
+            case CopyRows(tables, frozen):
                 with self.session.transaction():
                     for name in tables:
-                        self._copy(self.filling.tables[name])
+                        self._copy(self.filling.tables[name], frozen=frozen)
             case MakeObjects(entries):
                 create_entries(self.session, entries)
             case Analyze(tables):
@@ -93,9 +93,12 @@ class _Filler:
         self.reader.cancel()
         break_off(self.session)
 
-    def _copy(self, table: ArchivedRows) -> None:
+    def _copy(self, table: ArchivedRows, *, frozen: bool) -> None:
         relation = self.filling.relations[table.schema, table.name]
-        statement = copy_in(relation, self.filling.manifest.database.locale.encoding, table.format)
+        if frozen:
+            self.session.execute(sql.SQL("TRUNCATE ONLY {}").format(relation.identifier))
+        encoding = self.filling.manifest.database.locale.encoding
+        statement = copy_in(relation, encoding, table.format, frozen=frozen)
         chunks = self.reader.read(table)
         self.filling.received[table] = receive(self.session, f"table {relation}", statement, chunks)
 

@@ -19,7 +19,7 @@ from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin
 from ..catalog.foreign_keys import Link, list_links, take_census
-from ..catalog.relations import list_relations
+from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
 from ..filling.filler import fill
@@ -74,6 +74,8 @@ def refill(
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     lock_tables(session, tables)
+    if origin:
+        manifest = manifest.in_text(_of_other_types(manifest, relations))
     kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
     privileges = read_privileges(session)
     definitions, links = judge.read_definitions(transaction), list_links(session)
@@ -92,8 +94,7 @@ def refill(
             # To empty a table is to build its indexes anew.
             use_search_path(session, manifest.database.serving_path)
             empty(session, relations, order, links)
-            origin = origin or ArchiveFiles(folder, manifest)
-            received = _fill(transaction, origin, manifest, order, selection)
+            received = _fill(transaction, origin or ArchiveFiles(folder, manifest), manifest, order, selection)
             # Large objects are made anew, and with them what was granted on them.
             carry_privileges(session, KEPT, privileges, None)
         content = judge.judge_content(transaction, manifest, selection)
@@ -117,6 +118,20 @@ def _fill(
     # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
     with impatient(session):
         return fill(transaction.open_session, manifest, origin, plan, jobs=1)
+
+
+def _of_other_types(manifest: Manifest, relations: t.Iterable[Relation]) -> set[Name]:
+    """Return the tables of which a column is of another type here, as it may be allowed to: its binary form is not."""
+    here = {relation.full_name: _types(relation) for relation in relations}
+    return {
+        measured.relation.full_name
+        for measured in manifest.content.relations
+        if here.get(measured.relation.full_name) != _types(measured.relation)
+    }
+
+
+def _types(relation: Relation) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in relation.hashed]
 
 
 def _choose_keys(
