@@ -49,10 +49,7 @@ class ArchivedRows:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a dump left on disk. Nothing in it names the machine it was made on.
-
-    Where rows are streamed, it is the same but for the files of rows and large objects, which it does not have.
-    """
+    """What a dump left on disk. Nothing in it names the machine it was made on."""
 
     format: int
     #: when the snapshot was taken: ISO 8601, UTC
@@ -79,6 +76,8 @@ class Manifest:
     members: Members | None = None
     #: owners, grants and default privileges; archives of older versions have none
     privileges: Privileges | None = None
+    #: whether the rows go straight to the target; there are no files of them, then
+    streamed: bool = False
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:
@@ -115,7 +114,7 @@ class Manifest:
 
         :raises MigrationError: when they were streamed, by a run that has kept the description alone
         """
-        if any(table.file is None for table in self.tables) or (self.content.large_objects and not self.large_objects):
+        if self.streamed:
             raise MigrationError(
                 "There are no rows in it: it is what a run with transfer: stream has kept to compare with. Name an "
                 "archive, as playbooks/dump.yml leaves it."

@@ -111,6 +111,7 @@ def _describe(
         bindings=read_bindings(snapshot.session),
         members=read_members(snapshot.session),
         privileges=read_privileges(snapshot.session),
+        streamed=streamed,
     )
 
 

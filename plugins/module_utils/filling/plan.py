@@ -50,7 +50,7 @@ Task: t.TypeAlias = "CopyRows | MakeObjects | Analyze | Once"
 def all_once(manifest: Manifest) -> list[Once]:
     """Return what there is to be done once for all that a manifest describes."""
     there: list[tuple[Once, t.Sized]] = [
-        ("large objects", manifest.content.large_objects),
+        ("large objects", manifest.content.large_objects if manifest.large_objects or manifest.streamed else ()),
         ("sequences", manifest.content.sequences),
         ("materialized views", manifest.refresh_order),
     ]
