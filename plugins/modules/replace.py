@@ -131,7 +131,7 @@ def replace_in_place(stage: Stage) -> Outcome:
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     backup = find_backup(stage)
     archive, tools = pathlib.Path(params["archive"]), tools_in(params["client_bindir"])
-    manifest = read_archive(archive)
+    manifest = read_archive(archive, loaded=True)
     selection = manifest.select(settings.patterns)
     strategy = choose_strategy(settings.fk_strategy, selection is not None)
     judge = Judge(

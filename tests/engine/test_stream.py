@@ -279,21 +279,3 @@ def test_encodings(servers: Servers) -> None:
                 manifest = one.arrives().manifest
                 assert manifest
                 assert [table.format for table in manifest.tables] == [form]
-
-
-def test_rows_of_large_tables_are_frozen(servers: Servers) -> None:
-    """What needs no VACUUM any more; nobody else's rows are taken away for it, those of an inheriting table either."""
-    script = """
-        create table big(id int, v text); alter table big alter v set storage external;
-        insert into big select g, repeat(md5(g::text), 200) from generate_series(1, 2000) g;
-        create table heir(more int) inherits (big); insert into heir values (1, 'x', 2);
-        create table small(id int); insert into small values (1);
-    """
-    with new_case(servers.source(), servers.target(), script) as case:
-        case.transfer = "stream"
-        case.arrives()
-        visible = "select relallvisible from pg_class where relname = '{}'"
-        assert case.ask(visible.format("big")) > 10
-        assert case.ask(visible.format("small")) == 0
-        assert case.ask("select count(*) from big") == 2001
-        case.stays()

@@ -28,6 +28,16 @@ from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
 from .refresh import refresh
 
+# To build an index takes what the server has set (docs: maintenance_work_mem), mostly 64 MB, where much more is there:
+# the buffers are a quarter of the server's memory, as a rule (docs: shared_buffers). All sessions together take as much
+# again at the most.
+_USE_MEMORY: t.Final = """
+SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
+    own.setting::bigint, least(buffers.setting::bigint * 8 / %s, 1 << 20)) || 'kB', false)
+FROM pg_catalog.pg_settings own, pg_catalog.pg_settings buffers
+WHERE own.name = 'maintenance_work_mem' AND buffers.name = 'shared_buffers'
+"""
+
 
 def fill(
     open_session: OpenSession,
@@ -52,6 +62,7 @@ def fill(
         with open_session() as session, origin.open() as reader:
             # Functions behind generated columns, checks, domains and indexes may rely on it.
             use_search_path(session, manifest.database.serving_path)
+            session.execute(_USE_MEMORY, (jobs,))
             yield _Filler(session, reader, filling)
 
     run_lanes([Lane(plan, jobs, open_filler)])

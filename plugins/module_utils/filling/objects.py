@@ -61,12 +61,23 @@ def _try_singly(session: Session, entries: t.Iterable[Entry], absent: set[int]) 
     for entry in entries:
         if _possible([entry], absent):
             try:
-                with session.transaction():
-                    session.execute(entry.statements)
+                _make(session, entry)
             except psycopg.Error as error:
                 _require_open(session, [entry], error)
                 absent.add(entry.number)
                 yield Refusal(entry, error)
+
+
+def _make(session: Session, entry: Entry) -> None:
+    """Make one object; if it takes several processes more shared memory than there is, let one do it."""
+    try:
+        with session.transaction():
+            session.execute(entry.statements)
+    except psycopg.errors.DiskFull:
+        # Shared memory is a file, too, in a container of 64 MB at the most if nobody has said otherwise.
+        with session.transaction():
+            session.execute("SET LOCAL max_parallel_maintenance_workers = 0")
+            session.execute(entry.statements)
 
 
 def _possible(entries: t.Iterable[Entry], absent: set[int]) -> list[Entry]:
