@@ -48,7 +48,8 @@ def test_memory_for_indexes(servers: Servers) -> None:
 
 def test_shared_memory_that_is_too_small(servers: Servers) -> None:
     """Of several processes that build an index, one remains."""
-    told = "and current_setting('max_parallel_maintenance_workers') <> '0' then raise sqlstate '53100';"
+    told = """and current_query() not like 'ANALYZE%'
+        and current_setting('max_parallel_maintenance_workers') <> '0' then raise sqlstate '53100';"""
     with new_case(servers.source(), servers.target(), _SAID.format(told)) as case:
         case.arrives()
 

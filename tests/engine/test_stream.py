@@ -11,6 +11,7 @@ import signal
 import typing as t
 from pathlib import Path
 
+import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import streams
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
@@ -98,7 +99,7 @@ def test_no_rows_on_the_disk(case: Case, tmp_path: Path) -> None:
 
 
 def test_one_instant(case: Case, tmp_path: Path) -> None:
-    """What is written after the description is not part of it (P2), and is no false alarm."""
+    """What is written after the description is not part of it (P2), and is no false alarm; nothing is truncated."""
     migration = streaming(case, tmp_path)
     migration.preflight()
     migration.dump()
@@ -106,6 +107,8 @@ def test_one_instant(case: Case, tmp_path: Path) -> None:
         "insert into big select g, 'late' from generate_series(6000, 6100) g; delete from child; "
         "update tree set v = 0; select lo_put(4711, 0, 'late')"
     )
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        case.run("set lock_timeout = '50ms'; truncate void")
     migration.restore_schema()
     assert migration.restore_data()["public", "child"] == 5000
     assert migration.verify().equal

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from tests.databases import Database, untouched
+from tests.integration.test_claim import halted
 from tests.playbooks import Controller, wait_until
 
 
@@ -81,3 +85,42 @@ def test_failure_lets_go(sandbox: Controller, source: Database, target: Database
     assert run.rc != 0
     assert "Cannot load the rows of table public.refused" in run.message
     wait_until(lambda: is_left_alone(source))
+
+
+def test_killed_holder(sandbox: Controller, source: Database, target: Database) -> None:
+    """The process that holds the snapshot is killed: the run says so, once, and leaves nothing."""
+    sandbox.vary(transfer="stream")
+    with untouched(target), halted(sandbox, source, target) as (run, run_id):
+        folder = sandbox.runs_root / "sandbox-db" / run_id
+        os.kill(int((folder / "snapshot").read_text(encoding="ascii")), signal.SIGKILL)
+    with untouched(target):
+        rc, output = run.finish()
+    assert rc != 0
+    assert "The snapshot of the source database" in output
+    assert "is gone: the session that held it has ended" in output
+    assert run.processes() == {}
+    assert is_left_alone(source)
+
+
+def test_killed_controller(sandbox: Controller, source: Database, target: Database) -> None:
+    """Kill -9 of ansible-playbook alone: nobody holds the snapshot any more."""
+    sandbox.vary(transfer="stream")
+    with untouched(target), halted(sandbox, source, target) as (run, _):
+        run.process.kill()
+        run.finish()
+        wait_until(lambda: run.processes() == {})
+        # But for the client that has the stage halted.
+        with source.server.connect() as session:
+            ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgconvoy' AND datname = %s"
+            wait_until(lambda: session.execute(ours, (source.name,)).fetchone() == (0,))
+
+
+def test_some_tables(sandbox: Controller, source: Database, target: Database) -> None:
+    """A schema that is kept, and rows of two tables that are streamed into it."""
+    sandbox.migrate()
+    source.execute("UPDATE item SET price = 9.99; UPDATE owner SET name = name || '!'")
+    sandbox.vary(transfer="stream", include_tables=["item", "owner"])
+    report = sandbox.migrate().report("sandbox-db")
+    assert (report["status"], report["load_mode"], report["transfer"]["way"]) == ("migrated", "in_place", "stream")
+    assert all(entry["conserved"] for entry in report["ledger"])
+    assert sandbox.migrate().stats["changed"] == {}

@@ -176,7 +176,8 @@ def _ledger(records: Records, goal: str) -> list[Record]:
         sent, received, verdict = (tables.get((schema, name), {}) for tables in (dumped, restored, verdicts))
         snapshot_rows = sent.get("snapshot_rows", verdict.get("source_rows"))
         # The rows of an archive are sent twice, into it and out of it; streamed ones once.
-        counts = [snapshot_rows, *(table["sent_rows"] for table in (sent, received) if "sent_rows" in table)]
+        sent_rows = sent.get("sent_rows", received.get("sent_rows"))
+        counts = [snapshot_rows, sent_rows, *(table.get("sent_rows") for table in [received] if table)]
         if goal != "dump":
             counts.append(received.get("received_rows"))
         ledger.append(
@@ -184,7 +185,7 @@ def _ledger(records: Records, goal: str) -> list[Record]:
                 "schema": schema,
                 "name": name,
                 "snapshot_rows": snapshot_rows,
-                "sent_rows": sent.get("sent_rows", received.get("sent_rows")),
+                "sent_rows": sent_rows,
                 "received_rows": received.get("received_rows"),
                 "target_rows": verdict.get("target_rows"),
                 # The last station is the verdict's to judge: there a row may lie in another partition of the same tree.
