@@ -73,7 +73,7 @@ class Controller:
         report = json.loads((latest.path / "report.json").read_text(encoding="utf-8"))
         events = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
         # The archive is no longer needed, and as large as the database.
-        shutil.rmtree(self._folder / "archives")
+        shutil.rmtree(self._folder / "archives", ignore_errors=True)
         return OwnRun(seconds, watch, report, latest.read_records(), events)
 
     def _inventory(self, dbname: str, target_port: int) -> dict[str, t.Any]:

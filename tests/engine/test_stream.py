@@ -288,7 +288,8 @@ def test_types_of_extensions(servers: Servers) -> None:
     """What they send may depend on the version."""
     script = """
         create extension citext; create extension hstore; create type span as range (subtype = citext);
-        create table t(v citext); insert into t values ('Ä'); create table u(h hstore); insert into u values ('a=>NULL');
+        create table t(v citext); insert into t values ('Ä');
+        create table u(h hstore); insert into u values ('a=>NULL');
         create table r(s span); insert into r values ('[a,b)');
     """
     with new_case(servers.source("15"), servers.target("18"), script) as case:
