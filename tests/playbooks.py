@@ -114,7 +114,7 @@ class Controller:
         :param extra: variables from the command line
         A run that reaches no host fails the test, and so does one that ends well without all that the limit names.
         """
-        known = self._run_folders()
+        known = self.run_folders()
         with mock.patch.dict(os.environ, {**clean_environment(), **(environment or {})}, clear=True):
             runner = ansible_runner.run(
                 private_data_dir=str(self.artifacts),
@@ -200,11 +200,12 @@ class Controller:
         path.write_text(json.dumps({"all": {"vars": local, "children": children}}), encoding="utf-8")
         return path
 
-    def _run_folders(self) -> set[Path]:
+    def run_folders(self) -> set[Path]:
+        """Return the folder of each run."""
         return {path for path in self.runs_root.glob("*/*") if not path.is_symlink()}
 
     def _new_folders(self, known: set[Path]) -> dict[str, Path]:
-        new = sorted(self._run_folders() - known)
+        new = sorted(self.run_folders() - known)
         folders = {path.parent.name: path for path in new}
         assert len(folders) == len(new), "one run's folder a host"
         return folders
