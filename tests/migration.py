@@ -169,6 +169,7 @@ class Migration:
         """Write the archive, or take a snapshot and describe what will be streamed."""
         if self.transfer == "archive":
             return write_archive(self.source, self._tools(), self.archive, self.jobs)
+        self.lock_file.parent.mkdir(parents=True, exist_ok=True)
         self.snapshot = hold_snapshot(self.source, EVERYTHING, self.lock_file, os.getpid())
         with imported_snapshot(self.source, self.snapshot) as snapshot:
             return write_description(snapshot, self._tools(), self.archive, self.jobs)
