@@ -120,7 +120,7 @@ class Controller:
                 private_data_dir=str(self.artifacts),
                 project_dir=str(ROOT),
                 playbook=playbook,
-                inventory=str(self._write_inventory()),
+                inventory=str(self.write_inventory()),
                 limit=limit or None,
                 extravars=dict(extra or {}),
                 passwords=answers,
@@ -175,7 +175,7 @@ class Controller:
         :param cwd: the directory in which the command is typed
         """
         mark = secrets.token_hex(16)
-        command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self._write_inventory()}"]
+        command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self.write_inventory()}"]
         # A process group of its own, as a shell makes one, for a Ctrl-C that reaches all of it and nobody else.
         process = subprocess.Popen(
             [*command, *options, str(ROOT / playbook)],
@@ -193,7 +193,8 @@ class Controller:
         """Return the folders of archives, hidden ones too, where none is finished yet."""
         return sorted(self.archive_root.glob("*/*"))
 
-    def _write_inventory(self) -> Path:
+    def write_inventory(self) -> Path:
+        """Write the inventory, and return its path."""
         local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         children = {group: {"hosts": hosts} for group, hosts in self._groups.items()}
         path = self.folder / "inventory.json"

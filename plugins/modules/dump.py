@@ -110,7 +110,9 @@ def dump(stage: Stage) -> Outcome:
     archive = pathlib.Path(stage.params["archive_root"]) / folder.path.parent.name / folder.run_id
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
-        manifest = write_archive(source, tools, archive, settings.jobs, settings.queries, settings.patterns)
+        manifest = write_archive(
+            source, tools, archive, settings.jobs, settings.queries, settings.patterns, summed=settings.sums
+        )
     files = {(table.schema, table.name): table for table in manifest.tables}
     tables = tell_tables(manifest)
     for table in tables:
@@ -133,7 +135,13 @@ def describe(stage: Stage) -> Outcome:
         with stage.source() as reached, imported_snapshot(reached, snapshot) as imported:
             tools = tools_in(stage.params["client_bindir"])
             manifest = write_description(
-                imported, tools, run.description, settings.jobs, settings.queries, settings.patterns
+                imported,
+                tools,
+                run.description,
+                settings.jobs,
+                settings.queries,
+                settings.patterns,
+                summed=settings.sums,
             )
     except BaseException:
         end_background(run.snapshot)

@@ -223,7 +223,7 @@ def preflight(stage: Stage) -> Outcome:
     # Whoever replaces the live database claims it, and clears away what was left beside it.
     claimed = request.target if run_dir and GOALS[request.goal].replaces else None
     unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
-    stage.end_with(params["playbook_pid"])
+    stage.begin(params["playbook_pid"])
     try:
         for archive in choose_archives(request):
             decision = decide(request, archive, unclaimed, run_dir)

@@ -143,6 +143,7 @@ def replace_in_place(stage: Stage) -> Outcome:
         allowed=settings.allowed,
         patterns=settings.patterns,
         policy=settings.policy,
+        summed=settings.sums,
     )
     with open_origin(stage, archive, manifest, tools) as origin, begin(target, stage.committed) as transaction:
         require_unchanged(transaction, judge, backup)

@@ -27,6 +27,7 @@ from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
 from ..rows.chunks import Chunks, pour
+from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
@@ -47,14 +48,17 @@ def write_archive(
     jobs: int,
     queries: t.Sequence[Query] = (),
     patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
+    :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False, summed=summed)
         manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs)
         _write_manifest(manifest, partial)
     return manifest
@@ -67,13 +71,16 @@ def write_description(
     jobs: int,
     queries: t.Sequence[Query] = (),
     patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
 ) -> Manifest:
     """Write what an archive of the snapshot would be but for its rows, which are to be streamed.
 
+    :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=True)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=True, summed=summed)
         _write_manifest(manifest, partial)
     return manifest
 
@@ -87,13 +94,16 @@ def _describe(
     patterns: Patterns,
     *,
     streamed: bool,
+    summed: bool,
 ) -> Manifest:
     """Write the schema; return the manifest, in which no rows have a file."""
     taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     database = read_database(snapshot.session)
     selection = select(list_relations(snapshot.session), patterns) if patterns else None
-    content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
-    dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
+    reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
+    content = read_content(reading)
+    with doing(Step("the schema")):
+        dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
     return Manifest(
         format=FORMAT,
         taken_at=taken_at,
@@ -139,12 +149,18 @@ def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int) -> Ma
         with streams.open() as reader:
             yield _RowsWriter(reader, folder, written)
 
-    run_parallel(sorted(numbered, key=lambda task: -sizes[task[1].schema, task[1].name]), jobs, open_writer)
+    largest_first = sorted(numbered, key=lambda task: -sizes[task[1].schema, task[1].name])
+
+    def tell(task: tuple[str, ArchivedRows]) -> Step:
+        table = task[1]
+        return Step(f"table {table.schema}.{table.name}", sizes[table.schema, table.name], table.rows)
+
+    run_parallel(largest_first, jobs, open_writer, "write rows", tell)
     manifest = dataclasses.replace(
         manifest, tables=tuple(dataclasses.replace(table, file=written[name]) for name, table in numbered)
     )
     if manifest.content.large_objects:
-        with streams.open() as reader:
+        with doing(Step("large objects")), streams.open() as reader:
             file, pieces = _write_stream("Large objects", reader.read_large_objects(), folder / _LARGE_OBJECTS_FILE)
         manifest = dataclasses.replace(manifest, large_objects=file, large_object_pieces=pieces)
     return manifest
@@ -172,23 +188,25 @@ def _write_stream(what: str, chunks: Chunks, path: pathlib.Path, format_: Format
 
     :param what: the object, for messages
     """
-    digest, lines, size, counter = hashlib.sha256(), 0, 0, RowCounter()
+    digest, rows, size, counter = hashlib.sha256(), 0, 0, RowCounter()
     with create_private(path) as stream:
 
         def write(chunk: bytes) -> None:
-            nonlocal lines, size
+            nonlocal rows, size
             stream.write(chunk)
             digest.update(chunk)
-            size += len(chunk)
+            before = rows
             if format_ == "binary":
                 counter.count(chunk)
+                rows = counter.rows
             else:
-                lines += chunk.count(b"\n")
+                rows += chunk.count(b"\n")
+            size += len(chunk)
+            moved(len(chunk), rows - before)
 
         sent = pour(chunks, write)
-    written = counter.rows if format_ == "binary" else lines
-    if written != sent:
-        raise MigrationError(f"{what}: {sent} rows were sent, but {written} have reached the archive")
+    if rows != sent:
+        raise MigrationError(f"{what}: {sent} rows were sent, but {rows} have reached the archive")
     return ArchivedFile(path.name, size, digest.hexdigest()), sent
 
 

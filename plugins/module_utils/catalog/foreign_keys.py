@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
 from ..server.endpoint import Session, break_off, use_search_path
 from .graph import find_ways_back
@@ -242,7 +243,7 @@ def take_census(
             use_search_path(session, search_path)
             yield _Counter(session, cycles, counted)
 
-    run_parallel(asked, jobs, open_counter)
+    run_parallel(asked, jobs, open_counter, "look for orphans", lambda joined: Step(str(joined.key)))
     return [counted[joined.key] for joined in asked]
 
 

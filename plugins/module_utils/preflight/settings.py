@@ -31,6 +31,8 @@ class Settings:
     policy: Policy
     #: whether a switch may end the sessions of clients
     may_disconnect: bool
+    #: whether the sums of columns are told as well
+    sums: bool
 
     @classmethod
     def of(cls, options: t.Mapping[str, t.Any]) -> Settings:
@@ -44,6 +46,7 @@ class Settings:
             fk_strategy=options["fk_strategy"],
             policy=Policy(options["grants"], options["owners"], role_map),
             may_disconnect=options["switch_disconnects_clients"],
+            sums=options["report_sums"],
         )
 
 

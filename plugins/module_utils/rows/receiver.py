@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..schedule.progress import moved
 from ..server.endpoint import Session
 from .chunks import Chunks, pour
 
@@ -23,7 +24,12 @@ def receive(session: Session, what: str, statement: sql.Composed, chunks: Chunks
     try:
         with session.cursor() as cursor:
             with cursor.copy(statement) as copy:
-                sent = pour(chunks, copy.write)
+
+                def write(chunk: bytes) -> None:
+                    copy.write(chunk)
+                    moved(len(chunk))
+
+                sent = pour(chunks, write)
             received = cursor.rowcount
     except psycopg.Error as error:
         raise MigrationError(f"Cannot load the rows of {what}: {describe(error)}") from None

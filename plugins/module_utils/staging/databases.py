@@ -13,6 +13,7 @@ from psycopg import sql
 
 from ..catalog.database import Locale
 from ..errors import MigrationError, describe
+from ..schedule.progress import Step, doing
 from ..server.endpoint import Endpoint, Session, connect
 from .locks import try_lock_name
 from .names import Generations
@@ -125,7 +126,8 @@ def dropped_on_failure(target: Endpoint, generations: Generations, run_id: str) 
     try:
         yield
     except BaseException:
-        with contextlib.suppress(MigrationError, psycopg.Error), maintenance_session(target) as session:
+        dropping = doing(Step(f'undo: drop "{generations.staging}"'))
+        with contextlib.suppress(MigrationError, psycopg.Error), dropping, maintenance_session(target) as session:
             if _read_mark(session, generations) == _mark(run_id):
                 drop_database(session, generations.staging)
         raise

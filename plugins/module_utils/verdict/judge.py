@@ -70,6 +70,8 @@ class Judge:
     policy: Policy = UNTOUCHED
     #: what they were in the live database, where the target is what takes its place
     before: Before | None = None
+    #: whether the sums of columns are told as well
+    summed: bool = False
 
     @property
     def target(self) -> Endpoint:
@@ -127,7 +129,8 @@ class Judge:
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
-        reading = Reading(there, self.jobs, manifest.database.serving_path, relations, selection)
+        path = manifest.database.serving_path
+        reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
         theirs = read_content(reading)
         content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(manifest.answers, there, manifest.database)
@@ -166,8 +169,9 @@ class Judge:
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
         relations, path = list_relations(here.session), database.serving_path
-        reading = Reading(there, self.jobs, path, relations, selection)
-        ours, theirs = read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), reading)
+        reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
+        source = Reading(here, self.jobs, path, selection=selection, evaluated=True, summed=self.summed)
+        ours, theirs = read_contents(source, reading)
         content = _compare(ours, theirs, reading)
         if not stop_early:
             content = content.explained(_explain_rows(content, here, there, relations, path))
