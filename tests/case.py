@@ -33,6 +33,8 @@ class Case:
     merge: tuple[str, ...] = ()
     #: what owners and grants shall be
     policy: Policy = AS_BEFORE
+    #: how the rows come to the target
+    transfer: t.Literal["archive", "stream"] = "archive"
 
     def run(self, script: str) -> None:
         """Run SQL in the source's database, as superuser."""
@@ -67,6 +69,7 @@ class Case:
             source_user=self.source_user,
             target_user=self.target_user,
             policy=self.policy,
+            transfer=self.transfer,
         )
         new = oracle.databases(self.target).keys() - before
         assert new <= {self.name, f"{self.name}__pgconvoy_previous"}, outcome

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import secrets
 import tempfile
 import typing as t
 from pathlib import Path
 
 import psycopg
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.files import ArchiveFiles
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.origin import Origin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.streams import open_streams
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive, write_description
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
@@ -26,6 +32,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.reading import read_privileges
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_snapshot import hold_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import ClientTools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, ask_live
@@ -89,16 +97,39 @@ class Migration:
     disconnect_clients: bool = False
     keep_previous: int = 1
     load_mode: str = "auto"
+    transfer: t.Literal["archive", "stream"] = "archive"
     #: allowed_differences: reasons by object
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     policy: Policy = AS_BEFORE
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
+    #: the name of what is streamed
+    snapshot: str = ""
 
     @property
     def generations(self) -> Generations:
         """The target's live database and its neighbours."""
         return Generations(self.target.dbname)
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that the process locks which holds the snapshot of what is streamed."""
+        return self.archive.with_name(f"{self.archive.name}-snapshot")
+
+    def close(self) -> None:
+        """End that process, if there is one."""
+        if self.lock_file.exists():
+            end_background(self.lock_file)
+            self.lock_file.unlink()
+
+    @contextlib.contextmanager
+    def origin(self, manifest: Manifest) -> t.Iterator[Origin]:
+        """Give what the rows come from."""
+        if self.transfer == "archive":
+            yield ArchiveFiles(self.archive, manifest)
+        else:
+            with open_streams(self.source, self.snapshot, self._tools(), manifest) as streams:
+                yield streams
 
     @property
     def staging(self) -> Endpoint:
@@ -136,8 +167,13 @@ class Migration:
         return self._judge(staging=False).judge_by_source(self.source, stop_early)
 
     def dump(self) -> Manifest:
-        """Write the archive."""
-        return write_archive(self.source, self._tools(), self.archive, self.jobs)
+        """Write the archive, or take a snapshot and describe what will be streamed."""
+        if self.transfer == "archive":
+            return write_archive(self.source, self._tools(), self.archive, self.jobs)
+        self.lock_file.parent.mkdir(parents=True, exist_ok=True)
+        self.snapshot = hold_snapshot(self.source, EVERYTHING, self.lock_file, os.getpid())
+        with imported_snapshot(self.source, self.snapshot) as snapshot:
+            return write_description(snapshot, self._tools(), self.archive, self.jobs)
 
     def restore_schema(self) -> None:
         """Make the staging database and what must be in it before the rows."""
@@ -151,14 +187,21 @@ class Migration:
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
         manifest = read_manifest(self.archive)
-        with dropped_on_failure(self.target, self.generations, self.run_id):
+        with dropped_on_failure(self.target, self.generations, self.run_id), self.origin(manifest) as origin:
             source = manifest.require_privileges(self.policy.needs_source)
             with maintenance_session(self.target) as session:
                 check_staging(session, self.generations, self.run_id)
                 live = ask_live(session, self.target, read_privileges)
             carriage = Carriage(self.policy, live, source, self.allowed)
             received = restore_data(
-                self.open_session, self._tools(), self.archive, manifest, self.jobs, self.allowed, carriage.finish
+                self.open_session,
+                self._tools(),
+                self.archive,
+                manifest,
+                self.jobs,
+                self.allowed,
+                carriage.finish,
+                origin,
             )
         return {(table.schema, table.name): rows for table, rows in received}
 
@@ -189,12 +232,12 @@ class Migration:
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
         """Back up the live database and fill it; return the rows received and the verdict, which is equal."""
-        read_archive(self.archive)
+        manifest = read_archive(self.archive)
         backup = self.archive.with_name(f"{self.archive.name}-backup")
         backed_up = back_up(self.target, self._tools(), backup, self.jobs)
-        with begin(self.target) as transaction:
+        with self.origin(manifest) as origin, begin(self.target) as transaction:
             require_unchanged(transaction, self._judge(staging=False), backup if backed_up else None)
-            replaced = replace(transaction, self._judge(staging=False), self.archive)
+            replaced = replace(transaction, self._judge(staging=False), self.archive, origin)
             if not replaced.verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, replaced.verdict.differences)))
         return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
@@ -227,6 +270,7 @@ def prepare(
     jobs: int = 2,
     client_bindir: str = "",
     policy: Policy = AS_BEFORE,
+    transfer: t.Literal["archive", "stream"] = "archive",
 ) -> Migration:
     """Return a migration whose stages the test runs itself."""
     return Migration(
@@ -236,6 +280,7 @@ def prepare(
         jobs=jobs,
         client_bindir=client_bindir,
         policy=policy,
+        transfer=transfer,
     )
 
 
@@ -267,6 +312,8 @@ def run(migration: Migration) -> Outcome:
         outcome.error = str(error)
     except psycopg.Error as error:
         outcome.error = describe(error)
+    finally:
+        migration.close()
     return outcome
 
 
@@ -281,6 +328,7 @@ def migrate(
     jobs: int = 2,
     client_bindir: str = "",
     policy: Policy = AS_BEFORE,
+    transfer: t.Literal["archive", "stream"] = "archive",
 ) -> Outcome:
     """Migrate a database of one server to the other; the archive is gone when this returns."""
     with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
@@ -296,5 +344,6 @@ def migrate(
                 jobs=jobs,
                 client_bindir=client_bindir,
                 policy=policy,
+                transfer=transfer,
             )
         )

@@ -15,13 +15,16 @@ description:
     constraints, triggers and materialized views, and gives all of it its owners and grants.
   - Any error fails the stage and drops the staging database. The live database is not touched.
 extends_documentation_fragment:
+  - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.settings
 options:
   archive:
-    description: The archive's folder, as M(pgconvoy.migrate.dump) returns it.
+    description:
+      - The archive's folder, as M(pgconvoy.migrate.dump) returns it.
+      - Where that has taken a snapshot to stream from, the rows come from O(source), which must be given then.
     type: path
     required: true
 attributes:
@@ -55,7 +58,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
@@ -63,6 +66,7 @@ try:
     from ..module_utils.errors import Outcome
     from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.privileges.reading import read_privileges
+    from ..module_utils.run.origin import open_origin
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import connect
     from ..module_utils.staging.carriage import Carriage, ask_live
@@ -73,6 +77,7 @@ except ImportError:
     pass  # Stage says which library is missing
 
 ARGUMENTS: t.Final = {
+    **SOURCE,
     **TARGET,
     **RUN,
     **TOOLS,
@@ -93,7 +98,10 @@ def data_restore(stage: Stage) -> Outcome:
     assert folder
     generations, archive = Generations(target.dbname), pathlib.Path(stage.params["archive"])
     manifest, tools = read_manifest(archive), tools_in(stage.params["client_bindir"])
-    with dropped_on_failure(target, generations, folder.run_id):
+    with (
+        dropped_on_failure(target, generations, folder.run_id),
+        open_origin(stage, archive, manifest, tools) as origin,
+    ):
         with maintenance_session(target) as session:
             check_staging(session, generations, folder.run_id)
             live = ask_live(session, target, read_privileges)
@@ -101,7 +109,7 @@ def data_restore(stage: Stage) -> Outcome:
         source = manifest.require_privileges(settings.policy.needs_source)
         carriage = Carriage(settings.policy, live, source, settings.allowed)
         received = restore_data(
-            open_session, tools, archive, manifest, settings.jobs, settings.allowed, carriage.finish
+            open_session, tools, archive, manifest, settings.jobs, settings.allowed, carriage.finish, origin
         )
     return Outcome(
         changed=True,

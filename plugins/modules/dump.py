@@ -15,6 +15,9 @@ description:
     all of it.
   - Of selected tables, only their rows and sequences are written; the schema is always whole.
   - The folder appears only when it is complete. Nothing in it is tied to the machine or to a target.
+  - With O(transfer=stream) no rows are written. A snapshot of the source is described instead, in the run's folder, and
+    a process of its own holds it, from which M(pgconvoy.migrate.data_restore) or M(pgconvoy.migrate.replace) streams
+    the rows in the same run; or until M(pgconvoy.migrate.report) ends it, or C(ansible-playbook) has ended.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.stage
@@ -25,6 +28,11 @@ options:
     description: Folder of all archives; this one is C(<host>/<run-id>) below it.
     type: path
     required: true
+  transfer:
+    description: Whether to write an archive, or to hold a snapshot from which rows are streamed.
+    type: str
+    choices: [archive, stream]
+    default: archive
 attributes:
   idempotent:
     description: Every run takes a new archive.
@@ -45,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 archive:
-  description: The archive's folder.
+  description: The archive's folder, or that of the description of what is streamed.
   returned: success
   type: str
   sample: archives/sandbox-db/20261122T101500Z-1f2e3d
@@ -70,8 +78,12 @@ from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.writer import write_archive
+    from ..module_utils.archive.manifest import Manifest
+    from ..module_utils.archive.writer import write_archive, write_description
+    from ..module_utils.catalog.snapshot import imported_snapshot
     from ..module_utils.errors import Outcome
+    from ..module_utils.run.background import end_background
+    from ..module_utils.run.held_snapshot import hold_snapshot
     from ..module_utils.server.client_tools import tools_in
 except ImportError:
     pass  # Stage says which library is missing
@@ -82,13 +94,14 @@ ARGUMENTS: t.Final = {
     **TOOLS,
     **SETTINGS,
     "archive_root": {"type": "path", "required": True},
+    "transfer": {"type": "str", "choices": ["archive", "stream"], "default": "archive"},
 }
 
 
 def main() -> None:
     stage = Stage("dump", AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True))
     stage.only_predict(archive="", tables=0, rows=0)
-    stage.run(lambda: dump(stage))
+    stage.run(lambda: describe(stage) if stage.params["transfer"] == "stream" else dump(stage))
 
 
 def dump(stage: Stage) -> Outcome:
@@ -101,26 +114,55 @@ def dump(stage: Stage) -> Outcome:
             source, tools, archive, settings.jobs, settings.queries, settings.patterns, summed=settings.sums
         )
     files = {(table.schema, table.name): table for table in manifest.tables}
-    tables = []
-    for measured in manifest.content.relations:
-        relation = measured.relation
-        if relation.kind == "table" and measured.rows:
-            written = files.get((relation.schema, relation.name))
-            tables.append(
-                {
-                    "schema": relation.schema,
-                    "name": relation.name,
-                    "snapshot_rows": measured.rows.count,
-                    "sent_rows": written.rows if written else 0,
-                    "bytes": written.file.size if written else 0,
-                }
+    tables = tell_tables(manifest)
+    for table in tables:
+        written = files.get((table["schema"], table["name"]))
+        table["sent_rows"] = written.rows if written else 0
+        table["bytes"] = written.file.size if written and written.file else 0
+    record = {"archive": str(archive), "bytes": sum(file.size for file in manifest.files), "tables": tables}
+    return Outcome(changed=True, record=record, returned=tell(archive, manifest))
+
+
+def describe(stage: Stage) -> Outcome:
+    """Take a snapshot, which a process in the background holds for the stage that streams the rows, and describe it."""
+    run, settings, source = stage.folder, stage.settings, stage.endpoint("source")
+    assert run
+    assert source
+    assert run.playbook_pid
+    # Before anything is connected.
+    snapshot = hold_snapshot(source, settings.patterns, run.snapshot, run.playbook_pid)
+    try:
+        with stage.source() as reached, imported_snapshot(reached, snapshot) as imported:
+            tools = tools_in(stage.params["client_bindir"])
+            manifest = write_description(
+                imported,
+                tools,
+                run.description,
+                settings.jobs,
+                settings.queries,
+                settings.patterns,
+                summed=settings.sums,
             )
-    rows, size = sum(table.rows for table in manifest.tables), sum(file.size for file in manifest.files)
-    return Outcome(
-        changed=True,
-        record={"archive": str(archive), "bytes": size, "tables": tables},
-        returned={"archive": str(archive), "tables": len(tables), "rows": rows},
-    )
+    except BaseException:
+        end_background(run.snapshot)
+        raise
+    record = {"snapshot": snapshot, "tables": tell_tables(manifest)}
+    return Outcome(changed=True, record=record, returned=tell(run.description, manifest))
+
+
+def tell_tables(manifest: Manifest) -> list[dict[str, t.Any]]:
+    """Return what the snapshot holds of each table."""
+    return [
+        {"schema": m.relation.schema, "name": m.relation.name, "snapshot_rows": m.rows.count}
+        for m in manifest.content.relations
+        if m.relation.kind == "table" and m.rows
+    ]
+
+
+def tell(folder: pathlib.Path, manifest: Manifest) -> dict[str, t.Any]:
+    """Return the module's result."""
+    tables = [m for m in manifest.content.relations if m.relation.kind == "table" and m.rows]
+    return {"archive": str(folder), "tables": len(tables), "rows": sum(table.rows for table in manifest.tables)}
 
 
 if __name__ == "__main__":

@@ -65,6 +65,16 @@ options:
     type: str
     choices: [auto, swap, in_place]
     default: auto
+  transfer:
+    description:
+      - How the source's rows come to the target. V(archive) writes them to O(archive_root) first, from where they can
+        be restored again, also to other targets. V(stream) sends them straight from a snapshot of the source, which is
+        held until they have arrived.
+      - V(auto) is V(archive) where the rows take up to 100 MB, else V(stream).
+      - A dump is always an archive.
+    type: str
+    choices: [auto, archive, stream]
+    default: auto
 requirements:
   - psycopg >= 3.2
   - msgspec >= 0.19
@@ -111,6 +121,11 @@ load_mode:
   returned: success
   type: str
   sample: swap
+transfer:
+  description: How the source's rows come to the target, V(archive) or V(stream).
+  returned: success
+  type: str
+  sample: archive
 fk_strategy:
   description: How tables are filled whose foreign keys are there; V(post_data) is to have them added last.
   returned: success
@@ -190,6 +205,7 @@ ARGUMENTS: t.Final = {
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
     "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place"], "default": "auto"},
+    "transfer": {"type": "str", "choices": ["auto", "archive", "stream"], "default": "auto"},
 }
 
 
@@ -239,6 +255,7 @@ def read_request(stage: Stage) -> Request:
         archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] else None,
         client_bindir=params["client_bindir"] or "",
         load_mode=params["load_mode"],
+        transfer=params["transfer"],
         settings=stage.settings,
         check_mode=stage.module.check_mode,
     )

@@ -21,6 +21,7 @@ description:
   - Tables that clients use cannot be replaced. The module waits a few seconds for each lock, and then fails and names
     the sessions that hold it.
 extends_documentation_fragment:
+  - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
@@ -28,7 +29,9 @@ extends_documentation_fragment:
   - pgconvoy.migrate.settings
 options:
   archive:
-    description: The archive's folder, as M(pgconvoy.migrate.dump) returns it. It is checked before.
+    description:
+      - The archive's folder, as M(pgconvoy.migrate.dump) returns it. It is checked before.
+      - Where that has taken a snapshot to stream from, the rows come from O(source), which must be given then.
     type: path
     required: true
   replaces:
@@ -80,11 +83,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import GATE, RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.options import GATE, RUN, SETTINGS, SOURCE, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
+    from ..module_utils.archive.origin import Origin
     from ..module_utils.catalog.transaction import Transaction, begin
     from ..module_utils.errors import MigrationError, Outcome
     from ..module_utils.filling.ledger import tell_ledger
@@ -94,6 +98,7 @@ try:
     from ..module_utils.in_place.unchanged import require_unchanged
     from ..module_utils.preflight.checks.refill import FkStrategy, choose_strategy
     from ..module_utils.run.confirmation import require_confirmation
+    from ..module_utils.run.origin import open_origin
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.verdict.failure import require_equal
     from ..module_utils.verdict.judge import Judge
@@ -101,6 +106,7 @@ except ImportError:
     pass  # Stage says which library is missing
 
 ARGUMENTS: t.Final = {
+    **SOURCE,
     **TARGET,
     **RUN,
     **TOOLS,
@@ -125,7 +131,7 @@ def replace_in_place(stage: Stage) -> Outcome:
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     backup = find_backup(stage)
     archive, tools = pathlib.Path(params["archive"]), tools_in(params["client_bindir"])
-    manifest = read_archive(archive)
+    manifest = read_archive(archive, loaded=True)
     selection = manifest.select(settings.patterns)
     strategy = choose_strategy(settings.fk_strategy, selection is not None)
     judge = Judge(
@@ -139,9 +145,9 @@ def replace_in_place(stage: Stage) -> Outcome:
         policy=settings.policy,
         summed=settings.sums,
     )
-    with begin(target, stage.committed) as transaction:
+    with open_origin(stage, archive, manifest, tools) as origin, begin(target, stage.committed) as transaction:
         require_unchanged(transaction, judge, backup)
-        replaced = fill(transaction, judge, archive, strategy)
+        replaced = fill(transaction, judge, archive, origin, strategy)
         content = manifest.content if selection is None else manifest.content.of(selection)
         verdict = replaced.verdict
         outcome = Outcome(
@@ -178,11 +184,13 @@ def find_backup(stage: Stage) -> pathlib.Path | None:
     return pathlib.Path(record["archive"]) if record["archive"] else None
 
 
-def fill(transaction: Transaction, judge: Judge, archive: pathlib.Path, strategy: FkStrategy) -> Replaced | Refilled:
+def fill(
+    transaction: Transaction, judge: Judge, archive: pathlib.Path, origin: Origin, strategy: FkStrategy
+) -> Replaced | Refilled:
     """Replace the schema with all that it holds, or keep it and fill its tables."""
     if strategy == "post_data":
-        return replace(transaction, judge, archive)
-    return refill(transaction, judge, archive, strategy)
+        return replace(transaction, judge, archive, origin)
+    return refill(transaction, judge, archive, strategy, origin)
 
 
 if __name__ == "__main__":

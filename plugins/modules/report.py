@@ -186,7 +186,9 @@ def tell(report: Report, folder: RunFolder) -> dict[str, object]:
 
 
 def let_go(module: AnsibleModule, folder: RunFolder) -> None:
-    """End the run's claim on its target."""
+    """End what the run still holds: its source's snapshot, if it failed in between, and its claim on its target."""
+    if folder.snapshot.exists():
+        end_background(folder.snapshot)
     if folder.claim.exists() and not end_background(folder.claim):
         module.warn(
             "The run's claim on its target was lost before its end: the connection that held it broke, or its process "

@@ -86,7 +86,7 @@ def schema_restore(stage: Stage) -> Outcome:
     assert folder
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
-    manifest, tools = read_archive(archive), tools_in(params["client_bindir"])
+    manifest, tools = read_archive(archive, loaded=True), tools_in(params["client_bindir"])
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
             create_staging(session, generations, manifest.database.locale, folder.run_id)

@@ -14,6 +14,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.objects import create_entries
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.orphans import check_foreign_keys
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.chunks import Chunks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.receiver import Stream, receive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.sender import Sender
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import tools_in
@@ -70,7 +71,7 @@ def test_rows_that_are_refused(servers: Servers, target: Database) -> None:
             statement = sql.SQL("COPY {}{} FROM STDIN").format(sql.Identifier("public", name), columns)
             line = value.get(name, CANARY) + ("\t\\N" if name == "null_" else "")
             with pytest.raises(MigrationError) as raised, session.transaction():
-                receive(session, [Stream(f"table public.{name}", statement, [line.encode() + b"\n"], 1)])
+                receive(session, [Stream(f"table public.{name}", [statement], one_row(line))])
             told[name] = str(raised.value)
     assert {name: message for name, message in told.items() if "4711" in message} == {}
     # What helps is still there.
@@ -78,6 +79,11 @@ def test_rows_that_are_refused(servers: Servers, target: Database) -> None:
     assert told["int"].endswith("integer: ...\nCONTEXT: COPY int, line 1, column v")
     assert "PL/pgSQL function tell(text) line 1 at RAISE" in told["raising"]
     assert all("ERROR" in message and f"table public.{name}" in message for name, message in told.items())
+
+
+def one_row(line: str) -> Chunks:
+    yield line.encode() + b"\n"
+    return 1
 
 
 def test_objects_that_cannot_be_made(servers: Servers, target: Database) -> None:

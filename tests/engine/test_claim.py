@@ -89,7 +89,7 @@ def test_broken_connection_ends_it(
     live: Endpoint, target: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A holder that holds nothing any more would be a lie."""
-    monkeypatch.setattr("ansible_collections.pgconvoy.migrate.plugins.module_utils.run.claim._ALIVE_SECONDS", 1)
+    monkeypatch.setattr("ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_session.ALIVE_SECONDS", 1)
     claim_target(live, "first", tmp_path / "first", os.getpid())
     target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgconvoy first'")
     wait_until(lambda: is_free(live, tmp_path))

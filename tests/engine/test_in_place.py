@@ -207,6 +207,7 @@ def test_schema_public_of_somebody_else(servers: Servers, tmp_path: Path) -> Non
 def alter_row(archive: Path, manifest: Manifest) -> Manifest:
     """Alter a value on its way, with all sums put right: only the verdict can tell."""
     table = next(table for table in manifest.tables if table.name == "item")
+    assert table.file
     path = archive / table.file.name
     path.write_bytes(path.read_bytes().replace(b"1.50", b"1.51"))
     file = dataclasses.replace(table.file, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
@@ -216,7 +217,9 @@ def alter_row(archive: Path, manifest: Manifest) -> Manifest:
 
 def lose_table(archive: Path, manifest: Manifest) -> Manifest:
     """Lose a table's rows on their way."""
-    (archive / next(table for table in manifest.tables if table.name == "item").file.name).unlink()
+    (lost,) = [table for table in manifest.tables if table.name == "item"]
+    assert lost.file
+    (archive / lost.file.name).unlink()
     return dataclasses.replace(manifest, tables=tuple(table for table in manifest.tables if table.name != "item"))
 
 
@@ -229,6 +232,7 @@ def lose_large_objects(archive: Path, manifest: Manifest) -> Manifest:
 def break_key(archive: Path, manifest: Manifest) -> Manifest:
     """Let a row refer to one that is not there: the server refuses the foreign key, late in the run."""
     table = next(table for table in manifest.tables if table.name == "item")
+    assert table.file
     path = archive / table.file.name
     path.write_bytes(path.read_bytes().replace(b"2\t-3", b"9\t-3"))
     file = dataclasses.replace(table.file, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
@@ -330,6 +334,7 @@ def test_backup_is_rehearsed(servers: Servers, tmp_path: Path) -> None:
         # One that would not give back everything is not kept, and stops the run.
         manifest = read_manifest(tmp_path / "backup")
         lost = dataclasses.replace(manifest, tables=manifest.tables[1:])
+        assert manifest.tables[0].file
         (tmp_path / "backup" / manifest.tables[0].file.name).unlink()
         (tmp_path / "backup" / FILE_NAME).write_bytes(encode(lost))
         with untouched(live), pytest.raises(MigrationError, match="restored into a database of its own, differs"):

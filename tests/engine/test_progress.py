@@ -62,7 +62,7 @@ def test_stages_tell(servers: Servers, tmp_path: Path) -> None:
             migration.restore_data()
             verified = len(told)
             migration.verify()
-    rows = sum(table.file.size for table in manifest.tables)
+    rows = sum(table.file.size for table in manifest.tables if table.file)
     written, filled = _phase(told[:dumped], "write rows"), _phase(told, "fill the database")
     assert (written["rows"], written["bytes"]) == ([_ROWS, _ROWS], rows)
     assert manifest.large_objects

@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.chunks import Chunks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.receiver import Stream, receive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, connect
 from psycopg import pq, sql
@@ -35,9 +36,9 @@ class Place:
         streams = [self.stream(name, chunks.get(name, [b"1\n"])) for name in _TABLES]
         return receive(self.session, streams)
 
-    def stream(self, name: str, chunks: t.Iterable[bytes], rows: int = 1) -> Stream:
+    def stream(self, name: str, chunks: t.Iterable[bytes]) -> Stream:
         copy = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier("public", name))
-        return Stream(f"table {name}", copy, chunks, rows)
+        return Stream(f"table {name}", [copy], _one_row(chunks))
 
     def counts(self) -> list[int]:
         """Return how many rows the tables hold; nothing may be under way in the session."""
@@ -45,6 +46,12 @@ class Place:
         row = self.session.execute(f"SELECT {query}".encode()).fetchone()
         assert row is not None
         return list(row)
+
+
+def _one_row(chunks: t.Iterable[bytes]) -> Chunks:
+    """Say of these chunks that they are one row."""
+    yield from chunks
+    return 1
 
 
 @pytest.fixture
@@ -76,6 +83,16 @@ def test_nothing_is_kept_of_what_is_not_whole(place: Place) -> None:
     with pytest.raises(MigrationError, match=r"^altered$"):
         place.receive(two=_breaking())
     assert place.counts() == [0, 0, 0]
+
+
+def test_emptied_and_frozen_with_the_same_message(place: Place) -> None:
+    """What is to be executed before a COPY waits for nothing: rows that are frozen need no VACUUM (COPY, FREEZE)."""
+    before = place.line.counts.turns
+    emptied = sql.SQL("TRUNCATE ONLY public.one")
+    copy = sql.SQL("COPY public.one FROM STDIN (FREEZE)")
+    assert receive(place.session, [Stream("table one", [emptied, copy], _one_row([b"1\n"]))]) == [1]
+    assert place.line.counts.turns - before <= 4
+    assert place.counts() == [1, 0, 0]
 
 
 def _breaking() -> t.Iterator[bytes]:

@@ -49,8 +49,8 @@ def test_in_binary(servers: Servers, major: str) -> None:
     "table",
     [
         "create table t(body bytea); insert into t select convert_to(repeat(md5('x'), 4000), 'UTF8')",
-        "create type mood as enum('sad'); create table t(body bytea, m mood);"
-        " insert into t select convert_to(repeat(md5('x'), 2000), 'UTF8'), 'sad'",
+        "create type pair as (a int); create table t(body bytea, p pair);"
+        " insert into t select convert_to(repeat(md5('x'), 2000), 'UTF8'), row(1)::pair",
     ],
 )
 def test_too_long_for_any_form(servers: Servers, table: str) -> None:

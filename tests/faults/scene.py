@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.transfer import Way
 
 from tests import oracle
 from tests.databases import BEFORE, Database, database
@@ -72,6 +73,7 @@ class Scene:
         self.users: dict[str, tuple[str, str]] = {}
         #: what differs from a plain run
         self.load_mode: LoadMode = "swap"
+        self.transfer: Way = "archive"
         self.client_bindir = ""
         self.jobs = 2
         #: whether a run goes through the proxies
@@ -119,6 +121,7 @@ class Scene:
                 "jobs": self.jobs,
                 "client_bindir": self.client_bindir,
                 "load_mode": self.load_mode,
+                "transfer": self.transfer,
             },
         }
         # Known before it begins: what happens to it is done to the run that was started last.
@@ -135,7 +138,12 @@ class Scene:
             for side in ("source", "target")
         ]
         self._controller.add_host(
-            "sandbox", *sides, jobs=self.jobs, client_bindir=self.client_bindir or None, load_mode=self.load_mode
+            "sandbox",
+            *sides,
+            jobs=self.jobs,
+            client_bindir=self.client_bindir or None,
+            load_mode=self.load_mode,
+            transfer=self.transfer,
         )
         environment = {"TMPDIR": str(self.temporary)}
         self._runs.append(self._controller.start("migrate.yml", "--limit=sandbox", environment=environment))

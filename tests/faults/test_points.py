@@ -17,6 +17,7 @@ import typing as t
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.transfer import Way
 
 from tests.faults.aftermath import assert_next_run_succeeds, assert_old_or_new
 from tests.faults.places import Side
@@ -47,6 +48,7 @@ class Point(t.NamedTuple):
     victim: Victim
     by: By
     load_mode: LoadMode
+    transfer: Way
 
 
 def _points() -> t.Iterator[t.Any]:
@@ -59,9 +61,10 @@ def _points() -> t.Iterator[t.Any]:
             victim,
             "playbook" if number % 10 == 9 else "engine",
             "in_place" if number % 3 == 2 else "swap",
+            "stream" if number % 2 else "archive",
         )
         marks = () if number < _QUICK else pytest.mark.faults
-        name = f"{SEED}-{number}-{point.victim}-{point.by}-{point.load_mode}"
+        name = f"{SEED}-{number}-{point.victim}-{point.by}-{point.load_mode}-{point.transfer}"
         yield pytest.param(point, id=name, marks=marks)
 
 
@@ -99,7 +102,7 @@ class Events:
         self._act(side, message)
 
 
-Rehearse = t.Callable[[By, LoadMode], list[bytes]]
+Rehearse = t.Callable[[By, LoadMode, Way], list[bytes]]
 
 
 @pytest.fixture(scope="session")
@@ -107,10 +110,10 @@ def rehearse(fault_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -
     """Give what tells the events of an undisturbed run."""
 
     @functools.cache
-    def events(by: By, load_mode: LoadMode) -> list[bytes]:
+    def events(by: By, load_mode: LoadMode, transfer: Way) -> list[bytes]:
         folder = tmp_path_factory.mktemp("rehearsal")
         with new_scene(fault_servers.source(), fault_servers.target(), folder) as scene:
-            scene.load_mode = load_mode
+            scene.load_mode, scene.transfer = load_mode, transfer
             counted = Events(scene)
             rc, words = scene.start(by).finish()
             assert rc == 0, words
@@ -122,8 +125,8 @@ def rehearse(fault_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("point", list(_points()))
 def test_point(scene: Scene, point: Point, rehearse: Rehearse) -> None:
     """One point, and the run after it."""
-    scene.load_mode = point.load_mode
-    rehearsed = rehearse(point.by, point.load_mode)
+    scene.load_mode, scene.transfer = point.load_mode, point.transfer
+    rehearsed = rehearse(point.by, point.load_mode, point.transfer)
     numbers = [n for n, statement in enumerate(rehearsed) if not point.telling or _TELLING.search(statement)]
     events = Events(scene)
     at = numbers[int(point.share * len(numbers))]

@@ -128,14 +128,6 @@ def test_role_that_may_not_create_databases(sandbox: Controller, source: Databas
     assert f'database "{target.name}": it belongs to postgres, and humble may not rename it' in message
 
 
-def test_setting_that_is_not_built_yet(sandbox: Controller, source: Database, target: Database) -> None:
-    """It is refused by its name; to ignore it would be something else than was asked for."""
-    sandbox.vary(transfer="stream")
-    with untouched(source, target):
-        message = sandbox.refuse()
-    assert "Nothing was changed: transfer: this version cannot do what is set there" in message
-
-
 def test_run_of_production_and_sandbox_at_once(sandbox: Controller, source: Database, target: Database) -> None:
     """Without -l, nobody has said that production is meant."""
     sandbox.add_host("production", source.variables("source"), target.variables("target"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.files import ArchiveFiles
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import (
     create_private,
     describe_file,
@@ -33,6 +34,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import Requirements
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.chunks import pour
 
 
 def test_unfinished_ones_of_the_dead_alone_are_removed(tmp_path: Path) -> None:
@@ -86,6 +88,22 @@ def test_whole(archive: Path) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in archive.iterdir()}
     assert modes == {0o600}
     assert stat.S_IMODE(archive.stat().st_mode) == 0o700
+
+
+def test_rows_are_summed_once(archive: Path) -> None:
+    """Who loads them does it; what can be seen without reading them is seen before."""
+    rows = archive / "rows-000001.copy"
+    rows.write_bytes(b"1\n3\n")
+    manifest = read_archive(archive, loaded=True)
+    with ArchiveFiles(archive, manifest).open() as reader, pytest.raises(MigrationError, match="copy was altered"):
+        pour(reader.read(manifest.tables[0]), bytes)
+    rows.write_bytes(b"1\n2\n3\n")
+    with pytest.raises(MigrationError, match=r"rows-000001\.copy was altered"):
+        read_archive(archive, loaded=True)
+    rows.write_bytes(b"1\n2\n")
+    (archive / "schema.dump").write_bytes(b"SCHEMA")
+    with pytest.raises(MigrationError, match=r"schema\.dump was altered"):
+        read_archive(archive, loaded=True)
 
 
 def test_what_earlier_versions_told_besides(archive: Path) -> None:

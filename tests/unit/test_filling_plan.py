@@ -104,6 +104,23 @@ def test_a_large_table_is_by_itself() -> None:
     assert schema.steps()[:2] == ["rows large", "large_index"]
 
 
+def test_what_is_frozen() -> None:
+    """Large tables that the archive makes, which can be emptied for it: not an extension's, which may have own rows."""
+    schema = Schema()
+    schema.table("large", LARGE)
+    schema.table("small")
+    schema.table("leaf", LARGE, through="tree")
+    schema.table("setting", LARGE)
+    schema.pre_data = [entry for entry in schema.pre_data if entry.name != "public.setting"]
+    copied = [work.item for work in schema.plan() if isinstance(work.item, CopyRows)]
+    assert {name: item.frozen for item in copied for _, name in item.tables} == {
+        "large": True,
+        "small": False,
+        "leaf": False,
+        "setting": False,
+    }
+
+
 def test_an_index_and_a_constraint_of_one_table_are_not_made_at_once() -> None:
     schema = Schema()
     large = schema.table("large", LARGE)

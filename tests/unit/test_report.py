@@ -301,6 +301,29 @@ def test_rows_lost_on_the_way_fail_a_migration(dumped: tuple[int, int], restored
     assert (report["status"], report["ledger"][0]["conserved"]) == ("failed", False)
 
 
+@pytest.mark.parametrize(
+    ("restored", "status"),
+    [
+        ({"sent_rows": 3, "received_rows": 3}, "migrated"),
+        ({"sent_rows": 3, "received_rows": 2}, "failed"),
+        ({"sent_rows": 2, "received_rows": 2}, "failed"),
+        ({"received_rows": 3}, "failed"),
+        ({}, "failed"),
+    ],
+)
+def test_streamed_rows_are_accounted_for(restored: Record, status: str) -> None:
+    """They are sent once: a dump that holds a snapshot has counted, and sent none."""
+    records = _records(_ALL)
+    table = {"schema": "public", "name": "users"}
+    records["dump"] = _record("dump", {"snapshot": "00000004-1", "tables": [{**table, "snapshot_rows": 3}]})
+    records["data_restore"]["tables"] = [{**table, **restored}]
+    report = compose(records, Run("migrate", "h", "r"))
+    (entry,) = report["ledger"]
+    assert (report["status"], entry["conserved"], report["archive"]) == (status, status == "migrated", None)
+    # A dump by itself is no dump without an archive.
+    assert compose({"dump": records["dump"]}, Run("dump", "h", "r"))["status"] == "failed"
+
+
 def test_databases_are_named_only_after_a_switch() -> None:
     """A failed switch left the names as they were; and without a live database before, none is kept."""
     records = _records(f"{_ALL}-")

@@ -1,33 +1,58 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where rows come from."""
+"""Rows that lie in an archive's folder."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import pathlib
 import typing as t
 
 from ..errors import MigrationError
-from .manifest import ArchivedFile, ArchivedRows
+from ..rows.chunks import Chunks
+from .manifest import ArchivedFile, ArchivedRows, Manifest
+from .origin import Reader
 
 _READ_BYTES: t.Final = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveFiles:
-    """Rows that lie in an archive's folder."""
+    """The rows of an archive, as its manifest describes them; each file is summed up while it is read."""
 
     folder: pathlib.Path
+    manifest: Manifest
 
-    def read(self, part: ArchivedRows | ArchivedFile) -> t.Iterator[bytes]:
-        """Yield the rows of a table, or another file, in chunks.
+    def open(self) -> contextlib.AbstractContextManager[Reader]:
+        """Give a reader.
 
-        :raises MigrationError: at its end when it is not what was written, so that nothing of it is committed
+        :raises MigrationError: when the rows are not in the archive
         """
-        file = part.file if isinstance(part, ArchivedRows) else part
+        self.manifest.require_rows()
+        return contextlib.nullcontext(self)
+
+    def read(self, table: ArchivedRows) -> Chunks:
+        """Yield a table's rows; return how many were written.
+
+        :raises MigrationError: at its end when it is not what was written
+        """
+        assert table.file
+        yield from self._read(table.file)
+        return table.rows
+
+    def read_large_objects(self) -> Chunks:
+        """Yield the pieces of all large objects, likewise."""
+        assert self.manifest.large_objects
+        yield from self._read(self.manifest.large_objects)
+        return self.manifest.large_object_pieces
+
+    def cancel(self) -> None:
+        """Do nothing: a file's next chunk is soon there."""
+
+    def _read(self, file: ArchivedFile) -> t.Iterator[bytes]:
         digest = hashlib.sha256()
         with (self.folder / file.name).open("rb") as stream:
             while chunk := stream.read(_READ_BYTES):

@@ -14,10 +14,10 @@ from ..catalog.bindings import Binding
 from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content
 from ..catalog.database import DatabaseProperties
+from ..catalog.formats import Format
 from ..catalog.members import Members
 from ..catalog.requirements import Requirements
-from ..catalog.selection import Patterns, Selection, select
-from ..catalog.wide_rows import Format
+from ..catalog.selection import Name, Patterns, Selection, select
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
 
@@ -41,7 +41,8 @@ class ArchivedRows:
     schema: str
     name: str
     rows: int
-    file: ArchivedFile
+    #: None where the rows are streamed, from the snapshot to the target
+    file: ArchivedFile | None = None
     #: the form in which COPY has written it
     format: Format = "text"
 
@@ -75,12 +76,14 @@ class Manifest:
     members: Members | None = None
     #: owners, grants and default privileges; archives of older versions have none
     privileges: Privileges | None = None
+    #: whether the rows go straight to the target; there are no files of them, then
+    streamed: bool = False
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:
         """All files but the manifest itself."""
-        large_objects = (self.large_objects,) if self.large_objects else ()
-        return (self.schema, *(table.file for table in self.tables), *large_objects)
+        rows = (*(table.file for table in self.tables), self.large_objects)
+        return (self.schema, *(file for file in rows if file))
 
     @property
     def names(self) -> frozenset[tuple[str, str]]:
@@ -95,6 +98,27 @@ class Manifest:
         if not patterns and not self.partial:
             return None
         return select([measured.relation for measured in self.content.relations], patterns)
+
+    def in_text(self, tables: t.Container[Name]) -> Manifest:
+        """Return the manifest of a stream in which the rows of some tables are in text form."""
+        return dataclasses.replace(
+            self,
+            tables=tuple(
+                dataclasses.replace(table, format="text") if (table.schema, table.name) in tables else table
+                for table in self.tables
+            ),
+        )
+
+    def require_rows(self) -> None:
+        """Make sure that the rows are in the archive.
+
+        :raises MigrationError: when they were streamed, by a run that has kept the description alone
+        """
+        if self.streamed:
+            raise MigrationError(
+                "There are no rows in it: it is what a run with transfer: stream has kept to compare with. Name an "
+                "archive, as playbooks/dump.yml leaves it."
+            )
 
     def require_privileges(self, needed: bool) -> Privileges | None:
         """Return owners and grants of the source, if the archive holds them.

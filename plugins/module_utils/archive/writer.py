@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dump: schema, rows, large objects and sequences of one instant, written as an archive."""
+"""The dump: schema, rows, large objects and sequences of one instant, written as an archive or described for it."""
 
 from __future__ import annotations
 
@@ -9,36 +9,33 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
-import itertools
 import pathlib
 import typing as t
-
-from psycopg import sql
 
 from ..catalog.bindings import read_bindings
 from ..catalog.content import Measured, refresh_order
 from ..catalog.database import read_database
-from ..catalog.large_objects import LargeObject
+from ..catalog.formats import Format, choose_formats
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
-from ..catalog.relations import Relation, list_relations
+from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
-from ..catalog.wide_rows import Format, choose_formats
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
-from ..rows.sender import Sender
-from ..rows.statements import copy_large_objects_out, copy_out
+from ..rows.chunks import Chunks, pour
 from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
 from .folder import create_private, describe_file, new_folder
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
+from .origin import Reader
 from .schema import dump_schema
+from .streams import SnapshotStreams
 
 _SCHEMA_FILE: t.Final = "schema.dump"
 _LARGE_OBJECTS_FILE: t.Final = "large_objects.copy"
@@ -61,120 +58,141 @@ def write_archive(
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
-        taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        database = read_database(snapshot.session)
-        selection = select(list_relations(snapshot.session), patterns) if patterns else None
-        reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
-        content = read_content(reading)
-        with doing(Step("the schema")):
-            dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
-        tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
-        large_objects, pieces = None, 0
-        if content.large_objects:
-            large_objects, pieces = _write_large_objects(snapshot, tools, partial, content.large_objects)
-        manifest = Manifest(
-            format=FORMAT,
-            taken_at=taken_at,
-            tools_version=tools.version,
-            database=database,
-            requirements=read_requirements(snapshot.session),
-            content=content,
-            answers=ask(snapshot, queries, database.search_path),
-            refresh_order=refresh_order(content.relations) if selection is None else (),
-            schema=describe_file(partial / _SCHEMA_FILE),
-            tables=tables,
-            large_objects=large_objects,
-            large_object_pieces=pieces,
-            partial=selection is not None,
-            bindings=read_bindings(snapshot.session),
-            members=read_members(snapshot.session),
-            privileges=read_privileges(snapshot.session),
-        )
-        with create_private(partial / FILE_NAME) as stream:
-            stream.write(encode(manifest))
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False, summed=summed)
+        manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs)
+        _write_manifest(manifest, partial)
     return manifest
 
 
-def _write_rows(
+def write_description(
     snapshot: ExportedSnapshot,
     tools: ClientTools,
     folder: pathlib.Path,
     jobs: int,
-    relations: t.Iterable[Measured],
-    encoding: str,
+    queries: t.Sequence[Query] = (),
+    patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
+) -> Manifest:
+    """Write what an archive of the snapshot would be but for its rows, which are to be streamed.
+
+    :param summed: whether the manifest tells the sums of columns
+    :raises MigrationError: when anything at all fails
+    """
+    with new_folder(folder) as partial:
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=True, summed=summed)
+        _write_manifest(manifest, partial)
+    return manifest
+
+
+def _describe(
+    snapshot: ExportedSnapshot,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    jobs: int,
+    queries: t.Sequence[Query],
+    patterns: Patterns,
+    *,
+    streamed: bool,
+    summed: bool,
+) -> Manifest:
+    """Write the schema; return the manifest, in which no rows have a file."""
+    taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    database = read_database(snapshot.session)
+    selection = select(list_relations(snapshot.session), patterns) if patterns else None
+    reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
+    content = read_content(reading)
+    with doing(Step("the schema")):
+        dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
+    return Manifest(
+        format=FORMAT,
+        taken_at=taken_at,
+        tools_version=tools.version,
+        database=database,
+        requirements=read_requirements(snapshot.session),
+        content=content,
+        answers=ask(snapshot, queries, database.search_path),
+        refresh_order=refresh_order(content.relations) if selection is None else (),
+        schema=describe_file(folder / _SCHEMA_FILE),
+        tables=_list_filled(snapshot, content.relations, database.locale.encoding, streamed=streamed),
+        large_objects=None,
+        large_object_pieces=0,
+        partial=selection is not None,
+        bindings=read_bindings(snapshot.session),
+        members=read_members(snapshot.session),
+        privileges=read_privileges(snapshot.session),
+        streamed=streamed,
+    )
+
+
+def _list_filled(
+    snapshot: ExportedSnapshot, relations: t.Iterable[Measured], encoding: str, *, streamed: bool
 ) -> tuple[ArchivedRows, ...]:
-    """Write each table that has rows to a file of its own, the largest first."""
+    """Return the tables that have rows, and in which form these are copied."""
     filled = [(m.relation, m.rows.count) for m in relations if m.relation.kind == "table" and m.rows and m.rows.count]
-    formats = choose_formats(snapshot.session, [relation for relation, _ in filled])
-    numbered = [
-        _Task(f"rows-{number:06}.copy", relation, rows, formats[relation.full_name])
-        for number, (relation, rows) in enumerate(filled, start=1)
-    ]
-    written: dict[str, ArchivedRows] = {}
+    formats = choose_formats(snapshot.session, [relation for relation, _ in filled], encoding, streamed=streamed)
+    return tuple(
+        ArchivedRows(relation.schema, relation.name, rows, format=formats[relation.full_name])
+        for relation, rows in filled
+    )
+
+
+def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int) -> Manifest:
+    """Write the rows of each table to a file of its own, the largest first, and the large objects to another."""
+    manifest = streams.manifest
+    sizes = {m.relation.full_name: m.relation.size for m in manifest.content.relations}
+    numbered = [(f"rows-{number:06}.copy", table) for number, table in enumerate(manifest.tables, start=1)]
+    written: dict[str, ArchivedFile] = {}
 
     @contextlib.contextmanager
     def open_writer() -> t.Iterator[_RowsWriter]:
-        with Sender(snapshot, tools) as sender:
-            yield _RowsWriter(sender, folder, encoding, written)
+        with streams.open() as reader:
+            yield _RowsWriter(reader, folder, written)
 
-    largest_first = sorted(numbered, key=lambda task: -task.relation.size)
-    run_parallel(largest_first, jobs, open_writer, "write rows", lambda task: task.step)
-    return tuple(written[task.file_name] for task in numbered)
+    largest_first = sorted(numbered, key=lambda task: -sizes[task[1].schema, task[1].name])
 
+    def tell(task: tuple[str, ArchivedRows]) -> Step:
+        table = task[1]
+        return Step(f"table {table.schema}.{table.name}", sizes[table.schema, table.name], table.rows)
 
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    file_name: str
-    relation: Relation
-    rows: int
-    format: Format
-
-    @property
-    def step(self) -> Step:
-        """What people are told of it."""
-        return Step(f"table {self.relation}", self.relation.size, self.rows)
+    run_parallel(largest_first, jobs, open_writer, "write rows", tell)
+    manifest = dataclasses.replace(
+        manifest, tables=tuple(dataclasses.replace(table, file=written[name]) for name, table in numbered)
+    )
+    if manifest.content.large_objects:
+        with doing(Step("large objects")), streams.open() as reader:
+            file, pieces = _write_stream("Large objects", reader.read_large_objects(), folder / _LARGE_OBJECTS_FILE)
+        manifest = dataclasses.replace(manifest, large_objects=file, large_object_pieces=pieces)
+    return manifest
 
 
 @dataclasses.dataclass(frozen=True)
 class _RowsWriter:
-    sender: Sender
+    reader: Reader
     folder: pathlib.Path
-    encoding: str
-    written: dict[str, ArchivedRows]
+    written: dict[str, ArchivedFile]
 
-    def run(self, task: _Task) -> None:
-        relation = task.relation
-        try:
-            statement = copy_out(relation, self.encoding, task.format)
-            path = self.folder / task.file_name
-            file, sent = _write_stream(self.sender, [statement], path, task.format)
-        except MigrationError as error:
-            raise MigrationError(f"Cannot read the rows of table {relation}: {error}") from None
-        if sent != task.rows:
-            raise MigrationError(f"Table {relation}: the snapshot holds {task.rows} rows, but {sent} were sent")
-        self.written[task.file_name] = ArchivedRows(relation.schema, relation.name, sent, file, task.format)
+    def run(self, task: tuple[str, ArchivedRows]) -> None:
+        name, table = task
+        what = f"Table {table.schema}.{table.name}"
+        self.written[name], _ = _write_stream(what, self.reader.read(table), self.folder / name, table.format)
 
     def cancel(self) -> None:
-        self.sender.cancel()
+        self.reader.cancel()
 
 
-def _write_large_objects(
-    snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path, objects: t.Sequence[LargeObject]
-) -> tuple[ArchivedFile, int]:
-    with doing(Step("large objects")), Sender(snapshot, tools) as sender:
-        return _write_stream(sender, copy_large_objects_out(objects), folder / _LARGE_OBJECTS_FILE)
-
-
-def _write_stream(
-    sender: Sender, statements: t.Iterable[sql.Composed], path: pathlib.Path, format_: Format = "text"
-) -> tuple[ArchivedFile, int]:
-    """Write the streams of COPYs to one file; return its entry and the number of its rows.
+def _write_stream(what: str, chunks: Chunks, path: pathlib.Path, format_: Format = "text") -> tuple[ArchivedFile, int]:
+    """Write a stream to a file; return its entry and the number of its rows.
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
+
+    :param what: the object, for messages
     """
     digest, rows, size, counter = hashlib.sha256(), 0, 0, RowCounter()
     with create_private(path) as stream:
-        for chunk in itertools.chain.from_iterable(map(sender.stream, statements)):
+
+        def write(chunk: bytes) -> None:
+            nonlocal rows, size
             stream.write(chunk)
             digest.update(chunk)
             before = rows
@@ -185,4 +203,13 @@ def _write_stream(
                 rows += chunk.count(b"\n")
             size += len(chunk)
             moved(len(chunk), rows - before)
-    return ArchivedFile(path.name, size, digest.hexdigest()), rows
+
+        sent = pour(chunks, write)
+    if rows != sent:
+        raise MigrationError(f"{what}: {sent} rows were sent, but {rows} have reached the archive")
+    return ArchivedFile(path.name, size, digest.hexdigest()), sent
+
+
+def _write_manifest(manifest: Manifest, folder: pathlib.Path) -> None:
+    with create_private(folder / FILE_NAME) as stream:
+        stream.write(encode(manifest))

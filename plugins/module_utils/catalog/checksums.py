@@ -64,7 +64,11 @@ OID_ALIASES: t.Final = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Type:
-    """A row of pg_type, as far as it matters. ``builtin``: its OID is the same on every server."""
+    """A row of pg_type, as far as it matters. ``builtin``: its OID is the same on every server.
+
+    That is so of those which PostgreSQL's source assigns; initdb assigns others, those of information_schema among
+    them, and they differ between majors (docs: BKI, OID Assignment).
+    """
 
     schema: str
     name: str
@@ -134,7 +138,7 @@ def _hash_text(text: sql.Composable, seed: int) -> sql.Composed:
 
 # A multirange's subtype is its range's.
 _TYPES: t.Final = """
-SELECT y.oid, yn.nspname, y.typname, y.oid < 16384, y.typtype::text,
+SELECT y.oid, yn.nspname, y.typname, y.oid < 10000, y.typtype::text,
        y.typelem <> 0 AND y.typlen = -1 AND y.typsubscript =
        'array_subscript_handler'::regproc, y.typelem, y.typbasetype, coalesce(r.rngsubtype, m.rngsubtype, 0),
        ARRAY[n.nspname::text, p.proname::text],
@@ -205,6 +209,21 @@ def _sends_no_oid(type_: Type, types: t.Mapping[int, Type]) -> bool:
     if type_.is_array:
         return types[type_.element].builtin and _sends_no_oid(types[type_.element], types)
     return type_.kind in "be" and type_.send is not None and not (type_.builtin and type_.name in OID_ALIASES)
+
+
+def is_sent_alike(type_: Type, types: t.Mapping[int, Type]) -> bool:
+    """Whether a type's binary form is the same on every server: PostgreSQL's own types, and what is made of them.
+
+    Of the majors 15 to 18, each reads what the others write. An enum sends its labels (enum_send in enum.c). What an
+    extension's type sends, its version may decide.
+    """
+    if type_.kind == "d":
+        return is_sent_alike(types[type_.base], types)
+    if type_.kind in "rm":
+        return is_sent_alike(types[type_.subtype], types)
+    if type_.is_array:
+        return types[type_.element].builtin and is_sent_alike(types[type_.element], types)
+    return type_.kind == "e" or (type_.builtin and _sends_no_oid(type_, types))
 
 
 def row_hash(columns: t.Sequence[HashedColumn]) -> sql.Composed:

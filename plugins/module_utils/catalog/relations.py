@@ -12,7 +12,7 @@ from psycopg import sql
 
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer, together
-from .checksums import HashedColumn, ask_types, hashed_column
+from .checksums import HashedColumn, ask_types, hashed_column, is_sent_alike
 from .graph import find_components
 
 Kind = t.Literal["table", "partitioned table", "materialized view"]
@@ -45,6 +45,8 @@ class Relation:
     load_through: tuple[str, str] | None = None
     #: the WHERE clause of an extension's configuration table: the rows that are the user's, not the extension's
     condition: str = ""
+    #: whether the binary form of all columns is the same on every server
+    portable: bool = False
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
@@ -191,6 +193,7 @@ def _ask(which: t.LiteralString, more: t.LiteralString) -> Inquiry[list[tuple[Re
             partitions=tuple((leaf_schema, leaf) for leaf_schema, leaf in partitions),
             load_through=tuple(through) if through else None,
             condition=condition,
+            portable=all(is_sent_alike(types[type_], types) for _, type_, _ in columns),
         )
         relations.append((relation, others))
     return relations

@@ -60,23 +60,57 @@ class ExportedSnapshot(Snapshot):
     @property
     def import_statements(self) -> sql.Composed:
         """The statements by which another session, of whatever program, takes part in the snapshot."""
-        return sql.SQL(_BEGIN + "; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = {}").format(
-            self.name, LOCK_PATIENCE
-        )
+        return _import_statements(self.name)
 
-    @contextlib.contextmanager
-    def another_session(self) -> t.Iterator[Session]:
+    def another_session(self) -> contextlib.AbstractContextManager[Session]:
         """Open one more session at the same instant.
 
-        :raises MigrationError: when a lock cannot be had: who waits for ACCESS EXCLUSIVE on a table that the exporting
-            session holds, is ahead of all others
+        :raises MigrationError: when the snapshot is gone; or when a lock cannot be had: who waits for ACCESS EXCLUSIVE
+            on a table that the exporting session holds, is ahead of all others
         """
-        with connect(self.endpoint) as session:
-            session.execute(sql.SQL("; ").join([self.import_statements, _pin_transaction(self.endpoint)]))
-            try:
-                yield session
-            except psycopg.errors.LockNotAvailable:
-                raise _not_readable(self.endpoint) from None
+        return _importing(self.endpoint, self.name)
+
+
+@contextlib.contextmanager
+def imported_snapshot(endpoint: Endpoint, name: str) -> t.Iterator[ExportedSnapshot]:
+    """Take part in a snapshot that another process has exported, and holds for as long as it lives.
+
+    :raises MigrationError: when it is gone
+    """
+    with _importing(endpoint, name) as session:
+        yield ExportedSnapshot(endpoint, session, name)
+
+
+def _import_statements(name: str) -> sql.Composed:
+    return sql.SQL(_BEGIN + "; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = {}").format(name, LOCK_PATIENCE)
+
+
+#: Where the server's source raises that a snapshot's transaction has ended or is just ending; the SQLSTATE differs
+#: between versions (ImportSnapshot, ProcArrayInstallImportedXmin).
+GONE_SOURCES: t.Final = ("snapmgr.c", "procarray.c")
+
+
+@contextlib.contextmanager
+def _importing(endpoint: Endpoint, name: str) -> t.Iterator[Session]:
+    with connect(endpoint) as session:
+        try:
+            session.execute(sql.SQL("; ").join([_import_statements(name), _pin_transaction(endpoint)]))
+        except psycopg.Error as error:
+            if error.diag.source_file not in GONE_SOURCES:
+                raise
+            raise MigrationError(tell_gone(endpoint)) from None
+        try:
+            yield session
+        except psycopg.errors.LockNotAvailable:
+            raise _not_readable(endpoint) from None
+
+
+def tell_gone(endpoint: Endpoint) -> str:
+    """Return what to say of a snapshot that can no longer be imported."""
+    return (
+        f"The snapshot of the {endpoint} is gone: the session that held it has ended, and what there was at that "
+        "instant can no longer be read. See whether its server was restarted or the connection broke, and run again."
+    )
 
 
 def _pin_transaction(endpoint: Endpoint) -> sql.Composed:

@@ -14,12 +14,7 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
-from .checksums import PRINTED, HashedColumn
 from .relations import Relation
-from .selection import Name
-
-#: How COPY writes rows.
-Format = t.Literal["text", "binary"]
 
 #: What a row may take, in bytes, with some room for what is not counted.
 LIMIT: t.Final = 1_000_000_000
@@ -31,23 +26,18 @@ _TEXTS: t.Final = frozenset({"pg_catalog.bpchar", "pg_catalog.text", "pg_catalog
 _BYTES: t.Final = "pg_catalog.bytea"
 
 
-def choose_formats(session: Session, relations: t.Iterable[Relation]) -> dict[Name, Format]:
-    """Return in which form the rows of tables are copied: the text, unless a row is too long for that."""
-    return {r.full_name: "binary" if _is_wide(session, r) and _is_portable(r) else "text" for r in relations}
-
-
 def find_too_wide(session: Session, relations: t.Iterable[Relation]) -> list[Relation]:
     """Return the tables of which a row is too long for any form in which it could be copied."""
     return [
         relation
         for relation in relations
         if relation.kind == "table"
-        and _is_wide(session, relation)
-        and not (_is_portable(relation) and not _is_wide(session, relation, digits=1))
+        and is_wide(session, relation)
+        and not (relation.portable and not is_wide(session, relation, digits=1))
     ]
 
 
-def _is_wide(session: Session, relation: Relation, digits: int = 2) -> bool:
+def is_wide(session: Session, relation: Relation, digits: int = 2) -> bool:
     """Whether a row is longer than it may be; the lengths of values are told without reading them.
 
     :param digits: how many bytes each byte of a bytea takes
@@ -66,13 +56,3 @@ def _is_wide(session: Session, relation: Relation, digits: int = 2) -> bool:
     query = sql.SQL("SELECT max({}) FROM {}").format(sql.SQL(" + ").join(lengths), relation.own_rows)
     row = session.execute(query).fetchone()
     return bool(row and row[0] and row[0] > LIMIT)
-
-
-def _is_portable(relation: Relation) -> bool:
-    """Whether all columns are of the server's own types, whose binary form is the same on every one."""
-    return all(map(_is_sent_alike, relation.hashed))
-
-
-def _is_sent_alike(column: HashedColumn) -> bool:
-    schema, _, name = column.type.partition(".")
-    return schema == "pg_catalog" and column.form != "name" and (column.form != "output" or name in PRINTED)

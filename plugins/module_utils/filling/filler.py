@@ -12,8 +12,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..archive.files import ArchiveFiles
 from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.origin import Origin, Reader
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -29,11 +29,21 @@ from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
 from .refresh import refresh
 
+# To build an index takes what the server has set (docs: maintenance_work_mem), mostly 64 MB, where much more is there:
+# the buffers are a quarter of the server's memory, as a rule (docs: shared_buffers). All sessions together take as much
+# again at the most.
+_USE_MEMORY: t.Final = """
+SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
+    own.setting::bigint, least(buffers.setting::bigint * 8 / %s, 1 << 20)) || 'kB', false)
+FROM pg_catalog.pg_settings own, pg_catalog.pg_settings buffers
+WHERE own.name = 'maintenance_work_mem' AND buffers.name = 'shared_buffers'
+"""
+
 
 def fill(
     open_session: OpenSession,
     manifest: Manifest,
-    origin: ArchiveFiles,
+    origin: Origin,
     plan: t.Iterable[Work[Task]],
     jobs: int,
     finish: t.Callable[[Session], object] | None = None,
@@ -41,18 +51,20 @@ def fill(
     """Do what is planned; return, for each table that was loaded, how many rows the target received.
 
     :param manifest: of what the database is filled with
+    :param origin: where the rows come from; each session has a reader of its own
     :param jobs: how many sessions there may be
     :param finish: what is done where the plan says so
     :raises MigrationError: naming the table or object that failed
     """
-    filling = _Filling(manifest, origin, finish)
+    filling = _Filling(manifest, finish)
 
     @contextlib.contextmanager
     def open_filler() -> t.Iterator[_Filler]:
-        with open_session() as session:
+        with open_session() as session, origin.open() as reader:
             # Functions behind generated columns, checks, domains and indexes may rely on it.
             use_search_path(session, manifest.database.serving_path)
-            yield _Filler(session, filling)
+            session.execute(_USE_MEMORY, (jobs,))
+            yield _Filler(session, reader, filling)
 
     told = [dataclasses.replace(work, step=filling.step(work)) for work in plan]
     run_lanes([Lane(told, jobs, open_filler)], "fill the database")
@@ -62,10 +74,9 @@ def fill(
 class _Filling:
     """What the sessions share."""
 
-    def __init__(self, manifest: Manifest, origin: ArchiveFiles, finish: t.Callable[[Session], object] | None) -> None:
+    def __init__(self, manifest: Manifest, finish: t.Callable[[Session], object] | None) -> None:
         self.manifest = manifest
         self.finish = finish
-        self.origin = origin
         self.tables: dict[Name, ArchivedRows] = {(table.schema, table.name): table for table in manifest.tables}
         self.relations: dict[Name, Relation] = {m.relation.full_name: m.relation for m in manifest.content.relations}
         #: how many rows of each table have arrived
@@ -86,12 +97,13 @@ class _Filling:
 @dataclasses.dataclass(frozen=True)
 class _Filler:
     session: Session
+    reader: Reader
     filling: _Filling
 
     def run(self, item: Task) -> None:
         match item:
-            case CopyRows(tables):
-                self._copy([self.filling.tables[name] for name in tables])
+            case CopyRows(tables, frozen):
+                self._copy([self.filling.tables[name] for name in tables], frozen=frozen)
             case MakeObjects(entries):
                 create_entries(self.session, entries)
             case Analyze(tables):
@@ -100,17 +112,21 @@ class _Filler:
                 self._do_once(item)
 
     def cancel(self) -> None:
+        self.reader.cancel()
         break_off(self.session)
 
-    def _copy(self, tables: t.Sequence[ArchivedRows]) -> None:
-        received = receive(self.session, [self._stream(table) for table in tables])
+    def _copy(self, tables: t.Sequence[ArchivedRows], *, frozen: bool) -> None:
+        received = receive(self.session, [self._stream(table, frozen) for table in tables])
         self.filling.received |= zip(tables, received, strict=True)
         moved(rows=sum(received))
 
-    def _stream(self, table: ArchivedRows) -> Stream:
+    def _stream(self, table: ArchivedRows, frozen: bool) -> Stream:
         relation = self.filling.relations[table.schema, table.name]
-        statement = copy_in(relation, self.filling.manifest.database.locale.encoding, table.format)
-        return Stream(f"table {relation}", statement, self.filling.origin.read(table), table.rows)
+        encoding = self.filling.manifest.database.locale.encoding
+        statements = [copy_in(relation, encoding, table.format, frozen=frozen)]
+        if frozen:
+            statements.insert(0, sql.SQL("TRUNCATE ONLY {}").format(relation.identifier))
+        return Stream(f"table {relation}", statements, self.reader.read(table))
 
     def _analyze(self, tables: t.Iterable[Name]) -> None:
         names = sql.SQL(", ").join(sql.Identifier(*name) for name in tables)
@@ -139,13 +155,10 @@ class _Filler:
 
     def _load_large_objects(self) -> None:
         """Load all large objects; there must be none of their OIDs."""
-        manifest, objects = self.filling.manifest, self.filling.manifest.content.large_objects
-        assert manifest.large_objects
+        objects = self.filling.manifest.content.large_objects
         with self.session.transaction():
             self.session.execute(CREATE_PIECES)
-            chunks = self.filling.origin.read(manifest.large_objects)
-            stream = Stream("the large objects", copy_pieces_in(), chunks, manifest.large_object_pieces)
-            receive(self.session, [stream])
+            receive(self.session, [Stream("the large objects", [copy_pieces_in()], self.reader.read_large_objects())])
             make_large_objects(self.session, objects)
         # Not within that transaction: each comment locks its object, and the server has room for so many locks.
         comment_on(self.session, objects)

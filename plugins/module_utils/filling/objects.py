@@ -60,11 +60,20 @@ def _try_singly(session: Session, entries: t.Iterable[Entry], absent: set[int]) 
     for entry in entries:
         if _possible([entry], absent):
             try:
-                change(session, entry.statements)
+                _make(session, entry)
             except psycopg.Error as error:
                 _require_open(session, [entry], error)
                 absent.add(entry.number)
                 yield Refusal(entry, error)
+
+
+def _make(session: Session, entry: Entry) -> None:
+    """Make one object; if it takes several processes more shared memory than there is, let one do it."""
+    try:
+        change(session, entry.statements)
+    except psycopg.errors.DiskFull:
+        # Shared memory is a file, too, in a container of 64 MB at the most if nobody has said otherwise.
+        change(session, b"SET LOCAL max_parallel_maintenance_workers = 0;\n" + entry.statements)
 
 
 def _possible(entries: t.Iterable[Entry], absent: set[int]) -> list[Entry]:

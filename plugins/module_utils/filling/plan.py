@@ -24,6 +24,8 @@ class CopyRows:
     """The rows of tables, one after the other in one transaction."""
 
     tables: tuple[Name, ...]
+    #: whether the tables were made without a row, and rows can be frozen at once (docs: COPY, FREEZE)
+    frozen: bool = False
 
     def __str__(self) -> str:
         """Return it as people name it."""
@@ -65,7 +67,7 @@ Task: t.TypeAlias = "CopyRows | MakeObjects | Analyze | Once"
 def all_once(manifest: Manifest) -> list[Once]:
     """Return what there is to be done once for all that a manifest describes."""
     there: list[tuple[Once, t.Sized]] = [
-        ("large objects", manifest.content.large_objects if manifest.large_objects else ()),
+        ("large objects", manifest.content.large_objects if manifest.large_objects or manifest.streamed else ()),
         ("sequences", manifest.content.sequences),
         ("materialized views", manifest.refresh_order),
     ]
@@ -101,17 +103,18 @@ def plan_filling(
     :param once: what else there is to do; materialized views are filled over all that they may read
     """
     tables = Tables(list(relations))
+    made = {entry.number: entry.name for entry in pre_data if entry.kind == "TABLE"}
     copying = {
         ("rows", *bundle): Work[Task](
             key=("rows", *bundle),
-            item=CopyRows(names),
+            item=CopyRows(names, tables.can_be_frozen(names, made.values())),
             alone=frozenset(tables.roots(names)),
             weight=tables.size(names),
         )
         for bundle, members in tables.bundles().items()
         if (names := tuple(name for name in members if name in filled))
     }
-    groups = _group(tables, {entry.number: entry.name for entry in pre_data if entry.kind == "TABLE"}, post_data)
+    groups = _group(tables, made, post_data)
     making = [
         Work[Task](
             key=label,

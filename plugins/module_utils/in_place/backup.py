@@ -63,8 +63,11 @@ def rehearse(
     :raises MigrationError: when the backup does not give back what the live database holds
     """
     try:
-        manifest = read_archive(folder)
+        manifest = read_archive(folder, loaded=True)
+        # Those that have written it: older ones could not read it.
+        tools = tools_for(manifest.database.major, tools)
         if manifest.partial or not may_create_databases(target) or _is_refused(target, tools, folder, manifest):
+            read_archive(folder)
             return False
         _restore(target, tools, folder, manifest, run_id, jobs, allowed)
     except BaseException:

@@ -17,8 +17,9 @@ import typing as t
 from ..archive.files import ArchiveFiles
 from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.origin import Origin
 from ..catalog.foreign_keys import Link, list_links, take_census
-from ..catalog.relations import list_relations
+from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
 from ..filling.filler import fill
@@ -54,12 +55,15 @@ class Refilled:
     verdict: Verdict
 
 
-def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy) -> Refilled:
+def refill(
+    transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy, origin: Origin | None = None
+) -> Refilled:
     """Put an archive's rows, or those of the selected tables, in the place of the target's own.
 
     The caller must roll back unless the verdict says equal.
 
     :param judge: with the patterns that select the tables, and the differences that are allowed
+    :param origin: where the rows come from, if not from the archive's files
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
     manifest, session, judge = read_manifest(folder), transaction.session, dataclasses.replace(judge, jobs=1)
@@ -70,6 +74,8 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     lock_tables(session, tables)
+    if origin:
+        manifest = manifest.in_text(_of_other_types(manifest, relations))
     kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
     privileges = read_privileges(session)
     definitions, links = judge.read_definitions(transaction), list_links(session)
@@ -88,7 +94,7 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
             # To empty a table is to build its indexes anew.
             use_search_path(session, manifest.database.serving_path)
             empty(session, relations, order, links)
-            received = _fill(transaction, folder, manifest, order, selection)
+            received = _fill(transaction, origin or ArchiveFiles(folder, manifest), manifest, order, selection)
             # Large objects are made anew, and with them what was granted on them.
             carry_privileges(session, KEPT, privileges, None)
         content = judge.judge_content(transaction, manifest, selection)
@@ -99,21 +105,33 @@ def refill(transaction: Transaction, judge: Judge, folder: pathlib.Path, strateg
 
 
 def _fill(
-    transaction: Transaction, folder: pathlib.Path, manifest: Manifest, order: LoadOrder, selection: Selection | None
+    transaction: Transaction, origin: Origin, manifest: Manifest, order: LoadOrder, selection: Selection | None
 ) -> list[tuple[ArchivedRows, int]]:
     """Load the archive's rows, or those of the selected tables; sequences, large objects and views follow."""
     session = transaction.session
     if selection is not None:
-        manifest = dataclasses.replace(
-            manifest, content=manifest.content.of(selection), refresh_order=(), large_objects=None
-        )
+        manifest = dataclasses.replace(manifest, content=manifest.content.of(selection), refresh_order=())
     restart(session, manifest.content.sequences)
     if selection is None:
         empty_others(session, manifest.content)
     plan = plan_refilling(order.tables, {(table.schema, table.name) for table in manifest.tables}, all_once(manifest))
     # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
     with impatient(session):
-        return fill(transaction.open_session, manifest, ArchiveFiles(folder), plan, jobs=1)
+        return fill(transaction.open_session, manifest, origin, plan, jobs=1)
+
+
+def _of_other_types(manifest: Manifest, relations: t.Iterable[Relation]) -> set[Name]:
+    """Return the tables of which a column is of another type here, as it may be allowed to: its binary form is not."""
+    here = {relation.full_name: _types(relation) for relation in relations}
+    return {
+        measured.relation.full_name
+        for measured in manifest.content.relations
+        if here.get(measured.relation.full_name) != _types(measured.relation)
+    }
+
+
+def _types(relation: Relation) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in relation.hashed]
 
 
 def _choose_keys(

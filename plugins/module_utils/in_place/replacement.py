@@ -11,6 +11,7 @@ import typing as t
 
 from ..archive.folder import read_manifest
 from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.origin import Origin
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
 from ..catalog.transaction import Transaction
@@ -36,11 +37,12 @@ class Replaced:
     verdict: Verdict
 
 
-def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Replaced:
+def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path, origin: Origin | None = None) -> Replaced:
     """Drop all that the live database holds, and make what the archive holds; foreign keys come over complete rows.
 
     The caller must roll back unless the verdict says equal.
 
+    :param origin: where the rows come from, if not from the archive's files
     :raises MigrationError: naming what failed
     """
     manifest = read_manifest(folder)
@@ -51,7 +53,14 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     carriage = Carriage(judge.policy, before.privileges, source, judge.allowed)
     reworded = _replace_schema(transaction, judge.tools, folder, manifest)
     received = restore_data(
-        transaction.open_session, judge.tools, folder, manifest, jobs=1, allowed=judge.allowed, finish=carriage.finish
+        transaction.open_session,
+        judge.tools,
+        folder,
+        manifest,
+        jobs=1,
+        allowed=judge.allowed,
+        finish=carriage.finish,
+        origin=origin,
     )
     for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
         transaction.session.execute(statement)

@@ -21,6 +21,7 @@ from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection, select
 from ..catalog.transaction import Transaction
 from ..errors import MigrationError
+from ..server.client_tools import tools_for
 from ..server.endpoint import Session
 from ..staging.row_security import owner_unbound
 from ..verdict.comparison import Verdict, compare, compare_databases
@@ -96,8 +97,9 @@ def _find_changes(
 ) -> list[str]:
     """Return the objects that are not what the backup holds, definitions first: they are read sooner than rows."""
     manifest = read_manifest(backup)
+    tools = tools_for(transaction.session.info.server_version // 10000, judge.tools)
     _, differences = compare_schemas(
-        read_schema(judge.tools, backup / manifest.schema.name), judge.read_definitions(transaction), selection
+        read_schema(tools, backup / manifest.schema.name), judge.read_definitions(transaction), selection
     )
     verdict = Verdict(differences=differences)
     if selection is None:

@@ -62,10 +62,13 @@ def decide(
     goal = GOALS[request.goal]
     # What is live after a switch back is compared with one that is named.
     described = archive or request.archive
+    archived = read_archive(described) if described else None
+    if archived and goal.fills:
+        archived.require_rows()
     found = examine(
         request.source,
         target,
-        read_archive(described) if described else None,
+        archived,
         request.client_bindir,
         settings.may_disconnect,
         goal=request.goal,
@@ -77,6 +80,7 @@ def decide(
         policy=settings.policy,
         archive_root=request.archive_root if goal.writes_archive else None,
         kept=kept,
+        transfer=request.transfer if goal.fills else "archive",
     )
     names = [name for table in found.tables for name in table]
     paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
@@ -97,7 +101,10 @@ def decide(
     if errors := tell_errors(found.findings):
         decision.refusal = f"Nothing was changed. What must be settled first:\n{errors}"
         return decision
-    decision.plan = steps(request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order)
+    streamed = bool(found.transfer and found.transfer.way == "stream")
+    decision.plan = steps(
+        request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order, streamed=streamed
+    )
     if target and decision.plan:
         decision.replaces = diff(target, decision.verdict)
     return decision

@@ -27,6 +27,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
         "source": _describe_source(found),
         "target": _describe_target(target, found),
         "load_mode": found.load_mode,
+        "transfer": found.transfer and found.transfer._asdict(),
         "load": tell_load(found.fk_strategy, found.order) if found.order else None,
         "foreign_keys": [
             {"name": c.key.name, "table": c.key.table, "orphans": c.orphans, "null_rows": c.null_rows, "cycle": c.cycle}
@@ -37,6 +38,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
     outcome.returned |= {
         "findings": findings,
         "load_mode": found.load_mode or "",
+        "transfer": found.transfer.way if found.transfer else "archive",
         "fk_strategy": found.fk_strategy,
         "archive": str(decision.archive or ""),
         "client_bindir": found.tools.bindir if found.tools else "",

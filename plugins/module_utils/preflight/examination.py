@@ -69,6 +69,7 @@ from .checks.source import check_reading, check_source
 from .checks.target import check_name, check_rollback, check_target
 from .checks.tools import check_tools
 from .checks.wide_rows import check_wide_rows
+from .transfer import Transfer, choose_transfer
 
 #: The oldest server whose database can be read.
 _OLDEST_MAJOR: t.Final = 15
@@ -109,6 +110,8 @@ class Examination:
     #: whether the live database can be compared
     target_readable: bool = False
     tools: ClientTools | None = None
+    #: how the source's rows come to where they are wanted; None where nobody wants them, or their size is not known
+    transfer: Transfer | None = None
     #: what is true of the source's foreign keys
     census: list[Census] = dataclasses.field(default_factory=list)
     #: sessions in the live database and outside of it, if they are kept for what comes next
@@ -142,6 +145,7 @@ def examine(
     policy: Policy = AS_BEFORE,
     archive_root: pathlib.Path | None = None,
     kept: contextlib.ExitStack | None = None,
+    transfer: str = "archive",
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
@@ -151,8 +155,9 @@ def examine(
     :param patterns: the tables that the run is about
     :param allowed: reasons for differences that are allowed, by object
     :param policy: what owners and grants the target shall have
-    :param archive_root: where an archive of the source is to be written, if one is
+    :param archive_root: where an archive of the source is to be written, if its rows are wanted
     :param kept: what the target's sessions are to end with, if they are kept
+    :param transfer: ``auto``, ``archive``, or ``stream``, which needs no room there
     """
     found = Examination()
     fills = goal in ("migrate", "restore")
@@ -166,7 +171,12 @@ def examine(
             found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
             _select(found, functools.partial(archived.select, patterns))
         if found.reached and source_session:
-            _examine_source(found, found.reached, source_session, patterns, jobs, archive_root)
+            _examine_source(found, found.reached, source_session, patterns, jobs)
+            if archive_root and not any(finding.code == "locked" for finding in found.findings):
+                size = read_rows_size(source_session)
+                found.transfer = choose_transfer(transfer, size)
+                if found.transfer.way == "archive":
+                    found.findings += check_archive_room(archive_root, size)
         partial = bool(patterns) or bool(archived and archived.partial)
         found.fk_strategy = choose_strategy(fk_strategy, partial)
         if target and target_session:
@@ -250,7 +260,6 @@ def _examine_source(
     session: Session,
     patterns: Patterns,
     jobs: int,
-    archive_root: pathlib.Path | None,
 ) -> None:
     found.source = read_database(session)
     found.tables = list_tables(session)
@@ -267,8 +276,6 @@ def _examine_source(
         # Sizes and values would have to wait.
         return
     found.requirements = read_requirements(session)
-    if archive_root:
-        found.findings += check_archive_room(archive_root, read_rows_size(session))
 
 
 def _examine_server(found: Examination, target: Endpoint, session: Session, jobs: int) -> None:

@@ -18,6 +18,9 @@ from .goals import GOALS
 #: How many tables a step names.
 _NAMED: t.Final = 10
 
+_DUMP: t.Final = "dump the source, as it is at one instant, into an archive"
+_HOLD: t.Final = "hold a snapshot of the source, as it is at one instant, and describe it"
+
 
 def steps(
     goal: str,
@@ -26,15 +29,18 @@ def steps(
     verdict: Verdict | None,
     load_mode: LoadMode | None = "swap",
     order: LoadOrder | None = None,
+    *,
+    streamed: bool = False,
 ) -> list[str]:
     """Return the steps of a run in words; none where the target equals its source already.
 
     :param order: in which order tables are filled that are kept
+    :param streamed: whether rows come straight from the source
     """
     if verdict and verdict.equal:
         return []
     wanted = GOALS[goal]
-    planned = ["dump the source, as it is at one instant, into an archive"] if wanted.writes_archive else []
+    planned = [_DUMP if not streamed else _HOLD] if wanted.writes_archive else []
     if target and wanted.fills and load_mode == "in_place":
         planned += [
             f'back up "{target.dbname}" into an archive, the undo',
@@ -43,8 +49,8 @@ def steps(
     elif target and wanted.fills:
         names = Generations(target.dbname)
         planned += [
-            f'restore the archive into the new database "{names.staging}"',
-            f'verify "{names.staging}" against the archive',
+            f'{"stream the source" if streamed else "restore the archive"} into the new database "{names.staging}"',
+            f'verify "{names.staging}" against {"that instant" if streamed else "the archive"}',
         ]
         if target_exists:
             planned.append(f'rename "{names.live}" to "{names.previous}", the undo')

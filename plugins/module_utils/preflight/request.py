@@ -31,6 +31,8 @@ class Request:
     client_bindir: str
     #: ``auto``, ``swap`` or ``in_place``
     load_mode: str
+    #: ``auto``, ``archive`` or ``stream``
+    transfer: str
     settings: Settings
     #: to look on where definitions differ already, and to lock nothing
     check_mode: bool

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows of a COPY's stream in the binary form, counted: psql does not tell how many it sent."""
+"""Rows of a COPY's stream in the binary form, counted where it is written, not where it was sent."""
 
 from __future__ import annotations
 

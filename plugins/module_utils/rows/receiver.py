@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import typing as t
 
 import psycopg
@@ -21,6 +22,7 @@ from ..errors import MigrationError, describe
 from ..schedule.progress import moved
 from ..server.batches import ending_transaction
 from ..server.endpoint import Session
+from .chunks import Chunks, pour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +31,9 @@ class Stream:
 
     #: the object, for messages
     what: str
-    statement: sql.Composed
-    chunks: t.Iterable[bytes]
-    #: how many rows it holds
-    rows: int
+    #: the COPY, and before it what is to be executed in the same transaction
+    statements: t.Sequence[sql.Composed]
+    chunks: Chunks
 
 
 def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
@@ -44,7 +45,8 @@ def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
     own = session.info.transaction_status == pq.TransactionStatus.IDLE
     with ending_transaction(session) if own else contextlib.nullcontext():
         begin = [b"BEGIN"] if own else []
-        session.pgconn.send_query(b";\n".join([*begin, *(stream.statement.as_bytes(session) for stream in streams)]))
+        statements = [statement.as_bytes(session) for stream in streams for statement in stream.statements]
+        session.pgconn.send_query(b";\n".join([*begin, *statements]))
         try:
             session.wait(generators.send(session.pgconn))
             for _ in begin:
@@ -61,22 +63,22 @@ def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
 def _load(session: Session, stream: Stream) -> int:
     connection = session.pgconn
     try:
-        _next(session)
-        for chunk in stream.chunks:
-            _put(session, chunk)
-            moved(len(chunk))
+        for _ in stream.statements:
+            _next(session)
+        sent = pour(stream.chunks, functools.partial(_put, session))
         while connection.put_copy_end() == 0:
             session.wait(generators.send(connection))
         session.wait(generators.send(connection))
         received = _next(session).command_tuples
     except psycopg.Error as error:
         raise MigrationError(f"Cannot load the rows of {stream.what}: {describe(error)}") from None
-    if received != stream.rows:
-        raise MigrationError(f"{stream.what}: {stream.rows} rows were sent, but the target received {received}")
+    if received != sent:
+        raise MigrationError(f"{stream.what}: {sent} rows were sent, but the target received {received}")
     return received
 
 
 def _put(session: Session, chunk: bytes) -> None:
+    moved(len(chunk))
     try:
         session.wait(generators.copy_to(session.pgconn, chunk))
     except psycopg.OperationalError:

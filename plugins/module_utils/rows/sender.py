@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import tempfile
@@ -13,13 +14,16 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.snapshot import ExportedSnapshot, tell_lockers
+from ..catalog.snapshot import GONE_SOURCES, ExportedSnapshot, tell_gone, tell_lockers
 from ..errors import MigrationError
 from ..redaction import read_messages
 from ..server.client_tools import ClientTools
 from ..server.endpoint import pin_settings, tool_environment
+from .chunks import Chunks
 
 _CHUNK_BYTES: t.Final = 1 << 20
+#: A blank, the digits of 2^64, and a line's end.
+_COUNT_BYTES: t.Final = 22
 #: Verbose, so that the server's messages come with their SQLSTATE, by which it is told what of them may be shown.
 _OPTIONS: t.Final = ("--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose")
 
@@ -27,8 +31,8 @@ _OPTIONS: t.Final = ("--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--set
 class Sender:
     """A psql in the snapshot that writes one COPY after the other.
 
-    After each COPY psql prints a random word: only then is the stream whole. A psql that dies, whatever it has written
-    and whatever its exit status, cannot look like an end of data.
+    After each COPY psql prints how many rows the server says it has sent, and a random word: only then is the stream
+    whole. A psql that dies, whatever it has written and whatever its exit status, cannot look like an end of data.
     """
 
     def __init__(self, snapshot: ExportedSnapshot, tools: ClientTools) -> None:
@@ -58,25 +62,31 @@ class Sender:
         """End psql; a running stream then fails."""
         self._psql.kill()
 
-    def stream(self, statement: sql.Composed) -> t.Iterator[bytes]:
-        """Yield what a COPY ... TO STDOUT writes.
+    def stream(self, statement: sql.Composed) -> Chunks:
+        """Yield what a COPY ... TO STDOUT writes; return the number of rows.
 
         :raises MigrationError: when the stream does not end well, with what psql said
         """
         word = secrets.token_hex(16).encode()
-        end = word + b"\n"
-        self._command(statement.as_bytes(self._snapshot.session) + b";\n\\echo " + end)
+        # psql keeps the server's count only of a COPY whose output is not its own (HandleCopyResult, 15 to 18).
+        self._command(
+            statement.as_bytes(self._snapshot.session) + b" \\g /dev/stdout\n\\echo " + word + b" :ROW_COUNT\n"
+        )
         assert self._psql.stdout
+        # Nothing follows the count until the next command, so both can only stand at the end of what has been read.
+        end, longest = re.compile(rb"%b (\d+)\n\Z" % word), len(word) + _COUNT_BYTES
         held = b""
-        # Nothing follows the word until the next command, so it can only stand at the end of what has been read.
-        while not held.endswith(end):
+        while not (ended := end.search(held)):
             chunk = os.read(self._psql.stdout.fileno(), _CHUNK_BYTES)
             if not chunk:
                 raise self._failure()
             held += chunk
-            sent, held = held[: -len(end)], held[-len(end) :]
+            sent, held = held[:-longest], held[-longest:]
             if sent:
                 yield sent
+        if ended.start():
+            yield held[: ended.start()]
+        return int(ended[1])
 
     def _command(self, text: bytes) -> None:
         assert self._psql.stdin
@@ -90,6 +100,8 @@ class Sender:
         self._errors.seek(0)
         own, messages = read_messages(self._errors.read().decode(errors="replace"))
         said = "\n".join([*([own] if own else []), *(message.told for message in messages)])
+        if any(message.source_file.startswith(GONE_SOURCES) for message in messages):
+            return MigrationError(tell_gone(self._snapshot.endpoint))
         # SQLSTATE of a lock that could not be had in time: lock_not_available.
         if any("55P03" in message.told for message in messages):
             said += f"; these keep readers out:{tell_lockers(self._snapshot.endpoint)}"

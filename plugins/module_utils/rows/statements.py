@@ -9,9 +9,9 @@ import typing as t
 
 from psycopg import sql
 
+from ..catalog.formats import Format
 from ..catalog.large_objects import LargeObject, piece_queries
 from ..catalog.relations import Relation
-from ..catalog.wide_rows import Format
 
 
 def copy_out(relation: Relation, encoding: str, format_: Format) -> sql.Composed:
@@ -26,10 +26,17 @@ def copy_out(relation: Relation, encoding: str, format_: Format) -> sql.Composed
     return sql.SQL("COPY {} TO STDOUT (FORMAT {}, ENCODING {})").format(source, sql.SQL(format_), encoding)
 
 
-def copy_in(relation: Relation, encoding: str, format_: Format) -> sql.Composed:
-    """Return the COPY that reads what ``copy_out`` wrote."""
-    return sql.SQL("COPY {}{} FROM STDIN (FORMAT {}, ENCODING {})").format(
-        relation.load_identifier, _columns(relation), sql.SQL(format_), encoding
+def copy_in(relation: Relation, encoding: str, format_: Format, *, frozen: bool = False) -> sql.Composed:
+    """Return the COPY that reads what ``copy_out`` wrote.
+
+    :param frozen: whether the rows need no VACUUM later; the same transaction must have emptied the table
+    """
+    return sql.SQL("COPY {}{} FROM STDIN (FORMAT {}, ENCODING {}{})").format(
+        relation.load_identifier,
+        _columns(relation),
+        sql.SQL(format_),
+        encoding,
+        sql.SQL(", FREEZE" if frozen else ""),
     )
 
 

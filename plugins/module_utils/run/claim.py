@@ -11,39 +11,27 @@ ended, however that came; a lock cannot outlive its session.
 from __future__ import annotations
 
 import contextlib
-import json
 import pathlib
-import time
 import typing as t
 
 import psycopg
 
-from ..errors import MigrationError, describe
+from ..errors import MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from ..staging.databases import maintenance_session
 from ..staging.locks import CLASS, key_of, lock_name
-from .background import Tell, start_background
-from .playbook_process import PlaybookProcess, interrupt_when_ended
-from .unexpected import tell_unexpected
+from .held_session import ALIVE_SECONDS, Holder, hold_session
 
 #: A run that ends just now may need that long until its server has noticed.
 _WAIT: t.Final = "2s"
 
-#: What lies in between may forget a connection over which nothing goes, and a server whose client has vanished may keep
-#: a lock for hours.
-_ALIVE_SECONDS: t.Final = 30
+#: A server whose client has vanished may keep a lock for hours.
 _SETTINGS: t.Final = {
     "lock_timeout": _WAIT,
-    "tcp_keepalives_idle": str(_ALIVE_SECONDS),
+    "tcp_keepalives_idle": str(ALIVE_SECONDS),
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-
-
-_ENDED: t.Final = (
-    "The process that should hold the claim on the target has ended before it could say why. See that {} can be "
-    "written, and that the machine has memory, and run again."
-)
 
 
 class TargetClaimedError(MigrationError):
@@ -60,41 +48,19 @@ def claim_target(target: Endpoint, run_id: str, lock_file: pathlib.Path, playboo
     :raises TargetClaimedError: when another run has it
     :raises MigrationError: when the server cannot be asked
     """
-    told = start_background(lock_file, lambda tell: _hold(target, run_id, lock_file, playbook_pid, tell))
-    answer = json.loads(told) if told else {"error": _ENDED.format(lock_file)}
-    if answer.get("claimed_by"):
-        raise TargetClaimedError(answer["claimed_by"])
-    if answer.get("error"):
-        raise MigrationError(answer["error"])
+    holder = Holder("the claim on the target", target, lock_file, playbook_pid)
+    if claimed_by := hold_session(holder, lambda stack: _open(stack, target, run_id)):
+        raise TargetClaimedError(claimed_by)
 
 
-def _without(target: Endpoint) -> t.Callable[[str], str]:
-    """Return what takes the target's password out of a text."""
-    return lambda text: text.replace(target.password, "********") if target.password else text
+def _open(stack: contextlib.ExitStack, target: Endpoint, run_id: str) -> tuple[Session | None, str]:
+    """Enter the target's server and claim the target; return who has it instead, if anybody.
 
-
-def _hold(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: int, tell: Tell) -> None:
-    interrupt_when_ended(PlaybookProcess(playbook_pid))
-    with contextlib.ExitStack() as stack:
-        try:
-            session = _enter(stack, target, {**_SETTINGS, "application_name": f"pgconvoy {run_id}"})
-            claimed_by = _claim(session, target.dbname)
-        except psycopg.Error as error:
-            tell(json.dumps({"error": describe(error)}))
-            return
-        except MigrationError as error:
-            tell(json.dumps({"error": str(error)}))
-            return
-        except Exception as error:  # noqa: BLE001 - nobody else could tell of it
-            tell(json.dumps({"error": tell_unexpected(error, "claim", lock_file.parent, _without(target))}))
-            return
-        tell(json.dumps({"claimed_by": claimed_by}))
-        if claimed_by:
-            return
-        # A connection that breaks ends this process. The run may go on, for its staging database bears its mark.
-        while True:
-            time.sleep(_ALIVE_SECONDS)
-            session.execute("SELECT")
+    A connection that breaks ends the claim. The run may go on, for its staging database bears its mark.
+    """
+    session = _enter(stack, target, {**_SETTINGS, "application_name": f"pgconvoy {run_id}"})
+    claimed_by = _claim(session, target.dbname)
+    return (None if claimed_by else session), claimed_by
 
 
 def _enter(stack: contextlib.ExitStack, target: Endpoint, settings: dict[str, str]) -> Session:

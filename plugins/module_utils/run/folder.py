@@ -54,6 +54,16 @@ class RunFolder:
         return self.path / "claim"
 
     @property
+    def snapshot(self) -> pathlib.Path:
+        """The file that the process locks which holds the snapshot of what is streamed, if anything is."""
+        return self.path / "snapshot"
+
+    @property
+    def description(self) -> pathlib.Path:
+        """The folder in which lies what is kept of a source whose rows are streamed."""
+        return self.path / "source" / "description"
+
+    @property
     def playbook_pid(self) -> int | None:
         """The process id of the ansible-playbook that the run belongs to, if that was told."""
         try:

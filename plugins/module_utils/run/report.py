@@ -74,6 +74,7 @@ def compose(records: Records, run: Run) -> Report:
         "source": preflight.get("source"),
         "target": preflight.get("target"),
         "load_mode": preflight.get("load_mode"),
+        "transfer": preflight.get("transfer"),
         "load": records.get("replace", {}).get("load") or preflight.get("load"),
         "tables": verdict.get("tables", []),
         "foreign_keys": _foreign_keys(verdict.get("foreign_keys", []), preflight.get("foreign_keys", [])),
@@ -133,7 +134,7 @@ def _outcome(records: Records, goal: str, ledger: list[Record]) -> tuple[str, st
     wanted = GOALS[goal]
     if wanted.fills and preflight.get("plan") == [] and not _ACTING & records.keys() and not compare:
         return "unchanged", ""
-    if wanted.writes_archive and not dump.get("archive"):
+    if wanted.writes_archive and not (dump.get("archive") or (wanted.fills and dump.get("snapshot"))):
         return "failed", "No dump is recorded."
     if (wanted.judges or in_place) and not equal:
         return "failed", "No comparison is recorded." if equal is None else "The copy differs from its source."
@@ -175,8 +176,9 @@ def _ledger(records: Records, goal: str) -> list[Record]:
     for schema, name in dumped | restored:
         sent, received, verdict = (tables.get((schema, name), {}) for tables in (dumped, restored, verdicts))
         snapshot_rows = sent.get("snapshot_rows", verdict.get("source_rows"))
-        # The rows of an archive are sent twice: into it and out of it.
-        counts = [snapshot_rows, *(table.get("sent_rows") for table in (sent, received) if table)]
+        # The rows of an archive are sent twice, into it and out of it; streamed ones once.
+        sent_rows = sent.get("sent_rows", received.get("sent_rows"))
+        counts = [snapshot_rows, sent_rows, *(table.get("sent_rows") for table in [received] if table)]
         if goal != "dump":
             counts.append(received.get("received_rows"))
         ledger.append(
@@ -184,7 +186,7 @@ def _ledger(records: Records, goal: str) -> list[Record]:
                 "schema": schema,
                 "name": name,
                 "snapshot_rows": snapshot_rows,
-                "sent_rows": (sent or received).get("sent_rows"),
+                "sent_rows": sent_rows,
                 "received_rows": received.get("received_rows"),
                 "target_rows": verdict.get("target_rows"),
                 # The last station is the verdict's to judge: there a row may lie in another partition of the same tree.

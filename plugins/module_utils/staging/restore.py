@@ -11,6 +11,7 @@ import typing as t
 
 from ..archive.files import ArchiveFiles
 from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.origin import Origin
 from ..archive.schema import read_section
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_filling
@@ -38,6 +39,7 @@ def restore_data(
     jobs: int,
     allowed: t.Collection[str] = (),
     finish: t.Callable[[Session], object] | None = None,
+    origin: Origin | None = None,
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, and make what must hold over complete rows.
 
@@ -45,6 +47,7 @@ def restore_data(
 
     :param allowed: foreign keys, as ``fk constraint <table> <name>``, that are added without a look at the rows
     :param finish: what else is to be done when everything is made but event triggers, which would fire at it
+    :param origin: where the rows come from, if not from the archive's files
     :raises MigrationError: naming the table or object that failed
     """
     schema = folder / manifest.schema.name
@@ -57,7 +60,9 @@ def restore_data(
     with open_session() as first:
         not_valid = left_unvalidated(relations, allowed, first.info.server_version)
         plan = plan_filling(relations, filled, pre_data, allow_orphans(post_data, not_valid), once)
-        return fill(_handing_on(first, open_session), manifest, ArchiveFiles(folder), plan, jobs, finish)
+        return fill(
+            _handing_on(first, open_session), manifest, origin or ArchiveFiles(folder, manifest), plan, jobs, finish
+        )
 
 
 def _handing_on(first: Session, open_session: OpenSession) -> OpenSession:

@@ -19,7 +19,7 @@ def check_wide_rows(session: Session) -> list[Finding]:
             "too-large",
             f"table {relation}",
             f"a row of it is longer than COPY can write: {LIMIT:,} bytes, two for each byte of a bytea unless all "
-            "columns are of the server's own types.",
+            "columns are of the server's own types, or made of them.",
             "Divide the value on the source, or keep it as a large object.",
         )
         for relation in find_too_wide(session, list_relations(session))

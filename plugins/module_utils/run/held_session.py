@@ -1,0 +1,84 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A session that outlives the stage which needs it first: a process in the background holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import time
+import typing as t
+
+import psycopg
+
+from ..errors import MigrationError, describe
+from ..server.endpoint import Endpoint, Session
+from .background import Tell, start_background
+from .playbook_process import PlaybookProcess, interrupt_when_ended
+from .unexpected import tell_unexpected
+
+#: What lies in between may forget a connection over which nothing goes.
+ALIVE_SECONDS: t.Final = 30
+
+_ENDED: t.Final = (
+    "The process that should hold {} has ended before it could say why. See that {} can be written, and that the "
+    "machine has memory, and run again."
+)
+
+#: Opens the session; returns it, or None where there is nothing to hold, and what is to be told.
+Open = t.Callable[[contextlib.ExitStack], tuple[Session | None, str]]
+
+
+class Holder(t.NamedTuple):
+    """The process that holds a session of a database."""
+
+    #: what it holds, in the singular, for messages
+    what: str
+    endpoint: Endpoint
+    #: which it locks for as long as it lives
+    lock_file: pathlib.Path
+    #: the process id of ansible-playbook, which it does not outlive
+    playbook_pid: int
+
+
+def hold_session(holder: Holder, open_session: Open) -> str:
+    """Let a new process open a session and hold it; return what is to be told of it.
+
+    Call it before anything is connected to a server. The process ends when its connection does.
+
+    :raises MigrationError: what opening it raised
+    """
+    told = start_background(holder.lock_file, lambda tell: _hold(holder, open_session, tell))
+    answer = json.loads(told) if told else {"error": _ENDED.format(holder.what, holder.lock_file)}
+    if "error" in answer:
+        raise MigrationError(answer["error"])
+    return str(answer["told"])
+
+
+def _hold(holder: Holder, open_session: Open, tell: Tell) -> None:
+    interrupt_when_ended(PlaybookProcess(holder.playbook_pid))
+    with contextlib.ExitStack() as stack:
+        try:
+            session, told = open_session(stack)
+        except psycopg.Error as error:
+            tell(json.dumps({"error": describe(error)}))
+            return
+        except MigrationError as error:
+            tell(json.dumps({"error": str(error)}))
+            return
+        except Exception as error:  # noqa: BLE001 - nobody else could tell of it
+            folder = holder.lock_file.parent
+            tell(json.dumps({"error": tell_unexpected(error, holder.lock_file.name, folder, _without(holder))}))
+            return
+        tell(json.dumps({"told": told}))
+        while session:
+            time.sleep(ALIVE_SECONDS)
+            session.execute("SELECT")
+
+
+def _without(holder: Holder) -> t.Callable[[str], str]:
+    """Return what takes the password out of a text."""
+    password = holder.endpoint.password
+    return lambda text: text.replace(password, "********") if password else text
