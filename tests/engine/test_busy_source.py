@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import writer
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import snapshot as snapshots
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.reading import Reading, read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
@@ -142,10 +143,22 @@ def test_who_holds_a_table_is_told(
         pytest.fail("it is locked")
 
 
+def test_who_holds_a_table_of_a_few_bytes_is_told(
+    source: Endpoint, client: psycopg.Connection[t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read by the session that has exported the snapshot."""
+    monkeypatch.setattr(snapshots, "LOCK_PATIENCE", "50ms")
+    said = rf"session {client.info.backend_pid} of postgres \(nightly\) holds ACCESS EXCLUSIVE on public\.t"
+    client.execute("BEGIN; LOCK TABLE t")
+    with pytest.raises(MigrationError, match=said), exported_snapshot(source) as snapshot:
+        read_content(Reading(snapshot, 2, ""))
+
+
 def test_who_waits_for_a_table_is_told(
     case: Case, source: Endpoint, client: psycopg.Connection[t.Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waits for the holding session keeps the others out, which would wait for each other forever."""
+    monkeypatch.setattr(reading, "_FEW_BYTES", 0)
     client.execute("SET lock_timeout = 0")
     with exported_snapshot(source, lambda _: [("public", "t")]) as snapshot:
         monkeypatch.setattr(snapshots, "LOCK_PATIENCE", "50ms")

@@ -75,10 +75,7 @@ def read_content(reading: Reading) -> Content:
 
 
 def read_contents(*readings: Reading) -> list[Content]:
-    """Read several databases at once; what fails for one of them, or Ctrl-C, ends all.
-
-    :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
-    """
+    """Read several databases at once, as `read_content` does; what fails for one of them, or Ctrl-C, ends all."""
     begun = [_Begun(reading) for reading in readings]
     run_lanes([one.lane(one.first_tasks()) for one in begun], "count and checksum rows")
     run_lanes([one.lane(one.second_tasks()) for one in begun], "evaluate materialized views")
@@ -229,9 +226,9 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        inquiries = [ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection)]
+        last = together(ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection))
         try:
-            _, keys, sequences = answer(session, together(*inquiries))
+            _, keys, sequences = answer(session, last)
         except psycopg.errors.UndefinedTable as error:
             raise sequence_dropped(error) from None
         content = Content(

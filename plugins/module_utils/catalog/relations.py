@@ -160,11 +160,6 @@ class ExtensionTable(t.NamedTuple):
     readable: bool
 
 
-def list_extension_tables(session: Session) -> list[ExtensionTable]:
-    """Return every table that belongs to an extension, by name."""
-    return answer(session, ask_extension_tables())
-
-
 def ask_extension_tables() -> Inquiry[list[ExtensionTable]]:
     """Ask for every table that belongs to an extension, by name."""
     return [ExtensionTable(relation, *rest) for relation, rest in (yield from _ask(_EXTENSIONS, _MEMBERSHIP))]

@@ -63,6 +63,7 @@ def read_sequences(session: Session, selection: Selection | None = None) -> list
 
 
 def sequence_dropped(error: psycopg.Error) -> MigrationError:
+    """Return what is told where a sequence that was listed is no longer there."""
     return MigrationError(f"While it was read, somebody dropped a sequence: {describe(error)}\nRun again.")
 
 

@@ -148,6 +148,8 @@ def export_snapshot(
     *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), _EXPORT)
     try:
         yield ExportedSnapshot(endpoint, session, name)
+    except psycopg.errors.LockNotAvailable:
+        raise _not_readable(endpoint) from None
     finally:
         # Where the connection has broken, the transaction has ended as well.
         with contextlib.suppress(psycopg.Error):
