@@ -123,7 +123,7 @@ class _Filler:
     def _stream(self, table: ArchivedRows, frozen: bool) -> Stream:
         relation = self.filling.relations[table.schema, table.name]
         encoding = self.filling.manifest.database.locale.encoding
-        statements = [copy_in(relation, encoding, table.format, frozen=frozen)]
+        statements: list[sql.Composable] = [copy_in(relation, encoding, table.format, frozen=frozen)]
         if frozen:
             statements.insert(0, sql.SQL("TRUNCATE ONLY {}").format(relation.identifier))
         return Stream(f"table {relation}", statements, self.reader.read(table))

@@ -32,7 +32,7 @@ class Stream:
     #: the object, for messages
     what: str
     #: the COPY, and before it what is to be executed in the same transaction
-    statements: t.Sequence[sql.Composed]
+    statements: t.Sequence[sql.Composable]
     chunks: Chunks
 
 
