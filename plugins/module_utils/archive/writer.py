@@ -57,36 +57,72 @@ def write_archive(
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
-        taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        database = read_database(snapshot.session)
-        selection = select(list_relations(snapshot.session), patterns) if patterns else None
-        content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
-        dump_schema(snapshot, tools, partial / _SCHEMA_FILE)
-        tables = _write_rows(snapshot, tools, partial, jobs, content.relations, database.locale.encoding)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns)
+        content, encoding = manifest.content, manifest.database.locale.encoding
+        tables = _write_rows(snapshot, tools, partial, jobs, content.relations, encoding)
         large_objects, pieces = None, 0
         if content.large_objects:
             large_objects, pieces = _write_large_objects(snapshot, tools, partial, content.large_objects)
-        manifest = Manifest(
-            format=FORMAT,
-            taken_at=taken_at,
-            tools_version=tools.version,
-            database=database,
-            requirements=read_requirements(snapshot.session),
-            content=content,
-            answers=ask(snapshot, queries, database.search_path),
-            refresh_order=refresh_order(content.relations) if selection is None else (),
-            schema=describe_file(partial / _SCHEMA_FILE),
-            tables=tables,
-            large_objects=large_objects,
-            large_object_pieces=pieces,
-            partial=selection is not None,
-            bindings=read_bindings(snapshot.session),
-            members=read_members(snapshot.session),
-            privileges=read_privileges(snapshot.session),
-        )
-        with create_private(partial / FILE_NAME) as stream:
-            stream.write(encode(manifest))
+        manifest = dataclasses.replace(manifest, tables=tables, large_objects=large_objects, large_object_pieces=pieces)
+        _write_manifest(manifest, partial)
     return manifest
+
+
+def write_description(
+    snapshot: ExportedSnapshot,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    jobs: int,
+    queries: t.Sequence[Query] = (),
+    patterns: Patterns = EVERYTHING,
+) -> Manifest:
+    """Write what an archive of the snapshot would be but for its rows.
+
+    :raises MigrationError: when anything at all fails
+    """
+    with new_folder(folder) as partial:
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns)
+        _write_manifest(manifest, partial)
+    return manifest
+
+
+def _describe(
+    snapshot: ExportedSnapshot,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    jobs: int,
+    queries: t.Sequence[Query],
+    patterns: Patterns,
+) -> Manifest:
+    """Write the schema; return the manifest, in which there are no files of rows."""
+    taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    database = read_database(snapshot.session)
+    selection = select(list_relations(snapshot.session), patterns) if patterns else None
+    content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
+    dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
+    return Manifest(
+        format=FORMAT,
+        taken_at=taken_at,
+        tools_version=tools.version,
+        database=database,
+        requirements=read_requirements(snapshot.session),
+        content=content,
+        answers=ask(snapshot, queries, database.search_path),
+        refresh_order=refresh_order(content.relations) if selection is None else (),
+        schema=describe_file(folder / _SCHEMA_FILE),
+        tables=(),
+        large_objects=None,
+        large_object_pieces=0,
+        partial=selection is not None,
+        bindings=read_bindings(snapshot.session),
+        members=read_members(snapshot.session),
+        privileges=read_privileges(snapshot.session),
+    )
+
+
+def _write_manifest(manifest: Manifest, folder: pathlib.Path) -> None:
+    with create_private(folder / FILE_NAME) as stream:
+        stream.write(encode(manifest))
 
 
 def _write_rows(

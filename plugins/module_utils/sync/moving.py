@@ -1,0 +1,95 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows that differ go from the target and come from the source; all others stay where they are."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..catalog.large_objects import CREATE_PIECES, comment_on, count_pieces, make_large_objects
+from ..catalog.wide_rows import choose_formats
+from ..errors import MigrationError, describe
+from ..rows.differing import is_any, key_hash, rows_of
+from ..rows.receiver import receive
+from ..rows.statements import copy_in, copy_large_objects_out, copy_out, copy_pieces_in
+from ..server.endpoint import Session
+from .differences import LargeObjectsDifference, TableDifference
+
+
+def delete_rows(session: Session, differences: t.Iterable[TableDifference]) -> None:
+    """Delete the target's rows that the source does not have, or not with these values.
+
+    A row that has changed is deleted and comes anew: so values that must be unique can change places, and an identity
+    that is ALWAYS generated is no obstacle.
+
+    :raises MigrationError: naming the table whose rows the server does not delete
+    """
+    for difference in differences:
+        if difference.deletes:
+            try:
+                session.execute(_delete(difference))
+            except psycopg.Error as error:
+                message = f"Cannot delete rows of table {difference.relation}: {describe(error)}"
+                raise MigrationError(message) from None
+
+
+def _delete(difference: TableDifference) -> sql.Composed:
+    relation = difference.relation
+    only = sql.SQL("") if difference.is_tree else sql.SQL("ONLY ")
+    conditions = []
+    if difference.keys is not None:
+        conditions.append(is_any(key_hash(relation), difference.keys))
+    if relation.condition:
+        # It is a whole WHERE clause of the extension's own.
+        conditions.append(sql.SQL("ctid IN (SELECT ctid FROM {})").format(relation.own_rows))
+    where = sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("")
+    return sql.SQL("DELETE FROM {}{}").format(only, relation.identifier) + where
+
+
+def copy_rows(source: Session, target: Session, differences: t.Iterable[TableDifference], encoding: str) -> None:
+    """Copy the source's rows that the target does not have, or not with these values.
+
+    :raises MigrationError: when either server refuses, or a row is lost
+    """
+    for difference in differences:
+        relation = difference.relation
+        if not difference.sent:
+            continue
+        format_ = choose_formats(source, [relation])[relation.full_name]
+        rows = None if difference.keys is None else rows_of(relation, difference.keys)
+        chunks = _stream(source, f"table {relation}", copy_out(relation, encoding, format_, rows))
+        receive(target, f"table {relation}", copy_in(relation, encoding, format_), chunks, difference.sent)
+
+
+def _stream(source: Session, what: str, statement: sql.Composed) -> t.Iterator[bytes]:
+    """Yield what a COPY ... TO STDOUT writes.
+
+    :raises MigrationError: when the source refuses
+    """
+    try:
+        with source.cursor() as cursor, cursor.copy(statement) as copy:
+            yield from map(bytes, copy)
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot read the rows of {what}: {describe(error)}") from None
+
+
+def move_large_objects(source: Session, target: Session, difference: LargeObjectsDifference) -> None:
+    """Unlink the target's large objects that are not the source's, and make those that are missing then.
+
+    :raises MigrationError: when either server refuses, or a piece is lost
+    """
+    unlinked = [large_object.oid for large_object in difference.unlinked]
+    target.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.unnest(%s::oid[]) oid", (unlinked,))
+    if difference.sent:
+        target.execute(CREATE_PIECES)
+        chunks = itertools.chain.from_iterable(
+            _stream(source, "the large objects", statement) for statement in copy_large_objects_out(difference.sent)
+        )
+        receive(target, "the large objects", copy_pieces_in(), chunks, count_pieces(difference.sent))
+        make_large_objects(target, difference.sent)
+        comment_on(target, difference.sent)
