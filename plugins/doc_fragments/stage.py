@@ -50,19 +50,3 @@ options:
     type: str
     default: ""
 """
-
-    FK_STRATEGY = r"""
-options:
-  fk_strategy:
-    description:
-      - How tables are filled under their foreign keys. V(post_data) adds the keys last, over complete rows, and so has
-        the schema replaced; the other two keep the live database's schema, which must be the source's.
-      - V(dependency_order) fills parents before children, and the server checks each row. Keys that no order satisfies,
-        since tables refer to each other in a circle, are dropped and added again in the same transaction.
-      - V(disable_triggers) switches the server's checks off, which only a superuser may do; each key is checked
-        afterwards.
-      - V(auto) is V(dependency_order) where tables are selected, else V(post_data).
-    type: str
-    choices: [auto, post_data, dependency_order, disable_triggers]
-    default: auto
-"""

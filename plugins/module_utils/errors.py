@@ -1,10 +1,11 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one error that the engine raises on purpose, and how a server's message is told: without any value."""
+"""What a stage comes to, the one error that the engine raises on purpose, and how a server's message is told."""
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import psycopg
@@ -12,15 +13,29 @@ import psycopg
 from .redaction import Message
 
 
+@dataclasses.dataclass
+class Outcome:
+    """What a stage has come to, or had when it failed."""
+
+    #: whether anything of what is managed is not as it was
+    changed: bool = False
+    #: whether nobody knows if the live database was replaced
+    uncertain: bool = False
+    #: what the report is made of; it stays in the run's folder
+    record: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    #: what the next task gets
+    returned: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
 class MigrationError(Exception):
     """A run cannot go on; the message says what is wrong, where, and what to do.
 
-    ``result`` is what the stage found out all the same, for its record.
+    ``outcome`` is what the stage has come to all the same.
     """
 
-    def __init__(self, message: str, result: dict[str, t.Any] | None = None) -> None:
+    def __init__(self, message: str, outcome: Outcome | None = None) -> None:
         super().__init__(message)
-        self.result = result or {}
+        self.outcome = outcome or Outcome()
 
 
 def describe(error: psycopg.Error) -> str:

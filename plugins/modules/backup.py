@@ -21,17 +21,12 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
-  - pgconvoy.migrate.verdict.allowed
-  - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.settings
 options:
   archive_root:
     description: Folder of all archives; this one is C(<host>/backup/<run-id>) below it.
     type: path
     required: true
-  jobs:
-    description: How many tables are read, or loaded, at once.
-    type: int
-    default: 4
 attributes:
   idempotent:
     description: Every run takes a new backup.
@@ -66,10 +61,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import ALLOWED, JOBS, RUN, SELECTION, TARGET, TOOLS, Result, Stage
+from ..module_utils.run.options import RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import backup_folder
+    from ..module_utils.errors import Outcome
     from ..module_utils.in_place.backup import back_up, rehearse
     from ..module_utils.server.client_tools import tools_in
 except ImportError:
@@ -79,9 +76,7 @@ ARGUMENTS: t.Final = {
     **TARGET,
     **RUN,
     **TOOLS,
-    **JOBS,
-    **ALLOWED,
-    **SELECTION,
+    **SETTINGS,
     "archive_root": {"type": "path", "required": True},
 }
 
@@ -92,19 +87,17 @@ def main() -> None:
     stage.run(lambda: backup(stage))
 
 
-def backup(stage: Stage) -> Result:
-    target, run, params = stage.endpoint("target"), stage.folder, stage.params
+def backup(stage: Stage) -> Outcome:
+    target, run, settings = stage.endpoint("target"), stage.folder, stage.settings
     assert target
     assert run
-    tools = tools_in(params["client_bindir"])
-    folder = backup_folder(pathlib.Path(params["archive_root"]), run.path.parent.name, run.run_id)
-    if back_up(target, tools, folder, params["jobs"], stage.patterns) is None:
-        return {"changed": False, "archive": "", "returned": {"archive": "", "restored": False}}
-    told = {
-        "archive": str(folder),
-        "restored": rehearse(target, tools, folder, run.run_id, params["jobs"], stage.allowed),
-    }
-    return {"changed": True, **told, "returned": told}
+    tools = tools_in(stage.params["client_bindir"])
+    folder = backup_folder(pathlib.Path(stage.params["archive_root"]), run.path.parent.name, run.run_id)
+    if back_up(target, tools, folder, settings.jobs, settings.patterns) is None:
+        return Outcome(record={"archive": ""}, returned={"archive": "", "restored": False})
+    restored = rehearse(target, tools, folder, run.run_id, settings.jobs, settings.allowed)
+    told = {"archive": str(folder), "restored": restored}
+    return Outcome(changed=True, record=told, returned=told)
 
 
 if __name__ == "__main__":

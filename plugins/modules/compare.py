@@ -23,10 +23,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
-  - pgconvoy.migrate.verdict.allowed
-  - pgconvoy.migrate.verdict.queries
-  - pgconvoy.migrate.verdict.selection
-  - pgconvoy.migrate.verdict.privileges
+  - pgconvoy.migrate.settings
 options:
   archive:
     description: Folder of an archive that stands for the source; its manifest says what must be.
@@ -35,10 +32,6 @@ options:
     description: Whether the target's staging database is compared, not the live one. It is dropped if it differs.
     type: bool
     default: false
-  jobs:
-    description: How many relations are counted at once.
-    type: int
-    default: 4
 attributes:
   idempotent:
     description: Changes nothing that is managed.
@@ -88,21 +81,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import (
-    ALLOWED,
-    JOBS,
-    PRIVILEGES,
-    QUERIES,
-    RUN,
-    SELECTION,
-    SOURCE,
-    TARGET,
-    TOOLS,
-    Result,
-    Stage,
-)
+from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
+from ..module_utils.run.stage import Stage
 
 try:
+    from ..module_utils.errors import Outcome
     from ..module_utils.preflight.checks.allowances import check_allowances
     from ..module_utils.privileges.proof import read_before
     from ..module_utils.server.client_tools import tools_in
@@ -121,11 +104,7 @@ ARGUMENTS: t.Final = {
     **TARGET,
     **RUN,
     **TOOLS,
-    **JOBS,
-    **ALLOWED,
-    **QUERIES,
-    **SELECTION,
-    **PRIVILEGES,
+    **SETTINGS,
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
 }
@@ -141,27 +120,27 @@ def main() -> None:
     stage.run(lambda: compare_databases(stage))
 
 
-def compare_databases(stage: Stage) -> Result:
-    target, folder, params = stage.endpoint("target"), stage.folder, stage.params
+def compare_databases(stage: Stage) -> Outcome:
+    target, params, settings = stage.endpoint("target"), stage.params, stage.settings
     assert target
-    assert folder
     tools = tools_in(params["client_bindir"])
     judge = Judge(
         target,
         params["staging"],
         tools,
-        params["jobs"],
-        queries=stage.queries,
-        allowed=stage.allowed,
-        patterns=stage.patterns,
-        policy=stage.policy,
+        settings.jobs,
+        queries=settings.queries,
+        allowed=settings.allowed,
+        patterns=settings.patterns,
+        policy=settings.policy,
     )
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)
-    generations = Generations(target.dbname)
+    assert stage.folder
+    generations, run_id = Generations(target.dbname), stage.folder.run_id
     with maintenance_session(target) as session:
-        check_staging(session, generations, folder.run_id)
-    with dropped_on_failure(target, generations, folder.run_id):
+        check_staging(session, generations, run_id)
+    with dropped_on_failure(target, generations, run_id):
         before = ask_live(target, read_before)
         return tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
 
@@ -174,22 +153,24 @@ def give_verdict(stage: Stage, judge: Judge) -> Verdict:
         return judge.judge_by_source(source)
 
 
-def tell(stage: Stage, verdict: Verdict, target: Endpoint) -> Result:
+def tell(stage: Stage, verdict: Verdict, target: Endpoint) -> Outcome:
     """Return the verdict as the stage's result.
 
     :raises MigrationError: when it is not that both are equal
     """
-    findings = check_allowances(verdict, stage.allowed)
+    findings = check_allowances(verdict, stage.settings.allowed)
     stage.warn(findings)
-    result = {
-        "equal": verdict.equal,
-        **dataclasses.asdict(verdict),
-        "findings": [dataclasses.asdict(finding) for finding in findings],
-    }
-    returned = {"equal": verdict.equal, "differences": result["differences"], "tables": len(verdict.tables)}
-    result |= {"changed": False, "returned": returned}
-    require_equal(verdict, f"The {target}", result)
-    return result
+    told = dataclasses.asdict(verdict)
+    outcome = Outcome(
+        record={
+            "equal": verdict.equal,
+            **told,
+            "findings": [dataclasses.asdict(finding) for finding in findings],
+        },
+        returned={"equal": verdict.equal, "differences": told["differences"], "tables": len(verdict.tables)},
+    )
+    require_equal(verdict, f"The {target}", outcome)
+    return outcome
 
 
 if __name__ == "__main__":

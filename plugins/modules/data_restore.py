@@ -18,17 +18,12 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
-  - pgconvoy.migrate.verdict.allowed
-  - pgconvoy.migrate.verdict.privileges
+  - pgconvoy.migrate.settings
 options:
   archive:
     description: The archive's folder, as M(pgconvoy.migrate.dump) returns it.
     type: path
     required: true
-  jobs:
-    description: How many tables are loaded, and how many indexes built, at once.
-    type: int
-    default: 4
 attributes:
   idempotent:
     description: It fills an empty schema, once.
@@ -60,10 +55,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import ALLOWED, JOBS, PRIVILEGES, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.run.options import RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.errors import Outcome
     from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.privileges.reading import read_privileges
     from ..module_utils.server.client_tools import tools_in
@@ -79,9 +76,7 @@ ARGUMENTS: t.Final = {
     **TARGET,
     **RUN,
     **TOOLS,
-    **JOBS,
-    **ALLOWED,
-    **PRIVILEGES,
+    **SETTINGS,
     "archive": {"type": "path", "required": True},
 }
 
@@ -92,26 +87,30 @@ def main() -> None:
     stage.run(lambda: data_restore(stage))
 
 
-def data_restore(stage: Stage) -> Result:
-    target, folder, params = stage.endpoint("target"), stage.folder, stage.params
+def data_restore(stage: Stage) -> Outcome:
+    target, folder, settings = stage.endpoint("target"), stage.folder, stage.settings
     assert target
     assert folder
-    generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
-    manifest, tools = read_manifest(archive), tools_in(params["client_bindir"])
+    generations, archive = Generations(target.dbname), pathlib.Path(stage.params["archive"])
+    manifest, tools = read_manifest(archive), tools_in(stage.params["client_bindir"])
     with maintenance_session(target) as session:
         check_staging(session, generations, folder.run_id)
     with dropped_on_failure(target, generations, folder.run_id):
         open_session = functools.partial(connect, target.at(generations.staging))
-        source = manifest.require_privileges(stage.policy.needs_source)
-        carriage = Carriage(stage.policy, ask_live(target, read_privileges), source, stage.allowed)
-        received = restore_data(open_session, tools, archive, manifest, params["jobs"], stage.allowed, carriage.finish)
-    return {
-        "changed": True,
-        "tables": tell_ledger(manifest.content, received),
-        "large_objects": len(manifest.content.large_objects),
-        "sequences": len(manifest.content.sequences),
-        "returned": {"rows": sum(rows for _, rows in received)},
-    }
+        source = manifest.require_privileges(settings.policy.needs_source)
+        carriage = Carriage(settings.policy, ask_live(target, read_privileges), source, settings.allowed)
+        received = restore_data(
+            open_session, tools, archive, manifest, settings.jobs, settings.allowed, carriage.finish
+        )
+    return Outcome(
+        changed=True,
+        record={
+            "tables": tell_ledger(manifest.content, received),
+            "large_objects": len(manifest.content.large_objects),
+            "sequences": len(manifest.content.sequences),
+        },
+        returned={"rows": sum(rows for _, rows in received)},
+    )
 
 
 if __name__ == "__main__":

@@ -19,17 +19,12 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
-  - pgconvoy.migrate.verdict.queries
-  - pgconvoy.migrate.verdict.selection
+  - pgconvoy.migrate.settings
 options:
   archive_root:
     description: Folder of all archives; this one is C(<host>/<run-id>) below it.
     type: path
     required: true
-  jobs:
-    description: How many tables are read at once.
-    type: int
-    default: 4
 attributes:
   idempotent:
     description: Every run takes a new archive.
@@ -71,10 +66,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import JOBS, QUERIES, RUN, SELECTION, SOURCE, TOOLS, Result, Stage
+from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TOOLS
+from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.writer import write_archive
+    from ..module_utils.errors import Outcome
     from ..module_utils.server.client_tools import tools_in
 except ImportError:
     pass  # Stage says which library is missing
@@ -83,9 +80,7 @@ ARGUMENTS: t.Final = {
     **SOURCE,
     **RUN,
     **TOOLS,
-    **JOBS,
-    **QUERIES,
-    **SELECTION,
+    **SETTINGS,
     "archive_root": {"type": "path", "required": True},
 }
 
@@ -96,13 +91,13 @@ def main() -> None:
     stage.run(lambda: dump(stage))
 
 
-def dump(stage: Stage) -> Result:
-    folder = stage.folder
+def dump(stage: Stage) -> Outcome:
+    folder, settings = stage.folder, stage.settings
     assert folder
     archive = pathlib.Path(stage.params["archive_root"]) / folder.path.parent.name / folder.run_id
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
-        manifest = write_archive(source, tools, archive, stage.params["jobs"], stage.queries, stage.patterns)
+        manifest = write_archive(source, tools, archive, settings.jobs, settings.queries, settings.patterns)
     files = {(table.schema, table.name): table for table in manifest.tables}
     tables = []
     for measured in manifest.content.relations:
@@ -118,17 +113,12 @@ def dump(stage: Stage) -> Result:
                     "bytes": written.file.size if written else 0,
                 }
             )
-    return {
-        "changed": True,
-        "archive": str(archive),
-        "bytes": sum(file.size for file in manifest.files),
-        "tables": tables,
-        "returned": {
-            "archive": str(archive),
-            "tables": len(tables),
-            "rows": sum(table.rows for table in manifest.tables),
-        },
-    }
+    rows, size = sum(table.rows for table in manifest.tables), sum(file.size for file in manifest.files)
+    return Outcome(
+        changed=True,
+        record={"archive": str(archive), "bytes": size, "tables": tables},
+        returned={"archive": str(archive), "tables": len(tables), "rows": rows},
+    )
 
 
 if __name__ == "__main__":

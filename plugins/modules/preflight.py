@@ -25,11 +25,7 @@ description:
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.connection.target
-  - pgconvoy.migrate.verdict.allowed
-  - pgconvoy.migrate.verdict.queries
-  - pgconvoy.migrate.verdict.selection
-  - pgconvoy.migrate.verdict.privileges
-  - pgconvoy.migrate.stage.fk_strategy
+  - pgconvoy.migrate.settings
 options:
   archive:
     description: Folder of an archive that stands for the source. Its files are checked.
@@ -61,10 +57,6 @@ options:
   client_bindir:
     description: Directory of pg_dump, pg_restore and psql; found by itself if empty.
     type: path
-  jobs:
-    description: How many relations are counted at once.
-    type: int
-    default: 4
   load_mode:
     description:
       - How the live database gets its new content. V(swap) builds a copy beside it, which then takes its name.
@@ -73,10 +65,6 @@ options:
     type: str
     choices: [auto, swap, in_place]
     default: auto
-  switch_disconnects_clients:
-    description: Whether the switch may end the sessions of clients that use the live database.
-    type: bool
-    default: false
 requirements:
   - psycopg >= 3.2
   - msgspec >= 0.19
@@ -170,65 +158,38 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.preflight.goals import GOALS
 from ..module_utils.run.folder import RunFolder
-from ..module_utils.run.stage import (
-    ALLOWED,
-    FK_STRATEGY,
-    JOBS,
-    PRIVILEGES,
-    QUERIES,
-    SELECTION,
-    SOURCE,
-    TARGET,
-    Result,
-    Stage,
-)
+from ..module_utils.run.options import SETTINGS, SOURCE, TARGET
+from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.folder import find_backups, read_archive
-    from ..module_utils.errors import MigrationError
-    from ..module_utils.in_place.order import tell_load
-    from ..module_utils.preflight.checks.allowances import check_allowances
-    from ..module_utils.preflight.checks.passwords import check_passwords
-    from ..module_utils.preflight.examination import Examination, can_return, examine
-    from ..module_utils.preflight.outlook import look_ahead
-    from ..module_utils.preflight.plan import diff, steps
+    from ..module_utils.errors import MigrationError, Outcome
+    from ..module_utils.preflight.archives import choose_archives
+    from ..module_utils.preflight.decision import decide
+    from ..module_utils.preflight.description import describe_decision
+    from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
-    from ..module_utils.server.client_tools import ClientTools
     from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
     from ..module_utils.staging.names import Generations
-    from ..module_utils.verdict.findings import Finding, tell_errors
-    from ..module_utils.verdict.judge import Judge
+    from ..module_utils.verdict.findings import Finding
 except ImportError:
     pass  # Stage says which library is missing
 
 ARGUMENTS: t.Final = {
     **SOURCE,
     **TARGET,
-    **JOBS,
-    **ALLOWED,
-    **QUERIES,
-    **SELECTION,
-    **FK_STRATEGY,
-    **PRIVILEGES,
+    **SETTINGS,
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
     "playbook_pid": {"type": "int", "required": True},
-    "goal": {"type": "str", "choices": ["migrate", "dump", "restore", "verify", "rollback"], "default": "migrate"},
+    "goal": {"type": "str", "choices": list(GOALS), "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
     "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place"], "default": "auto"},
-    "switch_disconnects_clients": {"type": "bool", "default": False},
 }
-
-#: Of severities.
-ORDER: t.Final = ("error", "warning", "notice")
-#: The goals that write an archive of the source.
-DUMPING: t.Final = ("migrate", "dump")
-#: The goals that replace the live database.
-REPLACING: t.Final = ("migrate", "restore", "rollback")
 
 
 def main() -> None:
@@ -236,157 +197,54 @@ def main() -> None:
     stage.run(lambda: preflight(stage))
 
 
-def preflight(stage: Stage) -> Result:
-    params, target = stage.params, stage.endpoint("target")
-    if not stage.module.check_mode:
-        stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), params["host"])
+def preflight(stage: Stage) -> Outcome:
+    params, request = stage.params, read_request(stage)
+    if not request.check_mode:
+        stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), request.host)
         stage.folder.playbook_pid = params["playbook_pid"]
-    run_dir = str(stage.folder.path) if stage.folder else ""
-    result: Result = {"goal": params["goal"], "host": params["host"], "returned": {"run_dir": run_dir}}
-    unclaimed = None
-    if target and stage.folder and params["goal"] in REPLACING:
-        unclaimed = claim(stage.folder, target, params["playbook_pid"], result)
+    run_dir = stage.folder.path if stage.folder else None
+    outcome = Outcome(record={"goal": request.goal, "host": request.host}, returned={"run_dir": str(run_dir or "")})
+    # Whoever replaces the live database claims it, and clears away what was left beside it.
+    claimed = request.target if run_dir and GOALS[request.goal].replaces else None
+    unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
     stage.end_with(params["playbook_pid"])
-    for archive in choose_archives(stage, result):
-        examine_with(stage, archive, unclaimed, result)
-        if result["plan"]:
-            return result
-    if params["goal"] == "rollback":
-        raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.", result)
-    # Whoever has something to do begins by this.
-    if target and stage.folder and params["goal"] in REPLACING:
-        left = clear(target)
-        result["findings"] += left
-        result["changed"] = bool(left)
-    return result
-
-
-def choose_archives(stage: Stage, result: Result) -> list[pathlib.Path | None]:
-    """Return what may stand for the source, best first.
-
-    A rollback takes an archive only in place: the one that is named, or a backup that is not live already.
-
-    :raises MigrationError: when there are a previous database and backups, of which neither side knows the later one
-    """
-    params, target = stage.params, stage.endpoint("target")
-    named = pathlib.Path(params["archive"]) if params["archive"] else None
-    if target and params["goal"] == "rollback":
-        backups = find_backups(pathlib.Path(params["archive_root"]), params["host"]) if params["archive_root"] else []
-        if params["load_mode"] != "in_place" and can_return(target):
-            if backups and params["load_mode"] == "auto":
-                raise MigrationError(
-                    "Nothing was changed. There are two ways back: the previous database of the last switch, and the "
-                    f"backup {backups[0]} from before a run in place. Say which, by -e load_mode=swap or "
-                    "-e load_mode=in_place.",
-                    result,
-                )
-            return [None]
-        return [named] if named else [*backups] or [None]
-    return [named]
-
-
-def examine_with(stage: Stage, archive: pathlib.Path | None, unclaimed: Finding | None, result: Result) -> None:
-    """Examine both sides and make the plan; all that is found out goes into the result.
-
-    :param archive: the archive that stands for the source, if there is one
-    :param unclaimed: why the target could not be claimed
-    """
-    params, goal, load_mode = stage.params, stage.params["goal"], stage.params["load_mode"]
-    source, target = stage.endpoint("source"), stage.endpoint("target")
-    if goal == "rollback" and archive:
-        goal, load_mode = "restore", "in_place"
-    # What is live after a switch back is compared with one that is named.
-    described = archive or (pathlib.Path(params["archive"]) if params["archive"] else None)
     try:
-        manifest = read_archive(described) if described else None
+        for archive in choose_archives(request):
+            decision = decide(request, archive, unclaimed, run_dir)
+            describe_decision(decision, request.target, outcome)
+            stage.warn(decision.found.findings)
+            if decision.refusal:
+                raise MigrationError(decision.refusal)
+            if decision.plan:
+                return outcome
+        if request.goal == "rollback":
+            raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.")
     except MigrationError as error:
-        raise MigrationError(str(error), result) from None
-    found = examine(
-        source,
-        target,
-        manifest,
-        params["client_bindir"] or "",
-        params["switch_disconnects_clients"],
-        goal=goal,
-        load_mode=load_mode,
-        fk_strategy=params["fk_strategy"],
-        patterns=stage.patterns,
-        jobs=params["jobs"],
-        allowed=stage.allowed,
-        policy=stage.policy,
-        archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] and goal in DUMPING else None,
+        raise MigrationError(str(error), outcome) from None
+    if claimed:
+        left = clear(claimed)
+        outcome.record["findings"] += left
+        outcome.changed = bool(left)
+    return outcome
+
+
+def read_request(stage: Stage) -> Request:
+    params = stage.params
+    return Request(
+        goal=params["goal"],
+        host=params["host"],
+        source=stage.endpoint("source"),
+        target=stage.endpoint("target"),
+        archive=pathlib.Path(params["archive"]) if params["archive"] else None,
+        archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] else None,
+        client_bindir=params["client_bindir"] or "",
+        load_mode=params["load_mode"],
+        settings=stage.settings,
+        check_mode=stage.module.check_mode,
     )
-    names = [name for table in found.tables for name in table]
-    paths = [
-        path
-        for path in (str(stage.folder.path) if stage.folder else "", found.tools.bindir if found.tools else "")
-        if path
-    ]
-    found.findings += check_passwords([side for side in (source, target) if side], names, paths)
-    # Why a server cannot be reached, the examination tells better.
-    if unclaimed and not tell_errors(found.findings):
-        found.findings.append(unclaimed)
-    verdict = None
-    if target and found.tools and goal in ("migrate", "restore"):
-        judge = make_judge(stage, target, found.tools)
-        try:
-            verdict = look_ahead(found, judge, stage.source, archive, check_mode=stage.module.check_mode)
-        except MigrationError as error:
-            tell_examination(stage, target, found, archive, result)
-            raise MigrationError(str(error), result) from None
-    if verdict and verdict.equal:
-        # No stage follows that would tell.
-        found.findings += check_allowances(verdict, stage.allowed)
-    tell_examination(stage, target, found, archive, result)
-    if errors := tell_errors(found.findings):
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n{errors}", result)
-    result["plan"] = steps(goal, target, found.target_exists, verdict, found.load_mode, found.order)
-    if verdict:
-        result["verdict"] = dataclasses.asdict(verdict)
-    result["returned"]["plan"] = result["plan"]
-    if target and result["plan"]:
-        result["returned"]["replaces"] = diff(target, verdict)
 
 
-def tell_examination(
-    stage: Stage, target: Endpoint | None, found: Examination, archive: pathlib.Path | None, result: Result
-) -> None:
-    """Put what was found out into the result, findings worst first, and show these."""
-    findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: ORDER.index(f.severity))]
-    result |= {
-        "findings": findings,
-        "source": describe_source(found),
-        "target": describe_target(target, found),
-        "load_mode": found.load_mode,
-        "load": tell_load(found.fk_strategy, found.order) if found.order else None,
-        "foreign_keys": [
-            {"name": c.key.name, "table": c.key.table, "orphans": c.orphans, "null_rows": c.null_rows, "cycle": c.cycle}
-            for c in found.census
-        ],
-        "tools": dataclasses.asdict(found.tools) if found.tools else None,
-    }
-    stage.warn(found.findings)
-    result["returned"] |= {
-        "findings": findings,
-        "load_mode": found.load_mode or "",
-        "fk_strategy": found.fk_strategy,
-        "archive": str(archive or ""),
-        "client_bindir": found.tools.bindir if found.tools else "",
-    }
-
-
-def clear(target: Endpoint) -> list[Result]:
-    """Drop what runs have left that were killed; return the findings that tell of it."""
-    if not may_create_databases(target):
-        # Nor could those runs.
-        return []
-    with maintenance_session(target) as session:
-        dropped = drop_leftovers(session, Generations(target.dbname))
-    message = "a run that was killed had left it; it is dropped."
-    return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
-
-
-def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, result: Result) -> Finding | None:
+def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Finding | None:
     """Claim the target for the run; return why it could not be had, which the examination may tell better.
 
     :raises MigrationError: when another run has claimed it: nothing that is found out now would be true for long
@@ -396,57 +254,22 @@ def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, result: Result
     except TargetClaimedError as error:
         remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
         taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
-        result["findings"] = result["returned"]["findings"] = [dataclasses.asdict(taken)]
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}", result) from None
+        outcome.record["findings"] = outcome.returned["findings"] = [dataclasses.asdict(taken)]
+        raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}", outcome) from None
     except MigrationError as error:
         return Finding("error", "no-connection", "target", str(error))
     return None
 
 
-def make_judge(stage: Stage, target: Endpoint, tools: ClientTools) -> Judge:
-    return Judge(
-        live=target,
-        staging=False,
-        tools=tools,
-        jobs=stage.params["jobs"],
-        queries=stage.queries,
-        allowed=stage.allowed,
-        patterns=stage.patterns,
-        policy=stage.policy,
-    )
-
-
-def describe_source(found: Examination) -> Result | None:
-    if found.source is None:
-        return None
-    reached = found.reached
-    # A tunnel's end on this side tells nobody anything.
-    addressed = reached if reached and reached.way in ("", "direct") else None
-    return {
-        "host": addressed.host if addressed else None,
-        "port": addressed.port if addressed else None,
-        "container": (reached.container if reached else "") or None,
-        "way": (reached.way if reached else "") or None,
-        "dbname": found.source.name,
-        "server_version": version(found.source.server_version),
-        "size": found.source.size,
-    }
-
-
-def describe_target(target: Endpoint | None, found: Examination) -> Result | None:
-    if target is None:
-        return None
-    return {
-        "host": target.host,
-        "port": target.port,
-        "dbname": target.dbname,
-        "server_version": version(found.target_version) if found.target_version else None,
-        "exists": found.target_exists,
-    }
-
-
-def version(number: int) -> str:
-    return f"{number // 10000}.{number % 10000}"
+def clear(target: Endpoint) -> list[dict[str, t.Any]]:
+    """Drop what runs have left that were killed; return the findings that tell of it."""
+    if not may_create_databases(target):
+        # Nor could those runs.
+        return []
+    with maintenance_session(target) as session:
+        dropped = drop_leftovers(session, Generations(target.dbname))
+    message = "a run that was killed had left it; it is dropped."
+    return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
 
 
 if __name__ == "__main__":

@@ -25,11 +25,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.stage.gate
-  - pgconvoy.migrate.verdict.allowed
-  - pgconvoy.migrate.verdict.queries
-  - pgconvoy.migrate.verdict.selection
-  - pgconvoy.migrate.verdict.privileges
-  - pgconvoy.migrate.stage.fk_strategy
+  - pgconvoy.migrate.settings
 options:
   archive:
     description: The archive's folder, as M(pgconvoy.migrate.dump) returns it. It is checked before.
@@ -84,24 +80,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import (
-    ALLOWED,
-    FK_STRATEGY,
-    GATE,
-    PRIVILEGES,
-    QUERIES,
-    RUN,
-    SELECTION,
-    TARGET,
-    TOOLS,
-    Result,
-    Stage,
-)
+from ..module_utils.run.options import GATE, RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
     from ..module_utils.catalog.transaction import Transaction, begin
-    from ..module_utils.errors import MigrationError
+    from ..module_utils.errors import MigrationError, Outcome
     from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.in_place.refill import Refilled, refill
@@ -120,11 +105,7 @@ ARGUMENTS: t.Final = {
     **RUN,
     **TOOLS,
     **GATE,
-    **ALLOWED,
-    **QUERIES,
-    **SELECTION,
-    **FK_STRATEGY,
-    **PRIVILEGES,
+    **SETTINGS,
     "archive": {"type": "path", "required": True},
     "replaces": {"type": "dict"},
 }
@@ -138,42 +119,48 @@ def main() -> None:
     stage.run(lambda: replace_in_place(stage))
 
 
-def replace_in_place(stage: Stage) -> Result:
-    target, params = stage.endpoint("target"), stage.params
+def replace_in_place(stage: Stage) -> Outcome:
+    target, params, settings = stage.endpoint("target"), stage.params, stage.settings
     assert target
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     backup = find_backup(stage)
     archive, tools = pathlib.Path(params["archive"]), tools_in(params["client_bindir"])
     manifest = read_archive(archive)
-    selection = manifest.select(stage.patterns)
-    strategy = choose_strategy(params["fk_strategy"], selection is not None)
+    selection = manifest.select(settings.patterns)
+    strategy = choose_strategy(settings.fk_strategy, selection is not None)
     judge = Judge(
         target,
         staging=False,
         tools=tools,
         jobs=1,
-        queries=stage.queries,
-        allowed=stage.allowed,
-        patterns=stage.patterns,
-        policy=stage.policy,
+        queries=settings.queries,
+        allowed=settings.allowed,
+        patterns=settings.patterns,
+        policy=settings.policy,
     )
     with begin(target, stage.committed) as transaction:
         require_unchanged(transaction, judge, backup)
         replaced = fill(transaction, judge, archive, strategy)
         content = manifest.content if selection is None else manifest.content.of(selection)
-        result = {
-            "live": target.dbname,
-            "tables": tell_ledger(content, replaced.received),
-            "load": tell_load(strategy, replaced.order, replaced.readded) if isinstance(replaced, Refilled) else None,
-            "verdict": {"equal": replaced.verdict.equal, **dataclasses.asdict(replaced.verdict)},
-            "returned": {
-                "rows": sum(rows for _, rows in replaced.received),
-                "equal": replaced.verdict.equal,
-                "differences": [dataclasses.asdict(difference) for difference in replaced.verdict.differences],
+        verdict = replaced.verdict
+        outcome = Outcome(
+            record={
+                "live": target.dbname,
+                "tables": tell_ledger(content, replaced.received),
+                "load": tell_load(strategy, replaced.order, replaced.readded)
+                if isinstance(replaced, Refilled)
+                else None,
+                "verdict": {"equal": verdict.equal, **dataclasses.asdict(verdict)},
             },
-        }
-        require_equal(replaced.verdict, f"The {target}, filled from the archive and not committed,", result)
-    return {"changed": True, **result}
+            returned={
+                "rows": sum(rows for _, rows in replaced.received),
+                "equal": verdict.equal,
+                "differences": [dataclasses.asdict(difference) for difference in verdict.differences],
+            },
+        )
+        require_equal(verdict, f"The {target}, filled from the archive and not committed,", outcome)
+    outcome.changed = True
+    return outcome
 
 
 def find_backup(stage: Stage) -> pathlib.Path | None:

@@ -130,10 +130,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.preflight.goals import GOALS
 from ..module_utils.run.background import end_background
 from ..module_utils.run.folder import RunFolder, write_private
 from ..module_utils.run.presentation import explain, render, summarize
-from ..module_utils.run.report import GOALS, Failure, Report, Run, compose
+from ..module_utils.run.report import Failure, Report, Run, compose
 from ..module_utils.run.unexpected import tell_unexpected
 
 

@@ -56,10 +56,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import GATE, RUN, TARGET, TOOLS, Result, Stage
+from ..module_utils.run.options import GATE, RUN, TARGET, TOOLS
+from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
+    from ..module_utils.errors import Outcome
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import connect
@@ -78,7 +80,7 @@ def main() -> None:
     stage.run(lambda: schema_restore(stage))
 
 
-def schema_restore(stage: Stage) -> Result:
+def schema_restore(stage: Stage) -> Outcome:
     target, folder, params = stage.endpoint("target"), stage.folder, stage.params
     assert target
     assert folder
@@ -90,12 +92,8 @@ def schema_restore(stage: Stage) -> Result:
             create_staging(session, generations, manifest.database.locale, folder.run_id)
         with connect(target.at(generations.staging)) as session:
             objects = restore_schema(session, tools, archive, manifest)
-    return {
-        "changed": True,
-        "staging": generations.staging,
-        "objects": objects,
-        "returned": {"staging": generations.staging},
-    }
+    staging = {"staging": generations.staging}
+    return Outcome(changed=True, record={**staging, "objects": objects}, returned=staging)
 
 
 if __name__ == "__main__":

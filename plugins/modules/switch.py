@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.gate
-  - pgconvoy.migrate.verdict.allowed
+  - pgconvoy.migrate.settings
 options:
   to:
     description: Which database becomes the live one.
@@ -37,19 +37,6 @@ options:
       - What differs between the live database and the copy, as M(pgconvoy.migrate.preflight) has found.
       - Shown in check mode with diff.
     type: dict
-  switch_disconnects_clients:
-    description:
-      - Whether the sessions of clients that use the live database may be ended if they do not end within 5 seconds.
-      - If not, the switch fails while there are any.
-    type: bool
-    default: false
-  grants:
-    description:
-      - Whose grants the new live database itself has. With V(source) it keeps those that
-        M(pgconvoy.migrate.data_restore) has given it, else the live database's go with the name.
-    type: str
-    choices: [live, source, none]
-    default: live
   keep_previous:
     description: How many databases that were live before are kept. Each takes its room on the server.
     type: int
@@ -101,10 +88,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.stage import ALLOWED, GATE, PRIVILEGES, RUN, TARGET, Result, Stage
+from ..module_utils.run.options import GATE, RUN, SETTINGS, TARGET
+from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.errors import Outcome
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.databases import dropped_on_failure
@@ -117,13 +106,11 @@ ARGUMENTS: t.Final = {
     **TARGET,
     **RUN,
     **GATE,
-    **ALLOWED,
+    **SETTINGS,
     "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
     "archive": {"type": "path"},
     "replaces": {"type": "dict"},
-    "grants": PRIVILEGES["grants"],
     "keep_previous": {"type": "int", "choices": list(range(1, 10)), "default": 1},
-    "switch_disconnects_clients": {"type": "bool", "default": False},
 }
 
 
@@ -138,35 +125,35 @@ def main() -> None:
     stage.run(lambda: exchange(stage, generations))
 
 
-def exchange(stage: Stage, generations: Generations) -> Result:
-    target, folder, params = stage.endpoint("target"), stage.folder, stage.params
+def exchange(stage: Stage, generations: Generations) -> Outcome:
+    target, folder, params, settings = stage.endpoint("target"), stage.folder, stage.params, stage.settings
     assert target
     assert folder
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     if params["to"] == "previous":
-        result: Result = dataclasses.asdict(roll_back(target, params["switch_disconnects_clients"], stage.committed))
+        told = dataclasses.asdict(roll_back(target, settings.may_disconnect, stage.committed))
     else:
         switched = switch_to_staging(stage, target, generations, folder.run_id)
         for refusal in switched.left:
             stage.module.warn(f"A database that is kept no longer is still there: {refusal}")
-        result = dataclasses.asdict(switched)
-    names = {"live": generations.live, "previous": next(iter(result["kept"]), "")}
-    return {"changed": True, **names, **result, "staging": generations.staging, "returned": names}
+        told = dataclasses.asdict(switched)
+    names = {"live": generations.live, "previous": next(iter(told["kept"]), "")}
+    return Outcome(changed=True, record={**names, **told, "staging": generations.staging}, returned=names)
 
 
 def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str) -> Switched:
-    params = stage.params
+    params, settings = stage.params, stage.settings
     source = read_manifest(pathlib.Path(params["archive"])).database
     with dropped_on_failure(target, generations, run_id):
         return switch(
             target,
             source,
             run_id,
-            params["switch_disconnects_clients"],
+            settings.may_disconnect,
             params["keep_previous"],
-            stage.allowed,
+            settings.allowed,
             stage.committed,
-            with_grants=params["grants"] != "source",
+            with_grants=settings.policy.grants != "source",
         )
 
 

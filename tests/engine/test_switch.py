@@ -181,7 +181,7 @@ def test_interrupted_at_the_end(place: Place, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises((MigrationError, KeyboardInterrupt), match="The switch has happened") as failure:
         place.switch()
     assert isinstance(failure.value, MigrationError)
-    assert failure.value.result["changed"]
+    assert failure.value.outcome.changed
     assert place.oids()[place.live.name] == staging
     place.stage()
     _deaf(monkeypatch, KeyboardInterrupt, commits=False)

@@ -130,9 +130,11 @@ def test_readme_s_playbooks_exist() -> None:
 def test_playbook_s_variables_are_checked_first(name: str) -> None:
     """By the entry of its own name, before any other role."""
     (play,) = yaml.safe_load((ROOT / f"playbooks/{name}.yml").read_text(encoding="utf-8"))
-    first = play["tasks"][0]["block"][0]
+    assert (play["vars"]["run_goal"], play["roles"]) == (name, ["pgconvoy.migrate.run"])
+    (frame,) = yaml.safe_load((ROOT / "roles/run/tasks/main.yml").read_text(encoding="utf-8"))
+    first = frame["block"][0]
     assert first["ansible.builtin.import_role"]["name"] == "pgconvoy.migrate.variables"
-    assert first["vars"] == {"variables_goal": name}
+    assert first["vars"] == {"variables_goal": "{{ run_goal }}"}
 
 
 def test_packages_of_the_modules_are_those_of_the_tests() -> None:

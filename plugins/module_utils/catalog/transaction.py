@@ -12,7 +12,7 @@ import typing as t
 
 import psycopg
 
-from ..errors import MigrationError, describe
+from ..errors import MigrationError, Outcome, describe
 from ..server.endpoint import Endpoint, Session, connect, pin_settings
 from .snapshot import Snapshot
 
@@ -106,5 +106,5 @@ def _was_committed(live: Endpoint, transaction: str, told: str) -> bool:
     raise MigrationError(
         f"The connection broke at the commit ({told}), and whether the {live} holds the new content or the old is not "
         f"known: {answer}\nRun playbooks/verify.yml as soon as the server answers.",
-        {"uncertain": True},
+        Outcome(uncertain=True),
     )

@@ -53,8 +53,8 @@ def open_route(endpoint: Endpoint) -> t.Iterator[Endpoint]:
             fate = _fate(container, before)
             if not fate:
                 raise
-            result = error.result if isinstance(error, MigrationError) else {}
-            raise MigrationError(f"{told}\n{fate}", result) from None
+            outcome = error.outcome if isinstance(error, MigrationError) else None
+            raise MigrationError(f"{told}\n{fate}", outcome) from None
 
 
 @contextlib.contextmanager

@@ -98,6 +98,6 @@ def _restore(
             restore_schema(session, tools, folder, manifest)
         restore_data(functools.partial(connect, staging), tools, folder, manifest, jobs, allowed)
         verdict = Judge(target, staging=True, tools=tools, jobs=jobs, allowed=allowed).judge_by_archive(folder)
-        require_equal(verdict, f"The backup of the {target}, restored into a database of its own,", {})
+        require_equal(verdict, f"The backup of the {target}, restored into a database of its own,")
     with maintenance_session(target) as session:
         drop_database(session, generations.staging)

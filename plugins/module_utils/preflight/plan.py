@@ -13,6 +13,7 @@ from ..staging.names import Generations
 from ..verdict.comparison import Verdict
 from ..verdict.tables import TableVerdict
 from .checks.load_mode import LoadMode
+from .goals import GOALS
 
 #: How many tables a step names.
 _NAMED: t.Final = 10
@@ -32,13 +33,14 @@ def steps(
     """
     if verdict and verdict.equal:
         return []
-    planned = ["dump the source, as it is at one instant, into an archive"] if goal in ("migrate", "dump") else []
-    if target and goal in ("migrate", "restore") and load_mode == "in_place":
+    wanted = GOALS[goal]
+    planned = ["dump the source, as it is at one instant, into an archive"] if wanted.writes_archive else []
+    if target and wanted.fills and load_mode == "in_place":
         planned += [
             f'back up "{target.dbname}" into an archive, the undo',
             f"{_filling(target, order)}, in a transaction that is committed if it equals the source",
         ]
-    elif target and goal in ("migrate", "restore"):
+    elif target and wanted.fills:
         names = Generations(target.dbname)
         planned += [
             f'restore the archive into the new database "{names.staging}"',
@@ -47,7 +49,7 @@ def steps(
         if target_exists:
             planned.append(f'rename "{names.live}" to "{names.previous}", the undo')
         planned.append(f'rename "{names.staging}" to "{names.live}"')
-    if target and goal == "rollback":
+    elif target and wanted.replaces:
         planned.append(f'exchange "{target.dbname}" and "{Generations(target.dbname).previous}"')
     return planned
 

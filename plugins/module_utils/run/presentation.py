@@ -11,6 +11,7 @@ import unicodedata
 
 import jinja2
 
+from ..preflight.goals import GOALS
 from .folder import Record
 from .report import REACHED, Report
 
@@ -70,7 +71,7 @@ def consequence(report: Report) -> str:
     if report["uncertain"]:
         return "Whether the live database was replaced is not known. Run playbooks/verify.yml."
     # Nothing but the last stage touches it, and that has left a record that it did, or that nobody knows.
-    if report["status"] == "failed" and report["goal"] in ("migrate", "restore", "rollback"):
+    if report["status"] == "failed" and GOALS[report["goal"]].replaces:
         return "The live database was not touched."
     return ""
 

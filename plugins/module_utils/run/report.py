@@ -9,14 +9,14 @@ import dataclasses
 import datetime
 import typing as t
 
+from ..preflight.goals import GOALS
 from .folder import Record
 
 Report = dict[str, t.Any]
 Records = t.Mapping[str, Record]
 
-GOALS: t.Final = ("migrate", "dump", "restore", "verify", "rollback")
 #: The statuses of a run that came to its goal.
-REACHED: t.Final = ("migrated", "unchanged", "dumped", "equal", "rolled_back")
+REACHED: t.Final = frozenset({"unchanged", *(goal.status for goal in GOALS.values())})
 
 #: The stages that write anything but their record: once one of them has begun, a run cannot be refused, only fail.
 _ACTING: t.Final = {"dump", "schema_restore", "data_restore", "switch", "backup", "replace"}
@@ -129,16 +129,17 @@ def _outcome(records: Records, goal: str, ledger: list[Record]) -> tuple[str, st
     equal = compare.get("equal")
     if goal == "verify" and equal is not None:
         return ("equal" if equal else "different"), ""
-    if goal in ("migrate", "restore") and preflight.get("plan") == [] and not _ACTING & records.keys() and not compare:
+    wanted = GOALS[goal]
+    if wanted.fills and preflight.get("plan") == [] and not _ACTING & records.keys() and not compare:
         return "unchanged", ""
-    if goal == "dump" and not dump.get("archive"):
+    if wanted.writes_archive and not dump.get("archive"):
         return "failed", "No dump is recorded."
-    if (goal in ("migrate", "restore", "verify") or in_place) and not equal:
+    if (wanted.judges or in_place) and not equal:
         return "failed", "No comparison is recorded." if equal is None else "The copy differs from its source."
-    if goal in ("migrate", "restore", "rollback") and not _replacement(records):
+    if wanted.replaces and not _replacement(records):
         return "failed", "No replacement is recorded." if in_place else "No switch is recorded."
     lost = _lost(ledger)
-    return ("failed", lost) if lost else ({"dump": "dumped", "rollback": "rolled_back"}.get(goal, "migrated"), "")
+    return ("failed", lost) if lost else (wanted.status, "")
 
 
 def _nothing_attempted(records: Records, failure: Failure | None) -> bool:

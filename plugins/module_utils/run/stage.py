@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules of all stages have in common: their options, their record, their one way to fail."""
+"""What the modules of all stages have in common: their sides, their record, their one way to fail."""
 
 from __future__ import annotations
 
@@ -26,87 +26,15 @@ try:
     import msgspec  # noqa: F401 - the archive needs it: its absence is told here, with psycopg's
     import psycopg
 
-    from ..catalog.queries import Query
-    from ..catalog.selection import Patterns
     from ..container.route import open_route
-    from ..errors import MigrationError, describe
-    from ..privileges.wanted import Policy
+    from ..errors import MigrationError, Outcome, describe
+    from ..preflight.settings import Settings
     from ..server.endpoint import Endpoint
     from ..verdict.findings import Finding
 except ImportError:
     _MISSING: str | None = traceback.format_exc()
 else:
     _MISSING = None
-
-Result = dict[str, t.Any]
-
-_CONNECTION: t.Final = {
-    "host": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 5432},
-    "dbname": {"type": "str", "required": True},
-    "user": {"type": "str", "required": True},
-    "password": {"type": "str", "no_log": True},
-    "sslmode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
-    "sslrootcert": {"type": "path"},
-}
-SOURCE: t.Final = {
-    "source": {
-        "type": "dict",
-        "options": {**_CONNECTION, "host": {"type": "str"}, "container": {"type": "str"}},
-        "required_one_of": [("host", "container")],
-        "mutually_exclusive": [("host", "container")],
-    }
-}
-TARGET: t.Final = {"target": {"type": "dict", "options": _CONNECTION}}
-RUN: t.Final = {"run_dir": {"type": "path", "required": True}}
-TOOLS: t.Final = {"client_bindir": {"type": "path", "required": True}}
-GATE: t.Final = {
-    "production": {"type": "bool", "required": True},
-    "confirm_phrase": {"type": "str", "default": ""},
-    "confirm_answer": {"type": "str", "default": ""},
-}
-JOBS: t.Final = {"jobs": {"type": "int", "default": 4}}
-ALLOWED: t.Final = {
-    "allowed_differences": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"object": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}},
-    }
-}
-QUERIES: t.Final = {
-    "verify_queries": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "sql": {"type": "str", "required": True},
-            "expect": {"type": "raw", "required": True},
-        },
-    }
-}
-SELECTION: t.Final = {
-    "include_tables": {"type": "list", "elements": "str", "default": []},
-    "exclude_tables": {"type": "list", "elements": "str", "default": []},
-}
-FK_STRATEGY: t.Final = {
-    "fk_strategy": {
-        "type": "str",
-        "choices": ["auto", "post_data", "dependency_order", "disable_triggers"],
-        "default": "auto",
-    }
-}
-PRIVILEGES: t.Final = {
-    "grants": {"type": "str", "choices": ["live", "source", "none"], "default": "live"},
-    "owners": {"type": "str", "choices": ["target_user", "live", "source"], "default": "target_user"},
-    "role_map": {"type": "dict", "default": {}},
-}
-
-
-def _spell(value: t.Any) -> str:
-    """Return a YAML value as COPY would write it."""
-    return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)
 
 
 def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
@@ -158,25 +86,9 @@ class Stage:
         return open_route(source)
 
     @property
-    def allowed(self) -> dict[str, str]:
-        """The reasons for differences that are allowed, by object."""
-        return {entry["object"]: entry["reason"] for entry in self.params["allowed_differences"]}
-
-    @property
-    def queries(self) -> tuple[Query, ...]:
-        """The user's queries; an expected truth value is spelt as the server does."""
-        return tuple(Query(q["name"], q["sql"], _spell(q["expect"])) for q in self.params["verify_queries"])
-
-    @property
-    def policy(self) -> Policy:
-        """What owners and grants of the target shall be."""
-        role_map = {str(role): str(target) for role, target in self.params["role_map"].items()}
-        return Policy(self.params["grants"], self.params["owners"], role_map)
-
-    @property
-    def patterns(self) -> Patterns:
-        """Which tables the run is about."""
-        return Patterns(tuple(self.params["include_tables"]), tuple(self.params["exclude_tables"]))
+    def settings(self) -> Settings:
+        """What holds for all stages of the run."""
+        return Settings.of(self.params["settings"])
 
     def end_with(self, playbook_pid: int) -> None:
         """Have the stage interrupted when its ansible-playbook has ended: nobody would read what it finds out."""
@@ -205,23 +117,21 @@ class Stage:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def run(self, work: t.Callable[[], Result]) -> t.NoReturn:
+    def run(self, work: t.Callable[[], Outcome]) -> t.NoReturn:
         """Do the stage's work and end the module.
 
-        ``work`` returns what goes into the record, with ``changed``; its key ``returned`` is for Ansible alone. A
-        failure ends the module with one message: no exception reaches Ansible, which would print it unscrubbed.
+        A failure ends the module with one message: no exception reaches Ansible, which would print it unscrubbed.
         """
         began_at, began = datetime.datetime.now(datetime.UTC), time.monotonic()
-        result: Result = {"changed": False}
+        outcome = Outcome()
         error: str | None = None
         try:
             if self.folder and self.folder.playbook_pid is not None:
                 self.end_with(self.folder.playbook_pid)
-            result |= work()
+            outcome = work()
             self._ignore_interruptions()
         except MigrationError as failure:
-            error = str(failure)
-            result |= failure.result
+            error, outcome = str(failure), failure.outcome
         except psycopg.Error as failure:
             error = f"{self.name}: {describe(failure)}"
         except OSError as failure:
@@ -233,10 +143,9 @@ class Stage:
             folder = self.folder.path if self.folder and not self.module.check_mode else None
             error = tell_unexpected(failure, self.name, folder, self._scrub)
         self._ignore_interruptions()
-        if error is not None and self._committed and not result["changed"]:
+        if error is not None and self._committed and not outcome.changed:
             # What failed after the commit has not said what the live database is now.
-            result["uncertain"] = True
-        returned = result.pop("returned", {})
+            outcome.uncertain = True
         if self.folder and not self.module.check_mode:
             record = {
                 "stage": self.name,
@@ -244,7 +153,9 @@ class Stage:
                 "seconds": round(time.monotonic() - began, 3),
                 # Names stay as they are: a table's may contain what is somebody's password, and must be found again.
                 "error": error and self._scrub(error),
-                **result,
+                "changed": outcome.changed,
+                "uncertain": outcome.uncertain,
+                **outcome.record,
             }
             try:
                 self.folder.write_record(self.name, record)
@@ -253,8 +164,8 @@ class Stage:
                 done = "It has done what it was to do, but its record" if error is None else f"{error}\nIts record"
                 error = f"{done} cannot be written: {failure}"
         if error is not None:
-            self.module.fail_json(msg=error, **returned)
-        self.module.exit_json(changed=result["changed"], **returned)
+            self.module.fail_json(msg=error, **outcome.returned)
+        self.module.exit_json(changed=outcome.changed, **outcome.returned)
 
     def _scrub(self, text: str) -> str:
         scrubbed: str = remove_values(text, self.module.no_log_values)

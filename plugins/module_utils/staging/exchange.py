@@ -11,7 +11,7 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..errors import MigrationError, describe
+from ..errors import MigrationError, Outcome, describe
 from ..server.endpoint import Endpoint, Session
 from .databases import maintenance_session
 
@@ -129,7 +129,7 @@ def _has_happened(target: Endpoint, backend: int, places: t.Mapping[str, int]) -
         raise MigrationError(
             "The connection broke during the switch, and the server cannot be asked whether it has happened. It is one "
             f"transaction: either nothing has changed, or all of it. {error}",
-            {"uncertain": True},
+            Outcome(uncertain=True),
         ) from None
     return False
 

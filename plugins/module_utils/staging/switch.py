@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 
 from ..catalog.database import DatabaseProperties
-from ..errors import MigrationError, describe
+from ..errors import MigrationError, Outcome, describe
 from ..server.endpoint import Endpoint, Session
 from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
 from .exchange import Rename, check_places, exchange, places_after
@@ -152,7 +152,10 @@ def _after(generations: Generations, replaced: bool) -> t.Iterator[None]:
         undo = f', and what it was is "{generations.previous}"' if replaced else ""
         raise MigrationError(
             f'The switch has happened: "{generations.live}" is the new one{undo}. What comes after it failed: {reason}',
-            {"changed": True, "live": generations.live, "previous": generations.previous if replaced else ""},
+            Outcome(
+                changed=True,
+                record={"live": generations.live, "previous": generations.previous if replaced else ""},
+            ),
         ) from None
 
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import MigrationError
+from ..errors import MigrationError, Outcome
 from .comparison import Verdict
 
 #: How many differences a message names; the record holds them all.
 _NAMED: t.Final = 20
 
 
-def require_equal(verdict: Verdict, subject: str, result: dict[str, t.Any]) -> None:
+def require_equal(verdict: Verdict, subject: str, outcome: Outcome | None = None) -> None:
     """Make sure that nothing differs.
 
     :param subject: what was judged, as the beginning of a sentence
-    :param result: what the stage found out, for its record
+    :param outcome: what the stage has come to
     :raises MigrationError: when anything does, naming it
     """
     if verdict.equal:
@@ -28,5 +28,5 @@ def require_equal(verdict: Verdict, subject: str, result: dict[str, t.Any]) -> N
     raise MigrationError(
         f"{subject} differs from the source, {len(verdict.differences)} times:\n{named}"
         + (f"\n- and {more} more, all in the report" if more > 0 else ""),
-        result,
+        outcome,
     )

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run is to do: both sides are examined, the live database is judged, and the plan is made of that."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+
+from ..archive.folder import read_archive
+from ..container.route import open_route
+from ..errors import MigrationError
+from ..server.endpoint import Endpoint
+from ..verdict.comparison import Verdict
+from ..verdict.findings import Finding, tell_errors
+from ..verdict.judge import Judge
+from .checks.allowances import check_allowances
+from .checks.passwords import check_passwords
+from .examination import Examination, examine
+from .goals import GOALS
+from .outlook import look_ahead
+from .plan import diff, steps
+from .request import Request
+
+
+@dataclasses.dataclass
+class Decision:
+    """What was found, and what follows from it."""
+
+    found: Examination
+    #: the archive that stands for the source, if one does
+    archive: pathlib.Path | None
+    #: on the live database, where it could be asked for
+    verdict: Verdict | None = None
+    #: what the run would do, step by step; none if there is nothing to do
+    plan: list[str] = dataclasses.field(default_factory=list)
+    #: what it would replace, as a diff; none if there is nothing to do
+    replaces: dict[str, str] | None = None
+    #: why the run cannot go on
+    refusal: str = ""
+
+
+def decide(
+    request: Request, archive: pathlib.Path | None, unclaimed: Finding | None, run_dir: pathlib.Path | None
+) -> Decision:
+    """Examine both sides and make the plan.
+
+    :param archive: what stands for the source, if anything does
+    :param unclaimed: why the target could not be claimed
+    :raises MigrationError: when the archive cannot be read
+    """
+    settings, target = request.settings, request.target
+    if request.goal == "rollback" and archive:
+        request = dataclasses.replace(request, goal="restore", load_mode="in_place")
+    goal = GOALS[request.goal]
+    # What is live after a switch back is compared with one that is named.
+    described = archive or request.archive
+    found = examine(
+        request.source,
+        target,
+        read_archive(described) if described else None,
+        request.client_bindir,
+        settings.may_disconnect,
+        goal=request.goal,
+        load_mode=request.load_mode,
+        fk_strategy=settings.fk_strategy,
+        patterns=settings.patterns,
+        jobs=settings.jobs,
+        allowed=settings.allowed,
+        policy=settings.policy,
+        archive_root=request.archive_root if goal.writes_archive else None,
+    )
+    names = [name for table in found.tables for name in table]
+    paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
+    found.findings += check_passwords([side for side in (request.source, target) if side], names, paths)
+    # Why a server cannot be reached, the examination tells better.
+    if unclaimed and not tell_errors(found.findings):
+        found.findings.append(unclaimed)
+    decision = Decision(found, archive)
+    if target and found.tools and goal.fills:
+        try:
+            decision.verdict = _look_ahead(request, decision, target)
+        except MigrationError as error:
+            decision.refusal = str(error)
+            return decision
+    if decision.verdict and decision.verdict.equal:
+        # No stage follows that would tell.
+        found.findings += check_allowances(decision.verdict, settings.allowed)
+    if errors := tell_errors(found.findings):
+        decision.refusal = f"Nothing was changed. What must be settled first:\n{errors}"
+        return decision
+    decision.plan = steps(request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order)
+    if target and decision.plan:
+        decision.replaces = diff(target, decision.verdict)
+    return decision
+
+
+def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdict | None:
+    found, settings = decision.found, request.settings
+    assert found.tools
+    judge = Judge(
+        live=target,
+        staging=False,
+        tools=found.tools,
+        jobs=settings.jobs,
+        queries=settings.queries,
+        allowed=settings.allowed,
+        patterns=settings.patterns,
+        policy=settings.policy,
+    )
+
+    def open_source() -> contextlib.AbstractContextManager[Endpoint]:
+        assert request.source
+        return open_route(request.source)
+
+    return look_ahead(found, judge, open_source, decision.archive, check_mode=request.check_mode)

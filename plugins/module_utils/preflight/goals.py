@@ -1,0 +1,33 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run may be for."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What a run does on its way to it, and how it is called when it is reached."""
+
+    status: str
+    reads_source: bool = False
+    writes_archive: bool = False
+    #: the live database gets the content of the source, or of an archive
+    fills: bool = False
+    #: another database takes the live one's name, or its content is exchanged: whoever does so claims it, and asks
+    replaces: bool = False
+    #: it is not reached without a verdict
+    judges: bool = False
+
+
+GOALS: t.Final = {
+    "migrate": Goal("migrated", reads_source=True, writes_archive=True, fills=True, replaces=True, judges=True),
+    "dump": Goal("dumped", reads_source=True, writes_archive=True),
+    "restore": Goal("migrated", fills=True, replaces=True, judges=True),
+    "verify": Goal("equal", reads_source=True, judges=True),
+    "rollback": Goal("rolled_back", replaces=True),
+}

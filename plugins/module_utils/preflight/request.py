@@ -1,0 +1,36 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run is asked for, before anything is known of the two sides."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from ..server.endpoint import Endpoint
+from .settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a run is for, and by what means."""
+
+    #: one of `GOALS`
+    goal: str
+    #: the name in the inventory
+    host: str
+    #: a side that takes no part is None
+    source: Endpoint | None
+    target: Endpoint | None
+    #: what stands for the source, if anything does
+    archive: pathlib.Path | None
+    #: where archives are kept
+    archive_root: pathlib.Path | None
+    #: directory of the client tools; found if empty
+    client_bindir: str
+    #: ``auto``, ``swap`` or ``in_place``
+    load_mode: str
+    settings: Settings
+    #: to look on where definitions differ already, and to lock nothing
+    check_mode: bool
