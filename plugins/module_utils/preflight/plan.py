@@ -12,8 +12,7 @@ from ..server.endpoint import Endpoint
 from ..staging.names import Generations
 from ..verdict.comparison import Verdict
 from ..verdict.tables import TableVerdict
-from .checks.load_mode import LoadMode
-from .goals import GOALS
+from .goals import GOALS, LoadMode
 
 #: How many tables a step names.
 _NAMED: t.Final = 10
@@ -34,8 +33,15 @@ def steps(
     if verdict and verdict.equal:
         return []
     wanted = GOALS[goal]
-    planned = ["dump the source, as it is at one instant, into an archive"] if wanted.writes_archive else []
-    if target and wanted.fills and load_mode == "in_place":
+    dumps = wanted.writes_archive and load_mode != "sync"
+    planned = ["dump the source, as it is at one instant, into an archive"] if dumps else []
+    if target and wanted.fills and load_mode == "sync":
+        planned += [
+            f'back up "{target.dbname}" into an archive, the undo',
+            f'bring the rows of "{target.dbname}" that are not the source\'s, and no others, in a transaction that is '
+            "committed if it equals the source",
+        ]
+    elif target and wanted.fills and load_mode == "in_place":
         planned += [
             f'back up "{target.dbname}" into an archive, the undo',
             f"{_filling(target, order)}, in a transaction that is committed if it equals the source",

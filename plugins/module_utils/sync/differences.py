@@ -27,6 +27,8 @@ class TableDifference:
     """
 
     relation: Relation
+    #: how many rows the target has
+    before: int
     inserted: int
     updated: int
     deleted: int
@@ -73,7 +75,7 @@ def find_table_differences(
 
 def _compare_rows(source: Session, target: Session, relation: Relation, ours: Rows, theirs: Rows) -> TableDifference:
     if not ours.count or not theirs.count:
-        return TableDifference(relation, ours.count, 0, theirs.count, ours.count, None)
+        return TableDifference(relation, theirs.count, ours.count, 0, theirs.count, ours.count, None)
     inserted = updated = deleted = sent = 0
     keys: list[int] = []
     for rows in find_differing(source, target, relation):
@@ -83,10 +85,9 @@ def _compare_rows(source: Session, target: Session, relation: Relation, ours: Ro
         sent += rows.ours.total()
         if len(keys) <= MOST_KEYS:
             keys.append(rows.key_hash)
-    is_whole = len(keys) > MOST_KEYS
-    return TableDifference(
-        relation, inserted, updated, deleted, ours.count if is_whole else sent, None if is_whole else tuple(keys)
-    )
+    if len(keys) > MOST_KEYS:
+        return TableDifference(relation, theirs.count, inserted, updated, deleted, ours.count, None)
+    return TableDifference(relation, theirs.count, inserted, updated, deleted, sent, tuple(keys))
 
 
 @dataclasses.dataclass(frozen=True)

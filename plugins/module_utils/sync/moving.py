@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import typing as t
 
@@ -14,6 +15,7 @@ from psycopg import sql
 from ..catalog.large_objects import CREATE_PIECES, comment_on, count_pieces, make_large_objects
 from ..catalog.wide_rows import choose_formats
 from ..errors import MigrationError, describe
+from ..in_place.triggers import rules_silenced
 from ..rows.differing import is_any, key_hash, rows_of
 from ..rows.receiver import receive
 from ..rows.statements import copy_in, copy_large_objects_out, copy_out, copy_pieces_in
@@ -21,21 +23,39 @@ from ..server.endpoint import Session
 from .differences import LargeObjectsDifference, TableDifference
 
 
-def delete_rows(session: Session, differences: t.Iterable[TableDifference]) -> None:
-    """Delete the target's rows that the source does not have, or not with these values.
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """What differed in a table, how many rows of the target stayed, and how many it received."""
+
+    difference: TableDifference
+    kept: int
+    received: int
+
+
+def move_rows(
+    source: Session, target: Session, differences: t.Sequence[TableDifference], encoding: str
+) -> tuple[Moved, ...]:
+    """Delete the target's rows that the source does not have, or not with these values, and copy those that it has.
 
     A row that has changed is deleted and comes anew: so values that must be unique can change places, and an identity
-    that is ALWAYS generated is no obstacle.
+    that is always generated is no obstacle.
 
-    :raises MigrationError: naming the table whose rows the server does not delete
+    :param differences: parents before their children
+    :raises MigrationError: when either server refuses, or a row is lost
     """
-    for difference in differences:
-        if difference.deletes:
-            try:
-                session.execute(_delete(difference))
-            except psycopg.Error as error:
-                message = f"Cannot delete rows of table {difference.relation}: {describe(error)}"
-                raise MigrationError(message) from None
+    with rules_silenced(target, [difference.relation.full_name for difference in differences if difference.deletes]):
+        kept = [difference.before - _delete_rows(target, difference) for difference in differences]
+    received = [_copy_rows(source, target, difference, encoding) for difference in differences]
+    return tuple(map(Moved, differences, kept, received))
+
+
+def _delete_rows(session: Session, difference: TableDifference) -> int:
+    if not difference.deletes:
+        return 0
+    try:
+        return session.execute(_delete(difference)).rowcount
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot delete rows of table {difference.relation}: {describe(error)}") from None
 
 
 def _delete(difference: TableDifference) -> sql.Composed:
@@ -51,19 +71,14 @@ def _delete(difference: TableDifference) -> sql.Composed:
     return sql.SQL("DELETE FROM {}{}").format(only, relation.identifier) + where
 
 
-def copy_rows(source: Session, target: Session, differences: t.Iterable[TableDifference], encoding: str) -> None:
-    """Copy the source's rows that the target does not have, or not with these values.
-
-    :raises MigrationError: when either server refuses, or a row is lost
-    """
-    for difference in differences:
-        relation = difference.relation
-        if not difference.sent:
-            continue
-        format_ = choose_formats(source, [relation])[relation.full_name]
-        rows = None if difference.keys is None else rows_of(relation, difference.keys)
-        chunks = _stream(source, f"table {relation}", copy_out(relation, encoding, format_, rows))
-        receive(target, f"table {relation}", copy_in(relation, encoding, format_), chunks, difference.sent)
+def _copy_rows(source: Session, target: Session, difference: TableDifference, encoding: str) -> int:
+    if not difference.sent:
+        return 0
+    relation = difference.relation
+    format_ = choose_formats(source, [relation])[relation.full_name]
+    rows = None if difference.keys is None else rows_of(relation, difference.keys)
+    chunks = _stream(source, f"table {relation}", copy_out(relation, encoding, format_, rows))
+    return receive(target, f"table {relation}", copy_in(relation, encoding, format_), chunks, difference.sent)
 
 
 def _stream(source: Session, what: str, statement: sql.Composed) -> t.Iterator[bytes]:

@@ -9,7 +9,6 @@ while it runs, within one snapshot, and readers of the live database go on with 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import pathlib
 import typing as t
@@ -18,7 +17,6 @@ from ..archive.files import ArchiveFiles
 from ..archive.folder import read_manifest
 from ..catalog.foreign_keys import Link
 from ..catalog.reading import Reading, read_content
-from ..catalog.selection import Name
 from ..catalog.snapshot import Snapshot
 from ..catalog.transaction import Transaction
 from ..filling.filler import fill
@@ -26,7 +24,6 @@ from ..filling.plan import all_once, plan_refilling
 from ..in_place.emptying import empty_views, restart
 from ..in_place.frame import Filling, Ground, Kept, Strategy, keep_schema
 from ..in_place.locks import LockMode, impatient
-from ..in_place.triggers import rules_silenced
 from ..server.endpoint import use_search_path
 from ..verdict.judge import Judge
 from .differences import (
@@ -35,23 +32,15 @@ from .differences import (
     compare_large_objects,
     find_table_differences,
 )
-from .moving import copy_rows, delete_rows, move_large_objects
+from .moving import Moved, move_large_objects, move_rows
 
 #: Who is kept out of all tables meanwhile: who writes. Those whose keys are dropped are closed to readers, too.
 LOCK: t.Final[LockMode] = "SHARE ROW EXCLUSIVE"
 
 
-@dataclasses.dataclass(frozen=True)
-class Differences:
-    """All that differs but for sequences and materialized views."""
-
-    tables: tuple[TableDifference, ...]
-    large_objects: LargeObjectsDifference
-
-
 def synchronize(
     here: Snapshot, transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy
-) -> Kept[Differences]:
+) -> Kept[tuple[Moved, ...]]:
     """Make the live database, or the selected tables, equal to the source.
 
     The caller must roll back unless the verdict says equal.
@@ -62,25 +51,29 @@ def synchronize(
     :raises MigrationError: when the schemas differ, a server refuses anything, or a row is lost
     """
 
-    def plan(ground: Ground) -> Filling[Differences]:
-        differences = _find_differences(here, ground)
-        written = {name for table in differences.tables for name in (table.relation.full_name, *table.tables)}
-        keys = _choose_keys(ground, differences.tables, strategy)
-        return Filling(written, keys, functools.partial(_move, here, ground, folder, differences))
+    def plan(ground: Ground) -> Filling[tuple[Moved, ...]]:
+        tables, large_objects = _find_differences(here, ground)
+        written = {name for table in tables for name in (table.relation.full_name, *table.tables)}
+        move = functools.partial(_move, here, ground, folder, tables, large_objects)
+        return Filling(written, _choose_keys(ground, tables, strategy), move)
 
     return keep_schema(transaction, judge, folder, read_manifest(folder), strategy, plan, LOCK)
 
 
-def _find_differences(here: Snapshot, ground: Ground) -> Differences:
-    """Compare what there is: counts and checksums of all, and the rows of what differs by these."""
+def _find_differences(here: Snapshot, ground: Ground) -> tuple[list[TableDifference], LargeObjectsDifference]:
+    """Compare what there is: counts and checksums of all, and the rows of what differs by these.
+
+    Parents come before their children, and of a tree all is taken at once.
+    """
     ours, path = ground.manifest.content, ground.manifest.database.serving_path
     relations = [measured.relation for measured in ours.relations]
     theirs = read_content(Reading(ground.transaction, 1, path, relations, ground.selection))
     with here.another_session() as source, ground.transaction.another_session() as target:
         for session in (source, target):
             use_search_path(session, path)
-        tables = tuple(find_table_differences(source, target, ours, theirs))
-    return Differences(tables, compare_large_objects(ours.large_objects, theirs.large_objects))
+        tables = list(find_table_differences(source, target, ours, theirs))
+    tables.sort(key=lambda table: max(map(ground.order.tables.index, table.tables)))
+    return tables, compare_large_objects(ours.large_objects, theirs.large_objects)
 
 
 def _choose_keys(ground: Ground, differences: t.Collection[TableDifference], strategy: Strategy) -> t.Iterator[Link]:
@@ -103,26 +96,23 @@ def _choose_keys(ground: Ground, differences: t.Collection[TableDifference], str
             yield link
 
 
-def _move(here: Snapshot, ground: Ground, folder: pathlib.Path, differences: Differences) -> Differences:
+def _move(
+    here: Snapshot,
+    ground: Ground,
+    folder: pathlib.Path,
+    tables: t.Sequence[TableDifference],
+    large_objects: LargeObjectsDifference,
+) -> tuple[Moved, ...]:
     """Move what differs; sequences and views follow."""
     manifest, session = ground.manifest, ground.transaction.session
-    tables = sorted(differences.tables, key=functools.partial(_place, ground.order.tables))
-    names = [name for table in tables for name in table.tables]
     with impatient(session), here.another_session() as source:
         use_search_path(source, manifest.database.serving_path)
-        with rules_silenced(session, [table.relation.full_name for table in tables if table.deletes]):
-            delete_rows(session, tables)
-        copy_rows(source, session, tables, manifest.database.locale.encoding)
+        moved = move_rows(source, session, tables, manifest.database.locale.encoding)
         restart(session, manifest.content.sequences)
         if ground.selection is None:
-            move_large_objects(source, session, differences.large_objects)
+            move_large_objects(source, session, large_objects)
             empty_views(session, manifest.content)
         rest = [what for what in all_once(manifest) if what != "large objects"]
-        plan = plan_refilling(names, (), rest)
+        plan = plan_refilling([name for table in tables for name in table.tables], (), rest)
         fill(ground.transaction.open_session, manifest, ArchiveFiles(folder), plan, jobs=1)
-    return differences
-
-
-def _place(order: t.Sequence[Name], table: TableDifference) -> int:
-    """Return where in the order a table comes: a tree after the last of its own."""
-    return max(map(order.index, table.tables))
+    return moved
