@@ -191,7 +191,8 @@ def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) 
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(stage.source())
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(judge.patterns)))
-        described = stack.enter_context(WorkFolder()) / "described"
+        # Who writes into a folder locks that around it, and the work folder is locked already.
+        described = stack.enter_context(WorkFolder()) / "source" / "description"
         manifest = write_description(here, judge.tools, described, settings.jobs, judge.queries, judge.patterns)
         transaction = stack.enter_context(begin(judge.target, stage.committed))
         require_unchanged(transaction, judge, backup, LOCK)

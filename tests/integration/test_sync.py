@@ -23,9 +23,12 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
         before = target.contents()
 
         with untouched(source, target):
-            told = controller.migrate("--check", "--diff").stdout
+            told = controller.run("migrate.yml", "--check", "--diff", extra={"show_rows": 10}).output
         assert "table public.item: 2 rows" in told
-        assert "1 to update, 1 to delete" in told
+        assert "table public.item: 0 rows to insert, 1 to update, 1 to delete; about " in told
+        assert "table public.item: update (3)" in told
+        assert "table public.item: delete (1)" in told
+        assert "9.99" not in told
 
         report = controller.migrate().report("sandbox-db")
         oracle.assert_equal(source.server, source.name, target.server, target.name)
@@ -61,6 +64,6 @@ def test_refusals(servers: Servers, controller: Controller) -> None:
 
 
 def refused(controller: Controller) -> set[tuple[str, str]]:
-    report = controller.migrate(rc=2).report("sandbox-db")
+    report = controller.run().report("sandbox-db")
     assert report["status"] == "refused"
     return {(f["code"], f["object"]) for f in report["findings"] if f["severity"] == "error"}

@@ -93,7 +93,7 @@ def decide(
         return decision
     decision.plan = steps(request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order)
     if target and decision.plan:
-        decision.replaces = diff(target, decision.verdict)
+        decision.replaces = diff(target, decision.verdict, found.load_mode)
     return decision
 
 
@@ -109,6 +109,7 @@ def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdi
         allowed=settings.allowed,
         patterns=settings.patterns,
         policy=settings.policy,
+        show_rows=settings.show_rows if found.load_mode == "sync" and request.check_mode else None,
     )
 
     def open_source() -> contextlib.AbstractContextManager[Endpoint]:

@@ -17,8 +17,8 @@ from ..catalog.relations import Relation
 from ..rows.differing import find_differing, key_hash, name_keys, rows_of
 from ..server.endpoint import Session
 
-#: How many rows of each kind are named.
-_NAMED: t.Final = 5
+#: How many rows of each kind are named, if nobody says how many.
+NAMED: t.Final = 5
 
 
 @dataclasses.dataclass
@@ -49,12 +49,14 @@ def name_hash(row_hash: int) -> str:
     return f"#{row_hash & 0xFFFFFFFF:08x}"
 
 
-def find_row_differences(source: Session, target: Session, relation: Relation) -> RowDifferences:
+def find_row_differences(source: Session, target: Session, relation: Relation, named: int = NAMED) -> RowDifferences:
     """Return what differs; a table without primary key has its whole row for a key, so that nothing in it is changed.
 
     Both sessions must be in a transaction, each at its instant.
+
+    :param named: how many rows of each kind are named
     """
-    found, some = RowDifferences(), _Some()
+    found, some = RowDifferences(), _Some(named)
     for rows in find_differing(source, target, relation):
         missing, extra = rows.missing, rows.extra
         found.changed += rows.changed
@@ -75,10 +77,11 @@ def find_row_differences(source: Session, target: Session, relation: Relation) -
 class _Some:
     """The hashes of key and row of some rows of each kind."""
 
+    most: int
     rows: dict[str, list[tuple[int, int]]] = dataclasses.field(default_factory=lambda: collections.defaultdict(list))
 
     def note(self, kind: str, key: int, count: int, row: int) -> None:
-        room = _NAMED - len(self.rows[kind])
+        room = self.most - len(self.rows[kind])
         self.rows[kind] += itertools.repeat((key, row), min(room, count))
 
 
