@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.content import Content
+from ..catalog.selection import Name
 from .moving import Moved
 
 
@@ -16,7 +17,8 @@ def tell_moved(content: Content, moved: t.Iterable[Moved]) -> list[dict[str, t.A
 
     :param content: the source's
     """
-    told, trees = {}, set()
+    told: dict[Name, dict[str, int]] = {}
+    trees: set[Name] = set()
     for one in moved:
         difference = one.difference
         told[difference.relation.full_name] = {
