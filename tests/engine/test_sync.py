@@ -328,6 +328,36 @@ def test_selected_tables(pair: MakePair) -> None:
         sync_target(case, patterns=Patterns(("a",)))
 
 
+def test_a_plain_owner(pair: MakePair) -> None:
+    """Who owns the tables needs no more, whatever they are called, and whatever hides their rows from him."""
+    script = """
+        CREATE ROLE {role} LOGIN PASSWORD 'secret'; SET ROLE {role}; CREATE SCHEMA "s %";
+        CREATE TABLE "s %"."a "" b" ("i""d%s" text PRIMARY KEY, "{{0}}" int, v bytea);
+        CREATE TABLE "s %".child (id int, parent text REFERENCES "s %"."a "" b");
+        INSERT INTO "s %"."a "" b" VALUES ('x', 1, '\\x00'), ('y', 2, NULL); INSERT INTO "s %".child VALUES (1, 'x');
+        CREATE POLICY hidden ON "s %"."a "" b" USING (false);
+        ALTER TABLE "s %"."a "" b" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    """
+    case = pair("")
+    case.target_user = (f"{case.name}_role", "secret")
+    for server in (case.source, case.target):
+        execute(server, case.name, f'GRANT CREATE ON DATABASE "{case.name}" TO PUBLIC')
+        execute(server, case.name, script.format(role=case.target_user[0]))
+    case.run("""UPDATE "s %"."a "" b" SET v = '\\xff', "{0}" = NULL; DELETE FROM "s %".child""")
+    assert counts(sync_target(case)) == {'a " b': (0, 2, 0), "child": (0, 0, 1)}
+    arrives(case)
+
+
+def test_bytes_of_another_encoding(servers: Servers) -> None:
+    bytewise = {"encoding": "SQL_ASCII", "locale": "C"}
+    with new_case(servers.source(), servers.target(), "CREATE TABLE a (v text)", **bytewise) as case:
+        case.target.create_database(case.name, template="template0", **bytewise)
+        execute(case.target, case.name, "CREATE TABLE a (v text); INSERT INTO a VALUES ('same'), ('other')")
+        case.run("INSERT INTO a VALUES ('same'), (convert_from('\\xe9', 'SQL_ASCII'))")
+        assert counts(sync_target(case)) == {"a": (1, 0, 1)}
+        assert case.equal_answers("SELECT encode(string_agg(v::bytea, ',' ORDER BY v), 'hex') FROM a")
+
+
 def test_readers_go_on_with_what_was_there(pair: MakePair) -> None:
     """Until the commit they see the old rows, and they do not wait; who writes does."""
     case = pair(KEYED, "UPDATE a SET v = 'new'; DELETE FROM a WHERE id > 10")
