@@ -72,8 +72,8 @@ class Controller:
         latest = RunFolder(self._folder / "runs" / "sandbox-db" / "latest")
         report = json.loads((latest.path / "report.json").read_text(encoding="utf-8"))
         events = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
-        # The archive is no longer needed, and as large as the database.
-        shutil.rmtree(self._folder / "archives")
+        # The archive is no longer needed, and as large as the database; where nothing was to do, there is none.
+        shutil.rmtree(self._folder / "archives", ignore_errors=True)
         return OwnRun(seconds, watch, report, latest.read_records(), events)
 
     def _inventory(self, dbname: str, target_port: int) -> dict[str, t.Any]:

@@ -128,7 +128,8 @@ class Migration:
         self.tools = found.tools
         if found.tools is None:
             return found, None
-        return found, look_ahead(found, self._judge(staging=False), lambda: contextlib.nullcontext(self.source))
+        judge = dataclasses.replace(self._judge(staging=False), trusts_note=True)
+        return found, look_ahead(found, judge, lambda: contextlib.nullcontext(self.source))
 
     def compare(self, *, stop_early: bool = False) -> Verdict:
         """Compare the live database with the source, as preflight does to see whether there is anything to do."""

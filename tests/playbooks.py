@@ -114,13 +114,13 @@ class Controller:
         :param extra: variables from the command line
         A run that reaches no host fails the test, and so does one that ends well without all that the limit names.
         """
-        known = self._run_folders()
+        known = self.run_folders()
         with mock.patch.dict(os.environ, {**clean_environment(), **(environment or {})}, clear=True):
             runner = ansible_runner.run(
                 private_data_dir=str(self.artifacts),
                 project_dir=str(ROOT),
                 playbook=playbook,
-                inventory=str(self._write_inventory()),
+                inventory=str(self.write_inventory()),
                 limit=limit or None,
                 extravars=dict(extra or {}),
                 passwords=answers,
@@ -175,7 +175,7 @@ class Controller:
         :param cwd: the directory in which the command is typed
         """
         mark = secrets.token_hex(16)
-        command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self._write_inventory()}"]
+        command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self.write_inventory()}"]
         # A process group of its own, as a shell makes one, for a Ctrl-C that reaches all of it and nobody else.
         process = subprocess.Popen(
             [*command, *options, str(ROOT / playbook)],
@@ -193,18 +193,20 @@ class Controller:
         """Return the folders of archives, hidden ones too, where none is finished yet."""
         return sorted(self.archive_root.glob("*/*"))
 
-    def _write_inventory(self) -> Path:
+    def write_inventory(self) -> Path:
+        """Write the inventory, and return its path."""
         local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         children = {group: {"hosts": hosts} for group, hosts in self._groups.items()}
         path = self.folder / "inventory.json"
         path.write_text(json.dumps({"all": {"vars": local, "children": children}}), encoding="utf-8")
         return path
 
-    def _run_folders(self) -> set[Path]:
+    def run_folders(self) -> set[Path]:
+        """Return the folder of each run."""
         return {path for path in self.runs_root.glob("*/*") if not path.is_symlink()}
 
     def _new_folders(self, known: set[Path]) -> dict[str, Path]:
-        new = sorted(self._run_folders() - known)
+        new = sorted(self.run_folders() - known)
         folders = {path.parent.name: path for path in new}
         assert len(folders) == len(new), "one run's folder a host"
         return folders

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible import constants
@@ -38,10 +39,14 @@ class ActionModule(ActionBase):
         report, failure = given["report"], given["failure"]
         if report:
             reached = report["status"] in REACHED
+            # Where a callback writes JSON, nothing else may stand between; a person reads the other stream.
+            show = functools.partial(
+                self._display.display,
+                stderr="json" in constants.DEFAULT_STDOUT_CALLBACK,  # type: ignore[attr-defined]  # likewise
+            )
             for line, news in draw(report["tables"]):
-                self._display.display(line, color=_COLORS[news])
-            color = _COLORS["good" if reached else "bad"]
-            self._display.display(f"{visible(given['host'])}: {visible(report['summary'])}", color=color)
-            self._display.display(f"Report: {visible(report['run_dir'])}/report.html")
+                show(line, color=_COLORS[news])
+            show(f"{visible(given['host'])}: {visible(report['summary'])}", color=_COLORS["good" if reached else "bad"])
+            show(f"Report: {visible(report['run_dir'])}/report.html")
             failure = "" if reached else report["explanation"]
         return {"changed": False, **({"failed": True, "msg": failure} if failure else {})}

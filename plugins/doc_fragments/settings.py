@@ -118,4 +118,11 @@ options:
             within 5 seconds. If not, it fails while there are any.
         type: bool
         default: false
+      report_sums:
+        description:
+          - Whether the report tells the sum, the least and the greatest value of each column of numbers or dates, on
+            both sides, for people who know the business.
+          - These are values of rows, which a report holds none of otherwise, and each table is read once more.
+        type: bool
+        default: false
 """

@@ -133,6 +133,7 @@ def compare_databases(stage: Stage) -> Outcome:
         allowed=settings.allowed,
         patterns=settings.patterns,
         policy=settings.policy,
+        summed=settings.sums,
     )
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)

@@ -97,7 +97,9 @@ def dump(stage: Stage) -> Outcome:
     archive = pathlib.Path(stage.params["archive_root"]) / folder.path.parent.name / folder.run_id
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
-        manifest = write_archive(source, tools, archive, settings.jobs, settings.queries, settings.patterns)
+        manifest = write_archive(
+            source, tools, archive, settings.jobs, settings.queries, settings.patterns, summed=settings.sums
+        )
     files = {(table.schema, table.name): table for table in manifest.tables}
     tables = []
     for measured in manifest.content.relations:

@@ -153,6 +153,7 @@ plan:
   elements: str
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import typing as t
@@ -171,8 +172,8 @@ try:
     from ..module_utils.preflight.description import describe_decision
     from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
-    from ..module_utils.server.endpoint import Endpoint
-    from ..module_utils.staging.databases import drop_leftovers, maintenance_session, may_create_databases
+    from ..module_utils.server.endpoint import Endpoint, Session
+    from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
     from ..module_utils.verdict.findings import Finding
 except ImportError:
@@ -208,24 +209,23 @@ def preflight(stage: Stage) -> Outcome:
     # Whoever replaces the live database claims it, and clears away what was left beside it.
     claimed = request.target if run_dir and GOALS[request.goal].replaces else None
     unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
-    stage.end_with(params["playbook_pid"])
+    stage.begin(params["playbook_pid"])
     try:
         for archive in choose_archives(request):
-            decision = decide(request, archive, unclaimed, run_dir)
-            describe_decision(decision, request.target, outcome)
-            stage.warn(decision.found.findings)
-            if decision.refusal:
-                raise MigrationError(decision.refusal)
-            if decision.plan:
-                return outcome
+            with contextlib.ExitStack() as kept:
+                decision = decide(request, archive, unclaimed, run_dir, kept)
+                describe_decision(decision, request.target, outcome)
+                stage.warn(decision.found.findings)
+                if decision.refusal:
+                    raise MigrationError(decision.refusal)
+                if decision.plan:
+                    return outcome
+                if claimed and decision.found.server_session:
+                    clear(decision.found.server_session, Generations(claimed.dbname), outcome)
         if request.goal == "rollback":
             raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.")
     except MigrationError as error:
         raise MigrationError(str(error), outcome) from None
-    if claimed:
-        left = clear(claimed)
-        outcome.record["findings"] += left
-        outcome.changed = bool(left)
     return outcome
 
 
@@ -262,15 +262,14 @@ def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outco
     return None
 
 
-def clear(target: Endpoint) -> list[dict[str, t.Any]]:
-    """Drop what runs have left that were killed; return the findings that tell of it."""
-    if not may_create_databases(target):
-        # Nor could those runs.
-        return []
-    with maintenance_session(target) as session:
-        dropped = drop_leftovers(session, Generations(target.dbname))
+def clear(session: Session, generations: Generations, outcome: Outcome) -> None:
+    """Drop what runs have left that were killed, and tell of it; whoever has something to do begins by this."""
     message = "a run that was killed had left it; it is dropped."
-    return [dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message)) for name in dropped]
+    for name in drop_leftovers(session, generations):
+        outcome.record["findings"].append(
+            dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message))
+        )
+        outcome.changed = True
 
 
 if __name__ == "__main__":

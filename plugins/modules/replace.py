@@ -156,6 +156,7 @@ def replace_in_place(stage: Stage) -> Outcome:
         allowed=settings.allowed,
         patterns=settings.patterns,
         policy=settings.policy,
+        summed=settings.sums,
     )
     outcome = fill(stage, judge, backup) if params["archive"] else synchronize_tables(stage, judge, backup)
     outcome.changed = True

@@ -13,6 +13,7 @@ version_added: "0.1.0"
 description:
   - Reads what the stages of a run recorded in its folder, and writes C(report.json) and C(report.html) there, for their
     owner only. The link C(latest) beside the folder then leads to it.
+  - Writes C(index.html), the history of all hosts' runs, two folders above the run's.
   - Judges what the run came to. It is successful only if every stage that its goal needs has recorded its success.
   - Ends the run's claim on its target, and waits until it has ended.
   - Does not fail because the run failed; see RV(status).
@@ -23,8 +24,8 @@ options:
     description: The run's folder, as RV(pgconvoy.migrate.preflight#module:run_dir) names it.
     type: path
     required: true
-  template:
-    description: The Jinja2 template of the page.
+  templates:
+    description: The folder of the pages' templates.
     type: path
     required: true
   goal:
@@ -59,14 +60,14 @@ EXAMPLES = r"""
 - name: Write the report
   pgconvoy.migrate.report:
     run_dir: /home/me/runs/sandbox-db/20261122T101500Z-3f2a1b
-    template: /home/me/report.html.j2
+    templates: /home/me/templates
     goal: migrate
     host: "{{ inventory_hostname }}"
 
 - name: Write the report of a run that was stopped (in a rescue)
   pgconvoy.migrate.report:
     run_dir: /home/me/runs/sandbox-db/20261122T101500Z-3f2a1b
-    template: /home/me/report.html.j2
+    templates: /home/me/templates
     goal: migrate
     host: "{{ inventory_hostname }}"
     failure:
@@ -133,7 +134,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.preflight.goals import GOALS
 from ..module_utils.run.background import end_background
 from ..module_utils.run.folder import RunFolder, write_private
-from ..module_utils.run.presentation import explain, render, summarize
+from ..module_utils.run.history import alone_in, keep, read_history, sum_up
+from ..module_utils.run.page import render, render_history
+from ..module_utils.run.presentation import explain, summarize
 from ..module_utils.run.report import Failure, Report, Run, compose
 from ..module_utils.run.unexpected import tell_unexpected
 
@@ -143,7 +146,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "run_dir": {"type": "path", "required": True},
-            "template": {"type": "path", "required": True},
+            "templates": {"type": "path", "required": True},
             "goal": {"type": "str", "choices": list(GOALS), "required": True},
             "host": {"type": "str", "required": True},
             "failure": {"type": "raw"},
@@ -155,7 +158,8 @@ def main() -> None:
     try:
         report = compose(folder.read_records(), run)
         if not module.check_mode:
-            write(report, folder, Path(module.params["template"]))
+            write(report, folder, Path(module.params["templates"]))
+            write_history(report, folder, Path(module.params["templates"]), module)
             let_go(module, folder)
         result = tell(report, folder)
     except (OSError, ValueError) as error:
@@ -200,15 +204,26 @@ def read_failure(failure: dict[str, str] | str | None) -> Failure | None:
     return Failure(message, failure.get("action", ""))
 
 
-def write(report: Report, folder: RunFolder, template: Path) -> None:
+def write(report: Report, folder: RunFolder, templates: Path) -> None:
     """Write both forms of the report, and make the run the latest of its host."""
     write_private(folder.path / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    write_private(folder.path / "report.html", render(report, template))
+    write_private(folder.path / "report.html", render(report, templates))
     # A link that is there cannot be overwritten, but replaced in one step by another one.
     link = folder.path.with_name(f".latest-{folder.run_id}")
     link.unlink(missing_ok=True)
     link.symlink_to(folder.run_id)
     os.replace(link, folder.path.with_name("latest"))
+
+
+def write_history(report: Report, folder: RunFolder, templates: Path, module: AnsibleModule) -> None:
+    """Write the history of all runs anew; a run is none the worse for a history that cannot be written."""
+    runs_root = folder.path.parent.parent
+    try:
+        keep(sum_up(report), folder)
+        with alone_in(runs_root):
+            write_private(runs_root / "index.html", render_history(read_history(runs_root), templates))
+    except OSError as error:
+        module.warn(f"The history of all runs, {runs_root}/index.html, cannot be written: {error}")
 
 
 if __name__ == "__main__":

@@ -83,8 +83,9 @@ def test_allowed_orphans_arrive_under_a_key_that_says_so(case: Case, allowing: A
     # New rows are checked.
     assert case.ask("SELECT bool_and(tgenabled = 'O') FROM pg_trigger")
     assert migrate(case, allowing, allowed).status == "unchanged"
-    # Without the reason it is a difference.
+    # Without the reason it is a difference: no note says that there was none.
     assert told(compare(allowing, {})) == ([KEY], [])
+    assert case.ask("SELECT current_setting('pgconvoy.unchanged', true) IS NULL")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_pieces_cover_the_whole(
         read = []
         for pages in (1, 3, 1 << 20):
             monkeypatch.setattr(reading, "_PIECE_PAGES", pages)
+            monkeypatch.setattr(reading, "_FEW_BYTES", 0)
             with exported_snapshot(source) as snapshot:
                 read.append(
                     [m.rows for m in reading.read_content(reading.Reading(snapshot, 2, "pg_catalog")).relations]
@@ -51,6 +52,7 @@ _CHANGES: t.Final = {
 def test_rows_at_the_edges_of_pieces(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first and the last row of each page, where pieces of a page each begin and end; also in equal rows."""
     monkeypatch.setattr(reading, "_PIECE_PAGES", 1)
+    monkeypatch.setattr(reading, "_FEW_BYTES", 0)
     script = """
         create table t(id int, v text);
         insert into t select g % 8, repeat('x', 1000) || g % 3 from generate_series(1, 32) g

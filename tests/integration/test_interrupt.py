@@ -110,9 +110,12 @@ def test_load_broken_off(
     progress = "SELECT FROM pg_stat_progress_copy WHERE datname = '{}' AND bytes_processed > 0"
     wait_until(lambda: target.query(progress.format(target.staging.name)))
     break_off(run)
-    rc, _ = run.finish()
+    rc, output = run.finish()
     assert rc != 0
     assert target.contents() == before
+    if break_off is _interrupt:
+        assert "data_restore: interrupted. What it has begun is being undone" in output
+        assert output.endswith("data_restore was interrupted; the live database is as it was.\n")
     if break_off is not _kill:
         _assert_gone(run, target.staging)
         assert target.generations() == [target.name]

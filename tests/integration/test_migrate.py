@@ -119,6 +119,19 @@ def test_verify_says_equal(incident: Incident) -> None:
     assert run.report("sandbox-db")["status"] == "equal"
 
 
+@pytest.mark.parametrize(
+    ("playbook", "changed"), [("verify", {}), ("dump", {"sandbox-db": 1}), ("rollback", {"sandbox-db": 1})]
+)
+def test_check_mode_of_each_playbook(incident: Incident, playbook: str, changed: dict[str, int]) -> None:
+    """It says what would change, and leaves nothing, not even a folder."""
+    folders = incident.controller.run_folders()
+    with untouched(incident.source, incident.target):
+        run = incident.controller.run(f"playbooks/{playbook}.yml", "--check")
+    assert run.rc == 0, run.output
+    assert run.stats["changed"] == changed
+    assert incident.controller.run_folders() == folders
+
+
 def test_verify_names_the_table_that_misses_a_row(incident: Incident) -> None:
     """One row of some 36,000, and the verdict is another one."""
     delete = "DELETE FROM position_market_betas WHERE id = (SELECT max(id::text)::uuid FROM position_market_betas)"

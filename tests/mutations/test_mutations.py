@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import split_setting
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.identity import read_identity
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.properties import set_statement
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
@@ -41,9 +42,11 @@ class Copy:
     verdicts: dict[Batch, Verdict] = dataclasses.field(default_factory=dict)
 
     def judge(self, dbname: str) -> Verdict:
-        """Judge a database of the target."""
+        """Judge a database of the target, which bears the note that the copy was equal."""
         assert self.migration.tools
-        judge = Judge(self.migration.target.at(dbname), staging=False, tools=self.migration.tools, jobs=2)
+        judge = Judge(
+            self.migration.target.at(dbname), staging=False, tools=self.migration.tools, jobs=2, trusts_note=True
+        )
         return judge.judge_by_source(self.migration.source)
 
     def verdict_on(self, batch: Batch) -> Verdict:
@@ -181,6 +184,37 @@ def test_nothing_else_is_named(request: pytest.FixtureRequest, name: str, batch:
     copy: Copy = request.getfixturevalue(name)
     differences = copy.verdict_on(batch).differences
     assert [str(difference) for difference in differences if difference.object not in batch.objects] == []
+
+
+@pytest.mark.parametrize("name", ["torture_copy", "incident_copy"])
+def test_no_mutation_escapes_the_note(
+    request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself is seen by the identity of the catalogs or else, while definitions are not read, named."""
+    copy: Copy = request.getfixturevalue(name)
+    batches = [batch for fixture, batch in (*BATCHES, *ALONE) if fixture == name]
+    unseen = find_unseen(copy, [mutation for batch in batches for mutation in batch.mutations])
+    assert unseen
+    # Only what is not read can be the note's.
+    monkeypatch.delattr(Judge, "read_definitions")
+    assert copy.judge(copy.name).differences == ()
+    named = {difference.object for difference in copy.verdict_on(Batch(tuple(unseen))).differences}
+    assert [str(mutation) for mutation in unseen if not mutation.objects <= named] == []
+
+
+def find_unseen(copy: Copy, mutations: t.Iterable[Mutation]) -> list[Mutation]:
+    """Return the mutations after which a duplicate's catalogs have the same identity; each is undone at once."""
+    unseen = []
+    with copy.duplicate() as dbname, copy.target.connect(dbname) as session:
+        session.execute("SET DateStyle = 'ISO, MDY'")
+        before = read_identity(session)
+        for mutation in mutations:
+            with session.transaction(force_rollback=True):
+                session.execute("SET LOCAL session_replication_role = replica")
+                session.execute(mutation.statements.encode())
+                if read_identity(session) == before:
+                    unseen.append(mutation)
+    return unseen
 
 
 @pytest.mark.parametrize("name", ["torture_copy", "incident_copy"])

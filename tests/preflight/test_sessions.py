@@ -132,13 +132,13 @@ def test_pooler_beside_odd_settings(servers: Servers, tmp_path: Path) -> None:
 def test_load_balancer(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions that end on different servers share no snapshot."""
     here, there = endpoint("source", servers.source(), "postgres"), endpoint("source", servers.target(), "postgres")
-    turns = iter([here, there, here])
+    turns = iter([here, there])
     module = "ansible_collections.pgconvoy.migrate.plugins.module_utils"
 
     def connect_in_turn(at: Endpoint) -> t.Any:
         return connect(next(turns))
 
-    monkeypatch.setattr(f"{module}.verdict.checks.session.connect", connect_in_turn)
+    monkeypatch.setattr(f"{module}.preflight.checks.session.connect", connect_in_turn)
     monkeypatch.setattr(f"{module}.catalog.snapshot.connect", connect_in_turn)
     with contextlib.closing(connect_in_turn(here)) as session:
         assert [finding.code for finding in check_session(here, session)] == ["snapshot"]

@@ -12,13 +12,15 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import GOALS
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import Record, RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.history import keep, read_history, sum_up
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.page import add_up, line_up, render
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.presentation import (
     consequence,
     explain,
-    render,
     summarize,
     visible,
 )
@@ -33,7 +35,7 @@ from ansible_collections.pgconvoy.migrate.plugins.modules import report as modul
 from hypothesis import given
 from hypothesis import strategies as st
 
-_TEMPLATE: t.Final = Path(__file__).resolve().parents[2] / "roles/report/templates/report.html.j2"
+_TEMPLATES: t.Final = Path(__file__).resolve().parents[2] / "roles/report/templates"
 _STAGES: t.Final = ("preflight", "dump", "schema_restore", "data_restore", "compare", "switch")
 _STATUSES: t.Final = {
     "migrate": {"migrated", "unchanged", "refused", "failed"},
@@ -484,8 +486,8 @@ def test_no_records_make_a_false_success(records: dict[str, Record], goal: str, 
         assert report["errors"]
     assert "\n" not in summarize(report)
     assert explain(report)
-    page = render(report, _TEMPLATE)
-    assert "<script" not in page
+    page = render(report, _TEMPLATES)
+    assert page.count("<script") == 1
 
 
 @pytest.mark.parametrize(
@@ -508,9 +510,9 @@ def test_page_escapes_what_comes_from_databases(hostile: str) -> None:
     lists = {"load_order": [hostile], "cycles": [[hostile]], "readded_keys": [hostile]}
     records["preflight"]["load"] = {"fk_strategy": "dependency_order", **lists}
     report = compose(records, Run("migrate", hostile, hostile, Failure(hostile)))
-    page = render(report, _TEMPLATE)
+    page = render(report, _TEMPLATES)
     body = page[page.index("<body>") :]
-    assert "<script" not in page
+    assert page.count("<script") == 1
     assert "<img" not in page
     assert "\u202e" not in page
     assert "49" not in body.replace("5432", "")
@@ -527,7 +529,7 @@ def test_how_tables_were_loaded() -> None:
     assert compose(records, Run("migrate", "h", "r"))["load"] == planned
     report = compose({**records, "replace": {**records["preflight"], "load": done}}, Run("migrate", "h", "r"))
     assert report["load"] == done
-    page = render(report, _TEMPLATE)
+    page = render(report, _TEMPLATES)
     assert [text for text in ("a.b, c.d", "x.y, x.z", "fk constraint x.y k") if text not in page] == []
 
 
@@ -543,14 +545,14 @@ def test_how_tables_were_loaded() -> None:
 )
 def test_page_tells_rows_on_their_way_from_lost_ones(outcomes: str, told: str) -> None:
     """A run that broke off has not lost every row that it did not come to."""
-    page = render(_report(outcomes, failure=_UNKNOWN), _TEMPLATE)
+    page = render(_report(outcomes, failure=_UNKNOWN), _TEMPLATES)
     assert [s for s in ("&#10003; conserved", "&#10007; not conserved", ">unfinished<") if s in page] == [told]
 
 
 def test_page_needs_nothing_from_elsewhere() -> None:
     """It can be mailed and opened anywhere."""
-    page = render(_report(_ALL), _TEMPLATE)
-    assert not [word for word in ("<script", "<link", "http:", "https:", "url(", "@import") if word in page]
+    page = render(_report(_ALL), _TEMPLATES)
+    assert not [word for word in ("<script src", "<link", "http:", "https:", "url(", "@import") if word in page]
 
 
 class Module:
@@ -564,7 +566,7 @@ class Module:
         """Run it and return its result."""
         given_arguments = {
             "run_dir": str(self.folder.path),
-            "template": str(_TEMPLATE),
+            "templates": str(_TEMPLATES),
             "goal": "migrate",
             "host": "sandbox-db",
         }
@@ -593,7 +595,7 @@ def test_module_writes_the_report_for_its_owner(report_module: Module) -> None:
     files = [folder / "report.json", folder / "report.html"]
     assert json.loads(files[0].read_text(encoding="utf-8"))["tables"] == result["tables"] == [_table()]
     assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "stages"]
+    assert sorted(path.name for path in folder.iterdir()) == [*("report.html", "report.json", "stages", "summary.json")]
 
 
 def test_latest_leads_to_the_last_report(report_module: Module) -> None:
@@ -642,3 +644,61 @@ def test_report_that_cannot_be_made(report_module: Module) -> None:
     assert result["failed"] is True
     assert str(report_module.folder.path) in result["msg"]
     assert result["msg"].endswith("The run itself was stopped by this: it broke")
+
+
+def test_history(report_module: Module) -> None:
+    """All hosts' runs, for the owner alone; what is no run's, or broken, does no harm."""
+    runs_root = report_module.folder.path.parent.parent
+    other = runs_root / "other <host>/20261122T100000Z-abc123"
+    other.mkdir(parents=True)
+    entry = sum_up(_report("preflight!", failure=_UNKNOWN))
+    (other / "summary.json").write_text(json.dumps({**entry, "host": "other <host>"}), encoding="utf-8")
+    for name, content in (("older", "{"), ("oldest", "[]"), ("newer", '{"host": "other <host>"}')):
+        (other.with_name(name)).mkdir()
+        (other.with_name(name) / "summary.json").write_text(content, encoding="utf-8")
+    (runs_root / "file").touch()
+    (runs_root / "empty").mkdir()
+    report_module.run()
+    page = (runs_root / "index.html").read_text(encoding="utf-8")
+    assert stat.S_IMODE((runs_root / "index.html").stat().st_mode) == 0o600
+    assert [
+        told for told in ("1 table, 3 rows, all equal", "other &lt;host&gt;", "6 s", "7.3 MiB") if told not in page
+    ] == []
+    assert {host: [run["status"] for run in runs] for host, runs in read_history(runs_root).items()} == {
+        "other <host>": ["refused"],
+        "sandbox-db": ["migrated"],
+    }
+    assert f'href="sandbox-db/{report_module.folder.run_id}/report.html"' in page
+    assert 'href="other%20%3Chost%3E/20261122T100000Z-abc123/report.html"' in page
+
+
+def test_history_does_not_grow_for_ever(tmp_path: Path) -> None:
+    """Of each host the newest runs are read, however many there are."""
+    for number in range(105):
+        folder = RunFolder(tmp_path / f"db/20261122T100{number:03}Z-abc123")
+        folder.path.mkdir(parents=True)
+        keep(sum_up(compose({}, Run("migrate", "db", folder.run_id))), folder)
+    (tmp_path / "db/latest").symlink_to("20261122T100104Z-abc123")
+    (runs,) = read_history(tmp_path).values()
+    assert [runs[0]["run_id"], runs[-1]["run_id"], len(runs)] == [
+        *("20261122T100104Z-abc123", "20261122T100005Z-abc123", 100)
+    ]
+
+
+def test_history_that_cannot_be_written(report_module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and the run is none the worse."""
+    warnings: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda self, warning: warnings.append(warning))
+    (report_module.folder.path.parent.parent / "index.html").mkdir()
+    result = report_module.run()
+    assert result["status"] == "migrated"
+    assert "index.html, cannot be written" in warnings[0]
+
+
+def test_pictures() -> None:
+    """Stages follow each other; of stations, those that rows have come to."""
+    assert line_up({"dump": 3.0, "switch": 1.0}) == [("dump", 3.0, 0.0, 0.75), ("switch", 1.0, 0.75, 0.25)]
+    assert line_up({"dump": 0.0}) == [("dump", 0.0, 0, 0)]
+    ledger = _report("preflight dump schema_restore data_restore~", failure=_UNKNOWN)["ledger"]
+    assert add_up(ledger) == [("Snapshot", 3, 1), ("Sent", 3, 1), ("Received", 2, 2 / 3)]
+    assert add_up([]) == []

@@ -16,6 +16,7 @@ import threading
 import typing as t
 
 from ..errors import MigrationError
+from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
 from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
 
@@ -134,7 +135,7 @@ def read_archive(folder: pathlib.Path) -> Manifest:
     def open_checker() -> t.Iterator[_Checker]:
         yield _Checker(folder, altered)
 
-    run_parallel(there, os.cpu_count() or 1, open_checker)
+    run_parallel(there, os.cpu_count() or 1, open_checker, "check the archive", lambda file: Step(file.name, file.size))
     faults += [f"{name} was altered" for name in sorted(altered)]
     if faults:
         raise MigrationError(f"The archive {folder} is not as it was written: {'; '.join(faults)}. Dump again.")

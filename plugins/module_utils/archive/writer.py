@@ -32,6 +32,7 @@ from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
 from ..rows.sender import Sender
 from ..rows.statements import copy_large_objects_out, copy_out
+from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
@@ -50,14 +51,17 @@ def write_archive(
     jobs: int,
     queries: t.Sequence[Query] = (),
     patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
+    :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, summed=summed)
         content, encoding = manifest.content, manifest.database.locale.encoding
         tables = _write_rows(snapshot, tools, partial, jobs, content.relations, encoding)
         large_objects, pieces = None, 0
@@ -81,7 +85,7 @@ def write_description(
     :raises MigrationError: when anything at all fails
     """
     with new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, summed=False)
         _write_manifest(manifest, partial)
     return manifest
 
@@ -93,13 +97,17 @@ def _describe(
     jobs: int,
     queries: t.Sequence[Query],
     patterns: Patterns,
+    *,
+    summed: bool,
 ) -> Manifest:
     """Write the schema; return the manifest, in which there are no files of rows."""
     taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     database = read_database(snapshot.session)
     selection = select(list_relations(snapshot.session), patterns) if patterns else None
-    content = read_content(Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True))
-    dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
+    reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
+    content = read_content(reading)
+    with doing(Step("the schema")):
+        dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
     return Manifest(
         format=FORMAT,
         taken_at=taken_at,
@@ -147,7 +155,8 @@ def _write_rows(
         with Sender(snapshot, tools) as sender:
             yield _RowsWriter(sender, folder, encoding, written)
 
-    run_parallel(sorted(numbered, key=lambda task: -task.relation.size), jobs, open_writer)
+    largest_first = sorted(numbered, key=lambda task: -task.relation.size)
+    run_parallel(largest_first, jobs, open_writer, "write rows", lambda task: task.step)
     return tuple(written[task.file_name] for task in numbered)
 
 
@@ -157,6 +166,11 @@ class _Task:
     relation: Relation
     rows: int
     format: Format
+
+    @property
+    def step(self) -> Step:
+        """What people are told of it."""
+        return Step(f"table {self.relation}", self.relation.size, self.rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +199,7 @@ class _RowsWriter:
 def _write_large_objects(
     snapshot: ExportedSnapshot, tools: ClientTools, folder: pathlib.Path, objects: t.Sequence[LargeObject]
 ) -> tuple[ArchivedFile, int]:
-    with Sender(snapshot, tools) as sender:
+    with doing(Step("large objects")), Sender(snapshot, tools) as sender:
         return _write_stream(sender, copy_large_objects_out(objects), folder / _LARGE_OBJECTS_FILE)
 
 
@@ -196,14 +210,17 @@ def _write_stream(
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
     """
-    digest, lines, size, counter = hashlib.sha256(), 0, 0, RowCounter()
+    digest, rows, size, counter = hashlib.sha256(), 0, 0, RowCounter()
     with create_private(path) as stream:
         for chunk in itertools.chain.from_iterable(map(sender.stream, statements)):
             stream.write(chunk)
             digest.update(chunk)
+            before = rows
             if format_ == "binary":
                 counter.count(chunk)
+                rows = counter.rows
             else:
-                lines += chunk.count(b"\n")
+                rows += chunk.count(b"\n")
             size += len(chunk)
-    return ArchivedFile(path.name, size, digest.hexdigest()), counter.rows if format_ == "binary" else lines
+            moved(len(chunk), rows - before)
+    return ArchivedFile(path.name, size, digest.hexdigest()), rows

@@ -17,6 +17,7 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 
 #: The name of this way to compute; checksums of two names cannot be compared.
 ALGORITHM: t.Final = "column-hashes-2"
@@ -151,8 +152,14 @@ LEFT JOIN pg_namespace sn ON sn.oid = s.pronamespace
 
 def read_types(session: Session) -> dict[int, Type]:
     """Return all types by OID. The session's search_path must be empty."""
+    return answer(session, ask_types())
+
+
+def ask_types() -> Inquiry[dict[int, Type]]:
+    """Ask for all types by OID. The session's search_path must be empty."""
     types = {}
-    for oid, schema, name, builtin, kind, is_array, element, base, subtype, output, send in session.execute(_TYPES):
+    (rows,) = yield [_TYPES]
+    for oid, schema, name, builtin, kind, is_array, element, base, subtype, output, send in rows:
         printer, sender = tuple(output), tuple(send) if send else None
         types[oid] = Type(schema, name, builtin, kind, is_array, element, base, subtype, printer, sender)
     return types

@@ -15,6 +15,7 @@ from .large_objects import LargeObject
 from .relations import Relation
 from .selection import Name, Selection
 from .sequences import Sequence
+from .sums import ColumnSum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Content:
     foreign_keys: tuple[ForeignKey, ...]
     #: what extensions' relations hold that is not the user's
     extension_rows: tuple[ExtensionRows, ...] = ()
+    #: of columns, where they were asked for
+    sums: tuple[ColumnSum, ...] = ()
 
     def of(self, selection: Selection) -> Content:
         """Return the selected tables, the sequences that they own, and the keys by which they refer to others."""
@@ -78,6 +81,7 @@ class Content:
             sequences=tuple(sequence for sequence in self.sequences if sequence.owner in selection),
             large_objects=(),
             extension_rows=(),
+            sums=tuple(one for one in self.sums if (one.schema, one.table) in selection),
             foreign_keys=tuple(key for key in self.foreign_keys if key.table in selection.labels),
         )
 

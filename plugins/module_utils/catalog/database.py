@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 from ..server.endpoint import Session
-from .search_path import read_serving_path
+from ..server.inquiry import Inquiry, answer, ask, together
+from .search_path import ask_serving_path
+
+#: The setting by which a database bears a note of ours (verdict/note.py); it is none of the user's.
+NOTE: t.Final = "pgconvoy.unchanged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +54,21 @@ class DatabaseProperties:
 
 
 def read_database(session: Session) -> DatabaseProperties:
-    """Return the properties of the database that the session is in.
+    """Return the properties of the database that the session is in; see `ask_database`."""
+    return answer(session, ask_database(session.info.server_version))
+
+
+def ask_database(version: int) -> Inquiry[DatabaseProperties]:
+    """Ask for the properties of the database that a session is in.
 
     The session's search_path must be one that SET has pinned: ``reset_val`` then still tells the default.
+
+    :param version: the server's
     """
-    version = session.info.server_version
     # 15 has the ICU locale alone, 16 adds the rules, 17 renames the column and adds the provider builtin.
     locale = "datlocale" if version >= 170000 else "daticulocale"
     rules = "daticurules" if version >= 160000 else "NULL"
-    row = session.execute(
-        f"""
+    question = f"""
         SELECT datname, pg_catalog.pg_encoding_to_char(encoding),
                CASE datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END,
                datcollate, datctype, {locale}, {rules},
@@ -67,24 +77,29 @@ def read_database(session: Session) -> DatabaseProperties:
                (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'),
                EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public')
         FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()
-        """
-    ).fetchone()
-    assert row is not None
-    name, *described, settings, comment, size, search_path, has_public = row
+        """.encode()
+    (((name, *described, settings, comment, size, search_path, has_public),),), serving_path = yield from together(
+        ask(question), ask_serving_path()
+    )
     return DatabaseProperties(
         name=name,
         server_version=version,
         locale=Locale(*described),
-        settings=tuple(split_setting(setting) for setting in settings or ()),
+        settings=tuple(split_settings(settings or ())),
         comment=comment,
         size=size,
         search_path=search_path,
         has_public=has_public,
-        serving_path=read_serving_path(session),
+        serving_path=serving_path,
     )
 
 
+def split_settings(settings: t.Iterable[str]) -> list[tuple[str, str]]:
+    """Return name and value of each entry of pg_db_role_setting.setconfig that is not ours."""
+    return [(name, value) for name, value in map(split_setting, settings) if name != NOTE]
+
+
 def split_setting(setting: str) -> tuple[str, str]:
-    """Return name and value of an entry of pg_db_role_setting.setconfig."""
+    """Return name and value of one entry."""
     name, _, value = setting.partition("=")
     return name, value

@@ -17,8 +17,9 @@ from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer, ask, together
 from .checksums import digest, sum_query
-from .relations import list_extension_tables
+from .relations import ask_extension_tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,16 +55,25 @@ def read_extension_rows(session: Session) -> list[ExtensionRows]:
 
     :raises MigrationError: when one cannot be read, with the server's message
     """
+    try:
+        return answer(session, ask_extension_rows())
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot read what extensions' own tables hold: {describe(error)}") from None
+
+
+def ask_extension_rows() -> Inquiry[list[ExtensionRows]]:
+    """Ask for what extensions' tables and sequences hold, by kind and name."""
     found: list[ExtensionRows] = []
     queries: list[sql.Composable] = []
-    for relation, extension, configured, readable in list_extension_tables(session):
+    tables, (sequences,) = yield from together(ask_extension_tables(), ask(_SEQUENCES))
+    for relation, extension, configured, readable in tables:
         found.append(ExtensionRows(extension, "table", relation.schema, relation.name, None, None))
         if readable:
             whole = dataclasses.replace(relation, condition="")
             queries.append(_numbered(len(found), 1, sum_query(whole.hashed, whole.own_rows)))
         if readable and configured:
             queries.append(_numbered(len(found), -1, sum_query(relation.hashed, relation.own_rows)))
-    for extension, schema, name, readable in session.execute(_SEQUENCES).fetchall():
+    for extension, schema, name, readable in sequences:
         found.append(ExtensionRows(extension, "sequence", schema, name, None, None))
         if readable:
             position = sql.SQL("SELECT last_value, is_called::int FROM {}").format(sql.Identifier(schema, name))
@@ -73,10 +83,7 @@ def read_extension_rows(session: Session) -> list[ExtensionRows]:
     summed = sql.SQL(
         "SELECT number, sum(sign * count), sum(sign * state) FROM ({}) one(number, sign, count, state) GROUP BY 1"
     ).format(sql.SQL(" UNION ALL ").join(queries))
-    try:
-        rows = session.execute(summed).fetchall()
-    except psycopg.Error as error:
-        raise MigrationError(f"Cannot read what extensions' own tables hold: {describe(error)}") from None
+    (rows,) = yield [summed]
     for number, count, state in rows:
         held = found[number - 1]
         told = digest([int(state)]) if held.kind == "table" else str(int(state))

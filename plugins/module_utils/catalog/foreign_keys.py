@@ -13,8 +13,10 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
 from ..server.endpoint import Session, break_off, use_search_path
+from ..server.inquiry import Inquiry, answer
 from .graph import find_ways_back
 from .snapshot import Snapshot
 
@@ -178,7 +180,12 @@ ORDER BY 2, 1
 
 def list_foreign_keys(session: Session) -> list[ForeignKey]:
     """Return the foreign keys, by table and name. The session's search_path must be empty."""
-    return [joined.key for joined in list_joined(session)]
+    return answer(session, ask_foreign_keys())
+
+
+def ask_foreign_keys() -> Inquiry[list[ForeignKey]]:
+    """Ask for the foreign keys, by table and name. The session's search_path must be empty."""
+    return [joined.key for joined in (yield from _ask_joined())]
 
 
 def list_links(session: Session) -> list[Link]:
@@ -191,8 +198,13 @@ def list_joined(session: Session) -> list[Joined]:
 
     The session's search_path must be empty.
     """
+    return answer(session, _ask_joined())
+
+
+def _ask_joined() -> Inquiry[list[Joined]]:
     found = []
-    for name, table, references, definition, validated, enforced, *rest in session.execute(_LIST).fetchall():
+    (rows,) = yield [_LIST]
+    for name, table, references, definition, validated, enforced, *rest in rows:
         match_full, schema, relation, partitioned, referenced_schema, referenced_relation, *rest = rest
         referenced_partitioned, columns, referenced_columns, operators, collations, period, row_key = rest
         found.append(
@@ -242,7 +254,7 @@ def take_census(
             use_search_path(session, search_path)
             yield _Counter(session, cycles, counted)
 
-    run_parallel(asked, jobs, open_counter)
+    run_parallel(asked, jobs, open_counter, "look for orphans", lambda joined: Step(str(joined.key)))
     return [counted[joined.key] for joined in asked]
 
 

@@ -10,7 +10,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..server.batches import Statement, execute_all, split
+from ..server.batches import Rows, Statement, execute_all, split
 from ..server.endpoint import Session
 from .checksums import digest
 
@@ -24,6 +24,9 @@ class LargeObject:
     comment: str | None
     checksum: str
 
+
+#: The query for what there is.
+LIST: t.Final = "SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY 1"
 
 _CHUNK_BYTES: t.Final = 1 << 20
 #: How many are opened at once: the server keeps each in the session's memory until it is closed.
@@ -50,7 +53,12 @@ FROM closed WHERE status = 0 ORDER BY oid
 
 def read_large_objects(session: Session) -> list[LargeObject]:
     """Return every large object, by OID. The session must be in a transaction: descriptors live no longer."""
-    oids = [oid for (oid,) in session.execute("SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY 1")]
+    return read_listed(session, session.execute(LIST).fetchall())
+
+
+def read_listed(session: Session, listed: Rows) -> list[LargeObject]:
+    """Return the large objects that `LIST` has told."""
+    oids = [oid for (oid,) in listed]
     return [
         LargeObject(oid, size, comment, digest([int(hashes)]))
         for batch in split(oids, _OPENED_AT_ONCE)

@@ -28,7 +28,7 @@ class Query:
     expect: str
 
 
-def ask(snapshot: Snapshot, queries: t.Iterable[Query], search_path: str) -> dict[str, str]:
+def ask(snapshot: Snapshot, queries: t.Collection[Query], search_path: str) -> dict[str, str]:
     r"""Return the answers by the queries' names: rows as lines, columns parted by tabs.
 
     A SQL_ASCII database answers in whatever encoding: a byte that is none of UTF-8 becomes ``\xe9``, which stands for
@@ -37,7 +37,9 @@ def ask(snapshot: Snapshot, queries: t.Iterable[Query], search_path: str) -> dic
     :param search_path: the database's own, so that queries may be written as its users write them
     :raises MigrationError: when a query fails; that is never an answer
     """
-    answers = {}
+    answers: dict[str, str] = {}
+    if not queries:
+        return answers
     with snapshot.another_session() as session:
         use_search_path(session, search_path)
         for query in queries:

@@ -16,21 +16,33 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
+from ..server.batches import Rows as Answer
+from ..server.batches import ask_all, split
 from ..server.endpoint import Session, break_off, use_search_path
+from ..server.inquiry import answer, together
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import read_extension_rows
-from .foreign_keys import list_foreign_keys
-from .large_objects import LargeObject, read_large_objects
+from .foreign_keys import ask_foreign_keys
+from .large_objects import LIST as LARGE_OBJECTS
+from .large_objects import LargeObject, read_large_objects, read_listed
 from .relations import Relation, list_relations
+from .rewritten import ask_rewritten
 from .selection import Name, Selection
-from .sequences import read_sequences
+from .sequences import ask_sequences, sequence_dropped
 from .snapshot import Snapshot
+from .sums import ColumnSum, read_sums
 from .views import Evaluation, evaluate, read_definitions
 
-#: A part of the work, for whichever session is free.
-_Task = t.Callable[[Session], None]
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A part of the work, for whichever session is free, and what people are told of it."""
+
+    do: t.Callable[[Session], None]
+    step: Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Reading:
         printed by it
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
     :param evaluated: whether materialized views are evaluated afresh as well: all, none, or the named ones
+    :param summed: whether columns are summed up as well
     """
 
     snapshot: Snapshot
@@ -49,6 +62,7 @@ class Reading:
     like: t.Collection[Relation] = ()
     selection: Selection | None = None
     evaluated: bool | t.Container[tuple[str, str]] = False
+    summed: bool = False
 
 
 def read_content(reading: Reading) -> Content:
@@ -66,8 +80,8 @@ def read_contents(*readings: Reading) -> list[Content]:
     :raises MigrationError: when a relation cannot be read, with the server's message, or not as it was at that instant
     """
     begun = [_Begun(reading) for reading in readings]
-    run_lanes([one.lane(one.first_tasks()) for one in begun])
-    run_lanes([one.lane(one.second_tasks()) for one in begun])
+    run_lanes([one.lane(one.first_tasks()) for one in begun], "count and checksum rows")
+    run_lanes([one.lane(one.second_tasks()) for one in begun], "evaluate materialized views")
     return [one.content() for one in begun]
 
 
@@ -77,9 +91,9 @@ def read_views(reading: Reading, content: Content) -> Content:
     :raises MigrationError: when the query of one fails
     """
     begun = _Begun(reading)
-    run_lanes([begun.lane(begun.evaluations())])
+    run_lanes([begun.lane(begun.evaluations())], "evaluate materialized views")
     begun.rows |= {m.relation.full_name: m.rows for m in content.relations if m.rows}
-    run_lanes([begun.lane(begun.second_tasks())])
+    run_lanes([begun.lane(begun.second_tasks())], "evaluate materialized views")
     return dataclasses.replace(content, relations=tuple(begun.measured(m.relation) for m in content.relations))
 
 
@@ -88,34 +102,6 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     chosen = [relation for relation in relations if relation.full_name in selection]
     names = {relation.full_name for relation in chosen}.union(*(tree.partitions for tree in chosen))
     return [relation for relation in relations if relation.full_name in names]
-
-
-# A query sees pg_class as it was at the snapshot's instant, the functions see it as it is now.
-_REWRITTEN: t.Final = """
-SELECT n.nspname || '.' || c.relname
-FROM unnest(%s::text[], %s::text[]) read(schema, name)
-JOIN pg_namespace n ON n.nspname = read.schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = read.name
-WHERE c.relkind = 'r' AND (
-    pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
-    OR to_regclass(format('%%I.%%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
-ORDER BY 1
-"""
-
-
-def _check_not_rewritten(session: Session, relations: t.Collection[Relation]) -> None:
-    """Make sure that the snapshot has shown the tables as they were at its instant, and that their names are theirs.
-
-    One that was truncated or rewritten since then looks empty in it (docs: 13.6 Caveats, of Concurrency Control); one
-    that was dropped may have a successor of its name, which does so, too. Tables that are locked cannot.
-    """
-    names = [relation.schema for relation in relations], [relation.name for relation in relations]
-    rewritten = [name for (name,) in session.execute(_REWRITTEN, names).fetchall()]
-    if rewritten:
-        raise MigrationError(
-            "While it was read, somebody truncated, rewrote or dropped (TRUNCATE, ALTER TABLE, VACUUM FULL, CLUSTER, "
-            f"DROP) {', '.join(rewritten)}: what was there at the copy's instant can no longer be seen. Run again."
-        )
 
 
 def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
@@ -129,6 +115,11 @@ def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relatio
     return same
 
 
+#: Relations that take no more than that together (64 MiB) are read by the session that is there, all at once: others
+#: would have to be opened, which takes as long by a long line as it would spare.
+_FEW_BYTES: t.Final = 1 << 26
+#: How many of these are read with one message: until its end, they and their indexes are locked.
+_SUMS_AT_ONCE: t.Final = 200
 #: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
 _PIECE_PAGES: t.Final = 1 << 11
 
@@ -140,6 +131,12 @@ class _Piece:
     relation: Relation
     first: int | None
     last: int | None
+
+    @property
+    def step(self) -> Step:
+        """What people are told of it."""
+        pages = (self.last or self.relation.pages) - (self.first or 0)
+        return Step(str(self.relation), self.relation.size * pages // max(self.relation.pages, 1))
 
     @property
     def rows(self) -> sql.Composed:
@@ -183,6 +180,12 @@ class _Begun:
 
     def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
+        if self._is_small:
+            return Lane(
+                in_order(tasks, lambda task: task.step),
+                1,
+                lambda: contextlib.nullcontext(_Reader(self.reading.snapshot.session)),
+            )
 
         @contextlib.contextmanager
         def open_reader() -> t.Iterator[_Reader]:
@@ -190,27 +193,32 @@ class _Begun:
                 use_search_path(session, self.reading.search_path)
                 yield _Reader(session)
 
-        return Lane(in_order(tasks), self.reading.jobs, open_reader)
+        return Lane(in_order(tasks, lambda task: task.step), self.reading.jobs, open_reader)
 
     def first_tasks(self) -> list[_Task]:
         """Return all that must be read, what may take longest first."""
-        stored = [
-            relation for relation in self.relations if relation.kind != "partitioned table" and relation.populated
-        ]
+        stored = [r for r in self.relations if r.kind != "partitioned table" and r.populated]
+        if self._is_small:
+            size = sum(relation.size for relation in stored)
+            return [_Task(functools.partial(self._add_all, stored), Step("all tables", size))]
         pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
-        large_objects = [self._read_large_objects] if self.reading.selection is None else []
-        return [*self.evaluations(), *large_objects, *(functools.partial(self._add, piece) for piece in pieces)]
+        large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
+        return [
+            *self.evaluations(),
+            *large_objects,
+            *(_Task(functools.partial(self._add, piece), piece.step) for piece in pieces),
+        ]
 
     def evaluations(self) -> list[_Task]:
         """Return the evaluation of each materialized view that is asked for."""
-        return [functools.partial(self._evaluate, view, self.first) for view in self.relations if self._is_asked(view)]
+        return [self._evaluation(view, self.first) for view in self.relations if self._is_asked(view)]
 
     def second_tasks(self) -> list[_Task]:
         """Return another evaluation, in another transaction, of the views that do not hold what the first yielded."""
         for name, parts in self._sums.items():
             self.rows[name] = Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
         stale = [relation for relation in self.relations if self.measured(relation).stale]
-        return [functools.partial(self._evaluate, view, self.second) for view in stale]
+        return [self._evaluation(view, self.second) for view in stale]
 
     def content(self) -> Content:
         """Return what was read; the tasks must have been done."""
@@ -221,16 +229,25 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        _check_not_rewritten(session, self.relations)
+        inquiries = [ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection)]
+        try:
+            _, keys, sequences = answer(session, together(*inquiries))
+        except psycopg.errors.UndefinedTable as error:
+            raise sequence_dropped(error) from None
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
-            sequences=tuple(read_sequences(session, selection)),
+            sequences=tuple(sequences),
             large_objects=tuple(self._large_objects),
-            foreign_keys=tuple(list_foreign_keys(session)),
+            foreign_keys=tuple(keys),
             extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
+            sums=self._read_sums(),
         )
         return content if selection is None else content.of(selection)
+
+    def _read_sums(self) -> tuple[ColumnSum, ...]:
+        reading = self.reading
+        return read_sums(reading.snapshot, self.relations, reading.jobs, reading.search_path) if reading.summed else ()
 
     def measured(self, relation: Relation) -> Measured:
         """Return what was read of a relation."""
@@ -244,6 +261,11 @@ class _Begun:
             first.read if first else (),
             name in self._definitions and self._definitions[name].timed,
         )
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether one session does for all: what is small, and no materialized view, whose query may take long."""
+        return not self._definitions and sum(relation.size for relation in self.relations) <= _FEW_BYTES
 
     def _is_asked(self, view: Relation) -> bool:
         asked = self.reading.evaluated
@@ -267,6 +289,33 @@ class _Begun:
         count, hashes = row
         self._sums[relation.full_name].append((int(count), int(hashes)))
 
+    def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:
+        return _Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
+
+    def _add_all(self, relations: t.Sequence[Relation], session: Session) -> None:
+        queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
+        listed: Answer = []
+        answers: list[Answer] = []
+        try:
+            for batch in split(queries, _SUMS_AT_ONCE) if queries else [[]]:
+                listed, _, *summed = ask_all(session, LARGE_OBJECTS, path, *batch)
+                answers += summed
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error:
+            # Which one cannot be read, each must tell by itself.
+            with session.transaction(force_rollback=True):
+                use_search_path(session, self.reading.search_path)
+                for relation in relations:
+                    self._add(_Piece(relation, None, None), session)
+            listed = session.execute(LARGE_OBJECTS).fetchall()
+        else:
+            for relation, ((count, hashes),) in zip(relations, answers, strict=True):
+                self._sums[relation.full_name].append((int(count), int(hashes)))
+        if listed and self.reading.selection is None:
+            self._large_objects = read_listed(session, listed)
+
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
         found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)
         if found is not None:
@@ -278,7 +327,7 @@ class _Reader:
     session: Session
 
     def run(self, task: _Task) -> None:
-        task(self.session)
+        task.do(self.session)
 
     def cancel(self) -> None:
         break_off(self.session)

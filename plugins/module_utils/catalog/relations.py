@@ -11,7 +11,8 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
-from .checksums import HashedColumn, hashed_column, read_types
+from ..server.inquiry import Inquiry, answer, together
+from .checksums import HashedColumn, ask_types, hashed_column
 from .graph import find_components
 
 Kind = t.Literal["table", "partitioned table", "materialized view"]
@@ -140,7 +141,12 @@ def list_relations(session: Session) -> list[Relation]:
     Not listed: temporary tables, foreign tables (their rows are elsewhere), and extensions' tables that the extension
     has not declared as configuration to be dumped (docs: 36.17.3 Extension Configuration Tables).
     """
-    return [relation for relation, _ in _list(session, _USERS, "")]
+    return answer(session, ask_relations())
+
+
+def ask_relations() -> Inquiry[list[Relation]]:
+    """Ask for every relation of the user's that holds rows; see `list_relations`."""
+    return [relation for relation, _ in (yield from _ask(_USERS, ""))]
 
 
 class ExtensionTable(t.NamedTuple):
@@ -154,15 +160,19 @@ class ExtensionTable(t.NamedTuple):
 
 def list_extension_tables(session: Session) -> list[ExtensionTable]:
     """Return every table that belongs to an extension, by name."""
-    return [ExtensionTable(relation, *rest) for relation, rest in _list(session, _EXTENSIONS, _MEMBERSHIP)]
+    return answer(session, ask_extension_tables())
 
 
-def _list(session: Session, which: t.LiteralString, more: t.LiteralString) -> list[tuple[Relation, list[t.Any]]]:
-    query = sql.SQL(_LIST.replace("{which}", which).replace("{more}", more))
-    rows = session.execute(query).fetchall()
+def ask_extension_tables() -> Inquiry[list[ExtensionTable]]:
+    """Ask for every table that belongs to an extension, by name."""
+    return [ExtensionTable(relation, *rest) for relation, rest in (yield from _ask(_EXTENSIONS, _MEMBERSHIP))]
+
+
+def _ask(which: t.LiteralString, more: t.LiteralString) -> Inquiry[list[tuple[Relation, list[t.Any]]]]:
+    (rows,) = yield [_LIST.replace("{which}", which).replace("{more}", more)]
     if not rows:
         return []
-    types, reads = read_types(session), read_refresh_order(session)
+    types, reads = yield from together(ask_types(), ask_refresh_order())
     relations = []
     for schema, name, kind, names, type_oids, generated, *rest in rows:
         key, size, pages, populated, partitions, through, condition, *others = rest
@@ -206,7 +216,12 @@ def read_refresh_order(session: Session) -> dict[tuple[str, str], tuple[tuple[st
 
     Those that are read by way of plain views are among them.
     """
-    rows = session.execute(_VIEWS).fetchall()
+    return answer(session, ask_refresh_order())
+
+
+def ask_refresh_order() -> Inquiry[dict[tuple[str, str], tuple[tuple[str, str], ...]]]:
+    """Ask for the populated materialized views; see `read_refresh_order`."""
+    (rows,) = yield [_VIEWS]
     materialized = {(schema, name) for schema, name, is_materialized, *_ in rows if is_materialized}
     populated = {(schema, name) for schema, name, _, is_populated, _ in rows if is_populated} & materialized
     edges = {(schema, name): {(of, view) for of, view in read} for schema, name, *_, read in rows}

@@ -11,6 +11,7 @@ import typing as t
 import psycopg
 
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 from .named_values import NamedValue, read_named_values
 
 
@@ -91,12 +92,23 @@ ORDER BY 1, 2, 3
 
 def read_extensions(session: Session) -> tuple[Extension, ...]:
     """Return the extensions that the session's database has, by name."""
-    return tuple(Extension(*row) for row in session.execute(_EXTENSIONS).fetchall())
+    return answer(session, ask_extensions())
+
+
+def ask_extensions() -> Inquiry[tuple[Extension, ...]]:
+    """Ask for the extensions that a database has, by name."""
+    (rows,) = yield [_EXTENSIONS]
+    return tuple(Extension(*row) for row in rows)
 
 
 def read_default_versions(session: Session) -> dict[str, str]:
     """Return the version in which the session's server creates each of its extensions."""
-    rows = session.execute("SELECT name, default_version FROM pg_available_extensions").fetchall()
+    return answer(session, ask_default_versions())
+
+
+def ask_default_versions() -> Inquiry[dict[str, str]]:
+    """Ask for the version in which a server creates each of its extensions."""
+    (rows,) = yield ["SELECT name, default_version FROM pg_available_extensions"]
     return {name: version for name, version in rows if version is not None}
 
 

@@ -16,6 +16,7 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 
 #: From 17 on, indexes are built and materialized views refreshed under this one (RestrictSearchPath in guc.c).
 SAFE_SEARCH_PATH: t.Final = "pg_catalog, pg_temp"
@@ -37,23 +38,22 @@ _OWN: t.Final = """
 SELECT pg_catalog.set_config('search_path', reset_val, true) FROM pg_catalog.pg_settings WHERE name = 'search_path'
 """
 
+_SCHEMAS: t.Final = "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]"
 
-def read_serving_path(session: Session) -> str:
-    """Return the path that serves the database that the session is in, as a value of search_path.
+
+def ask_serving_path() -> Inquiry[str]:
+    """Ask for the path that serves the database that the session is in, as a value of search_path.
 
     pg_catalog comes first, so that nobody's now() takes the place of the server's own; then the schemas of the
     database's own path, as the session's role finds them ("$user" is nobody's elsewhere); then those of other operators
     that its objects use. The session's search_path must be one that SET has pinned, and stays so.
     """
-    with session.transaction(force_rollback=True):
-        session.execute(_OWN)
-        row = session.execute("SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]").fetchone()
-    assert row is not None
-    operators = [schema for (schema,) in session.execute(_OPERATORS).fetchall()]
+    _, ((own,),), operators = yield [_OWN, _SCHEMAS, _OPERATORS]
     # A schema for temporary objects is a session's alone.
-    schemas = [schema for schema in [*row[0], *operators] if not schema.startswith("pg_temp_")]
-    return ", ".join(_quote(schema, session) for schema in dict.fromkeys(["pg_catalog", *schemas]))
+    schemas = [schema for schema in [*own, *(name for (name,) in operators)] if not schema.startswith("pg_temp_")]
+    return ", ".join(sql.Identifier(schema).as_string() for schema in dict.fromkeys(["pg_catalog", *schemas]))
 
 
-def _quote(schema: str, session: Session) -> str:
-    return sql.Identifier(schema).as_string(session)
+def read_serving_path(session: Session) -> str:
+    """Return the path that serves the database that the session is in; see `ask_serving_path`."""
+    return answer(session, ask_serving_path())

@@ -12,8 +12,9 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
-from ..server.batches import ask_all, split
+from ..server.batches import split
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 from .selection import Selection
 
 
@@ -51,22 +52,34 @@ ORDER BY n.nspname, c.relname
 
 
 def read_sequences(session: Session, selection: Selection | None = None) -> list[Sequence]:
-    """Return every sequence of the user's with its position, by name; a thousand are asked with one message.
+    """Return every sequence with its position; see `ask_sequences`.
+
+    :raises MigrationError: when one was dropped since it was listed
+    """
+    try:
+        return answer(session, ask_sequences(selection))
+    except psycopg.errors.UndefinedTable as error:
+        raise sequence_dropped(error) from None
+
+
+def sequence_dropped(error: psycopg.Error) -> MigrationError:
+    return MigrationError(f"While it was read, somebody dropped a sequence: {describe(error)}\nRun again.")
+
+
+def ask_sequences(selection: Selection | None = None) -> Inquiry[list[Sequence]]:
+    """Ask for every sequence of the user's with its position, by name; a thousand are asked with one message.
 
     Sequences do not obey snapshots: a position is that of now, never behind the rows that the snapshot sees.
 
     :param selection: given, only the sequences that its tables own are read
-    :raises MigrationError: when one was dropped since it was listed
+    :raises psycopg.errors.UndefinedTable: when one was dropped since it was listed
     """
-    rows = session.execute(_LIST).fetchall()
+    (rows,) = yield [_LIST]
     chosen = [(schema, name, tuple(owner) if owner else None) for schema, name, owner in rows]
     if selection is not None:
         chosen = [row for row in chosen if row[2] in selection]
     query = sql.SQL("SELECT last_value, is_called FROM {}")
-    try:
-        positions = list(ask_all(session, [query.format(sql.Identifier(schema, name)) for schema, name, _ in chosen]))
-    except psycopg.errors.UndefinedTable as error:
-        raise MigrationError(f"While it was read, somebody dropped a sequence: {describe(error)}\nRun again.") from None
+    positions = yield [query.format(sql.Identifier(schema, name)) for schema, name, _ in chosen]
     return [
         Sequence(schema, name, last_value, is_called, owner)
         for (schema, name, owner), ((last_value, is_called),) in zip(chosen, positions, strict=True)

@@ -15,11 +15,12 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
-from ..server.batches import split
+from ..server.batches import execute_together, split
 from ..server.endpoint import Endpoint, Session, connect, pin_settings
 from ..server.session_server import serve_session
 
 _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_EXPORT: t.Final = "SELECT pg_catalog.pg_export_snapshot()"
 #: How long each lock is waited for: a reader's waits for nobody but who alters, drops, truncates or rewrites the table.
 LOCK_PATIENCE: t.Final = "30s"
 #: How often what is to be locked is listed again since something of it is gone.
@@ -94,23 +95,37 @@ def exported_snapshot(
         locked before the snapshot is taken, so that nothing happens in between (docs: LOCK, Description)
     :raises MigrationError: when a lock cannot be had, naming who holds it
     """
-    with connect(endpoint) as session:
-        _begin(session, endpoint, list_tables)
-        session.execute(_pin_transaction(endpoint))
-        row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-        assert row is not None
-        yield ExportedSnapshot(endpoint, session, row[0])
+    with connect(endpoint) as session, export_snapshot(endpoint, session, list_tables) as snapshot:
+        yield snapshot
 
 
-def _begin(
-    session: Session, endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]] | None
+@contextlib.contextmanager
+def export_snapshot(
+    endpoint: Endpoint,
+    session: Session,
+    list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]] | None = None,
+) -> t.Iterator[ExportedSnapshot]:
+    """Do so by a session that is open already, and in no transaction."""
+    begin = [] if list_tables else [_BEGIN]
+    if list_tables:
+        _begin_locked(session, endpoint, list_tables)
+    *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), _EXPORT)
+    try:
+        yield ExportedSnapshot(endpoint, session, name)
+    finally:
+        # Where the connection has broken, the transaction has ended as well.
+        with contextlib.suppress(psycopg.Error):
+            session.rollback()
+
+
+def _begin_locked(
+    session: Session, endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]]
 ) -> None:
     for tries in itertools.count(1):
-        tables = sorted(list_tables(session)) if list_tables else []
-        session.execute(_BEGIN)
+        tables = sorted(list_tables(session))
+        # SET and LOCK take no snapshot.
+        session.execute(sql.SQL(_BEGIN + "; SET lock_timeout = {}").format(LOCK_PATIENCE))
         try:
-            # SET and LOCK take no snapshot.
-            session.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_PATIENCE))
             for batch in split(tables, _LOCKED_AT_ONCE):
                 names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in batch)
                 session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))

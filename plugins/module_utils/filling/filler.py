@@ -21,6 +21,7 @@ from ..catalog.sequences import set_sequences
 from ..errors import MigrationError, describe
 from ..rows.receiver import receive
 from ..rows.statements import copy_in, copy_pieces_in
+from ..schedule.progress import Step, moved
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
 from ..server.endpoint import OpenSession, Session, break_off, use_search_path
@@ -53,7 +54,8 @@ def fill(
             use_search_path(session, manifest.database.serving_path)
             yield _Filler(session, filling)
 
-    run_lanes([Lane(plan, jobs, open_filler)])
+    told = [dataclasses.replace(work, step=filling.step(work)) for work in plan]
+    run_lanes([Lane(told, jobs, open_filler)], "fill the database")
     return [(table, filling.received[table]) for table in manifest.tables if table in filling.received]
 
 
@@ -68,6 +70,17 @@ class _Filling:
         self.relations: dict[Name, Relation] = {m.relation.full_name: m.relation for m in manifest.content.relations}
         #: how many rows of each table have arrived
         self.received: dict[ArchivedRows, int] = {}
+
+    def step(self, work: Work[Task]) -> Step:
+        """Return what people are told of a work."""
+        match work.item:
+            case CopyRows(names):
+                size = sum(self.relations[name].size for name in names)
+                return Step(str(work.item), size, sum(self.tables[name].rows for name in names))
+            case "large objects" as what if self.manifest.large_objects:
+                return Step(what, self.manifest.large_objects.size)
+            case item:
+                return Step(str(item), work.weight)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +108,9 @@ class _Filler:
         relation = self.filling.relations[table.schema, table.name]
         statement = copy_in(relation, self.filling.manifest.database.locale.encoding, table.format)
         chunks = self.filling.origin.read(table)
-        self.filling.received[table] = receive(self.session, f"table {relation}", statement, chunks, table.rows)
+        received = receive(self.session, f"table {relation}", statement, chunks, table.rows)
+        self.filling.received[table] = received
+        moved(rows=received)
 
     def _analyze(self, tables: t.Iterable[Name]) -> None:
         names = sql.SQL(", ").join(sql.Identifier(*name) for name in tables)

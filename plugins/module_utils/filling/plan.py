@@ -25,6 +25,10 @@ class CopyRows:
 
     tables: tuple[Name, ...]
 
+    def __str__(self) -> str:
+        """Return it as people name it."""
+        return f"rows of {_first([*map('.'.join, self.tables)])}"
+
 
 @dataclasses.dataclass(frozen=True)
 class MakeObjects:
@@ -32,12 +36,25 @@ class MakeObjects:
 
     entries: tuple[Entry, ...]
 
+    def __str__(self) -> str:
+        """Return it as people name it."""
+        return _first(self.entries)
+
 
 @dataclasses.dataclass(frozen=True)
 class Analyze:
     """Statistics of tables, for the planner."""
 
     tables: tuple[Name, ...]
+
+    def __str__(self) -> str:
+        """Return it as people name it."""
+        return f"statistics of {_first([*map('.'.join, self.tables)])}"
+
+
+def _first(things: t.Sequence[object]) -> str:
+    others = len(things) - 1
+    return f"{things[0]} and {others:,} more" if others else str(things[0])
 
 
 #: What is done once in a database, if there are any.

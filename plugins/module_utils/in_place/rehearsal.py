@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.requirements import Extension
+from ..schedule.progress import doing
 from ..server.endpoint import Endpoint, connect
-from ..staging.rehearsal import Rehearsed, Script, rehearse
+from ..staging.rehearsal import REHEARSAL, Rehearsed, Script, rehearse
 from .clearing import clear, find_kept
 
 #: How long each lock is waited for: meanwhile clients wait behind it, for a rehearsal only.
@@ -24,7 +25,7 @@ def rehearse_in_live(live: Endpoint, script: Script, extensions: t.Iterable[Exte
     :param extensions: those of the source
     :raises MigrationError: when a lock cannot be had soon, or the live database cannot be cleared
     """
-    with connect(live) as session, session.transaction(force_rollback=True):
+    with doing(REHEARSAL), connect(live) as session, session.transaction(force_rollback=True):
         # A prepared plan would be one for tables that are no more.
         session.prepare_threshold = None
         kept = find_kept(session, extensions, script.source.has_public)

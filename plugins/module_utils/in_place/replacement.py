@@ -55,6 +55,8 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path) -> Rep
     )
     for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
         transaction.session.execute(statement)
+    # Temporary tables of the load would be part of what the catalogs say.
+    transaction.session.execute("DISCARD TEMP")
     judge = dataclasses.replace(judge, jobs=1, reword=lambda: reworded, before=before)
     verdict = judge.judge_snapshot(transaction, folder, writer=transaction.session)
     return Replaced(received, verdict)

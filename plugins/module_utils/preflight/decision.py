@@ -43,12 +43,17 @@ class Decision:
 
 
 def decide(
-    request: Request, archive: pathlib.Path | None, unclaimed: Finding | None, run_dir: pathlib.Path | None
+    request: Request,
+    archive: pathlib.Path | None,
+    unclaimed: Finding | None,
+    run_dir: pathlib.Path | None,
+    kept: contextlib.ExitStack,
 ) -> Decision:
     """Examine both sides and make the plan.
 
     :param archive: what stands for the source, if anything does
     :param unclaimed: why the target could not be claimed
+    :param kept: what the sessions that are opened on the target end with
     :raises MigrationError: when the archive cannot be read
     """
     settings, target = request.settings, request.target
@@ -71,6 +76,7 @@ def decide(
         allowed=settings.allowed,
         policy=settings.policy,
         archive_root=request.archive_root if goal.writes_archive else None,
+        kept=kept,
     )
     names = [name for table in found.tables for name in table]
     paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
@@ -110,6 +116,7 @@ def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdi
         patterns=settings.patterns,
         policy=settings.policy,
         show_rows=settings.show_rows if found.load_mode == "sync" and request.check_mode else None,
+        trusts_note=True,
     )
 
     def open_source() -> contextlib.AbstractContextManager[Endpoint]:

@@ -11,6 +11,8 @@ import functools
 import pathlib
 import typing as t
 
+from psycopg import sql
+
 from ..archive.manifest import Manifest
 from ..archive.schema import dump_schema, read_schema
 from ..catalog.database import DatabaseProperties, read_database
@@ -28,17 +30,19 @@ from ..privileges.reading import read_privileges
 from ..privileges.wanted import AS_BEFORE, Policy
 from ..server.client_tools import ClientTools, choose_tools
 from ..server.endpoint import Endpoint, Session, connect
+from ..server.inquiry import Inquiry, answer, ask, together
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
 from ..verdict.findings import Finding, tell_errors
 from ..work_folder import WorkFolder
+from .checks.build import check_locale
 from .checks.duplicates import check_duplicates
 from .checks.exchange import check_exchange
 from .checks.expressions import check_expressions
 from .checks.extensions import check_account, check_builtin, check_kept
 from .checks.identity import check_identity
 from .checks.in_place import check_in_place
-from .checks.live import check_only_live, list_tables
+from .checks.live import ask_live, check_only_live, list_tables
 from .checks.load_mode import check_swap, choose_load_mode
 from .checks.locks import check_locks
 from .checks.orphans import check_foreign_keys
@@ -53,16 +57,17 @@ from .checks.refill import (
     plan_load,
 )
 from .checks.room import (
+    ask_connections,
+    ask_target_room,
     check_archive_room,
     check_connections,
     check_lock_room,
-    check_target_room,
     read_locks_needed,
     read_rows_size,
 )
 from .checks.session import check_session
 from .checks.source import check_reading, check_source
-from .checks.target import check_beside, check_rollback, check_target
+from .checks.target import check_name, check_rollback, check_target
 from .checks.tools import check_tools
 from .checks.wide_rows import check_wide_rows
 from .goals import IN_PLACE, LoadMode
@@ -108,6 +113,9 @@ class Examination:
     tools: ClientTools | None = None
     #: what is true of the source's foreign keys
     census: list[Census] = dataclasses.field(default_factory=list)
+    #: sessions in the live database and outside of it, if they are kept for what comes next
+    live_session: Session | None = None
+    server_session: Session | None = None
 
     @property
     def keeps_schema(self) -> bool:
@@ -140,6 +148,7 @@ def examine(
     allowed: t.Mapping[str, str] | None = None,
     policy: Policy = AS_BEFORE,
     archive_root: pathlib.Path | None = None,
+    kept: contextlib.ExitStack | None = None,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
@@ -150,13 +159,16 @@ def examine(
     :param allowed: reasons for differences that are allowed, by object
     :param policy: what owners and grants the target shall have
     :param archive_root: where an archive of the source is to be written, if one is
+    :param kept: what the target's sessions are to end with, if they are kept
     """
     found = Examination()
     fills = goal in ("migrate", "restore")
     with contextlib.ExitStack() as stack:
         found.reached = _enter(stack, found, open_route, source) if source else None
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
-        target_session = _enter_server(stack, found, target) if target else None
+        target_session = _enter_server(kept or stack, found, target) if target else None
+        inside = bool(target and target_session and target_session.info.dbname == target.dbname)
+        found.server_session = None if inside or not kept else target_session
         if archived:
             found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
             _select(found, functools.partial(archived.select, patterns))
@@ -176,14 +188,12 @@ def examine(
             if goal == "rollback":
                 found.load_mode = "swap"
                 found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
-            if fills and found.load_mode == "swap" and found.source:
-                found.findings += check_beside(target_session, Generations(target.dbname), found.source, may_disconnect)
             if found.load_mode == "swap":
                 found.findings += check_exchange(
                     target_session, target, goal == "rollback", found.source, allowed, may_disconnect
                 )
-            if fills and found.source and not partial and found.load_mode != "sync":
-                found.findings += check_target_room(target_session, target, found.source.size)
+            if fills and found.source:
+                _examine_place(found, target, target_session, found.source, may_disconnect, partial)
         if source_session and target and target_session:
             # Where sessions do not stay the same, a lock taken in one might never be given back.
             if not any(finding.code == "pooler" for finding in found.findings):
@@ -194,8 +204,8 @@ def examine(
         # Not before: this session in the live database would be one of the clients that the switch meets.
         live_session = None
         if target and target_session and found.target_exists and goal != "rollback":
-            inside = target_session.info.dbname == target.dbname
-            live_session = target_session if inside else _enter(stack, found, connect, target)
+            live_session = target_session if inside else _enter(kept or stack, found, connect, target)
+            found.live_session = None if inside or not kept else live_session
         if target and live_session:
             locked = check_locks(live_session, "target")
             found.findings += locked
@@ -275,9 +285,32 @@ def _examine_source(
 
 def _examine_server(found: Examination, target: Endpoint, session: Session, jobs: int) -> None:
     found.target_version = session.info.server_version
-    found.target_exists = database_exists(session, target.dbname)
     found.findings += check_session(target.at(session.info.dbname), session)
-    found.findings += check_connections(session, target, jobs)
+    present = ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname))
+    (rows,), limits = answer(session, together(present, ask_connections(target, jobs)))
+    found.target_exists = bool(rows)
+    found.findings += limits
+
+
+def _examine_place(
+    found: Examination,
+    target: Endpoint,
+    session: Session,
+    source: DatabaseProperties,
+    may_disconnect: bool,
+    partial: bool,
+) -> None:
+    """Look whether there is a place for a copy, and what the switch to it would meet."""
+    generations = Generations(target.dbname)
+    asked: list[Inquiry[list[Finding]]] = []
+    # What differs takes little room.
+    if not partial and found.load_mode != "sync":
+        asked.append(ask_target_room(target, source.size))
+    if found.load_mode == "swap":
+        found.findings += [*check_name(generations), *check_locale(session, source.locale)]
+        asked.append(ask_live(generations, may_disconnect))
+    for findings in answer(session, together(*asked)):
+        found.findings += findings
 
 
 def _choose_load_mode(found: Examination, target: Endpoint, session: Session, wanted: str, partial: bool) -> None:

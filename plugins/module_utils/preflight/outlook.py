@@ -17,7 +17,7 @@ import typing as t
 from ..archive.folder import read_manifest
 from ..archive.schema import Entry, read_schema
 from ..catalog.database import Locale, read_database
-from ..catalog.snapshot import Snapshot, exported_snapshot
+from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..errors import MigrationError
 from ..in_place.rehearsal import rehearse_in_live
 from ..server.client_tools import tools_for
@@ -133,7 +133,9 @@ def _ask(
         if here is None:
             assert archive
             return judge.judge_by_archive(archive, stop_early)
-        with exported_snapshot(judge.target) as there:
+        # What the live database was examined by does for this as well.
+        kept = found.live_session
+        with export_snapshot(judge.target, kept) if kept else exported_snapshot(judge.target) as there:
             return judge.judge_snapshots(here, original, there, stop_early)
     except NoScratchError as error:
         found.findings.append(Finding("warning", "wording", str(judge.live), f"{error} It is replaced."))

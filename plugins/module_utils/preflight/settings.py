@@ -33,6 +33,8 @@ class Settings:
     show_rows: int
     #: whether a switch may end the sessions of clients
     may_disconnect: bool
+    #: whether the sums of columns are told as well
+    sums: bool
 
     @classmethod
     def of(cls, options: t.Mapping[str, t.Any]) -> Settings:
@@ -47,6 +49,7 @@ class Settings:
             policy=Policy(options["grants"], options["owners"], role_map),
             show_rows=options["show_rows"],
             may_disconnect=options["switch_disconnects_clients"],
+            sums=options["report_sums"],
         )
 
 

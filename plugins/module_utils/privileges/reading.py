@@ -9,7 +9,11 @@ import dataclasses
 import json
 import typing as t
 
+from psycopg import sql
+
+from ..server.batches import Question
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 from .acl import PUBLIC, Grant, Grants
 from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 
@@ -156,7 +160,12 @@ _Told = tuple[int, str, bool, int]
 
 
 def read_privileges(session: Session, like: Privileges | None = None) -> Privileges:
-    """Read owners, grants and default privileges of the session's database, in five round trips.
+    """Read owners, grants and default privileges of the session's database, all at once; see `ask_privileges`."""
+    return answer(session, ask_privileges(like))
+
+
+def ask_privileges(like: Privileges | None = None) -> Inquiry[Privileges]:
+    """Ask for owners, grants and default privileges of a database.
 
     A role that is gone but still named somewhere has the name "".
 
@@ -164,11 +173,15 @@ def read_privileges(session: Session, like: Privileges | None = None) -> Privile
         extension's is told of this one, too
     """
     changed = [o for o in like.objects if o.made_with is not None] if like else []
-    known = session.execute(_ROLES).fetchall()
+    questions: list[Question] = [
+        _ROLES,
+        "SELECT current_user::text",
+        _objects([o.identity for o in changed]),
+        _DEFAULTS,
+        _INITIAL,
+    ]
+    known, ((user,),), rows, defaults, initial = yield questions
     names: dict[int, str] = {0: PUBLIC} | {oid: name for oid, name, *_ in known}
-    user = session.execute("SELECT current_user::text").fetchone()
-    assert user is not None
-    rows = session.execute(_OBJECTS.encode(), {"also": [o.identity for o in changed]}).fetchall()
     objects = [_securable(names, *row) for row in rows]
     keys = {securable.key for securable in objects}
     # Of a parameter that nobody has granted, there is nothing to be read.
@@ -178,17 +191,21 @@ def read_privileges(session: Session, like: Privileges | None = None) -> Privile
         if o.kind == "PARAMETER" and o.key not in keys
     ]
     return Privileges(
-        user=user[0],
+        user=user,
         objects=tuple(objects),
         defaults=tuple(
             DefaultPrivileges(names.get(role, ""), schema, kind, _grants(names, told))
-            for role, schema, kind, told in session.execute(_DEFAULTS.encode()).fetchall()
+            for role, schema, kind, told in defaults
         ),
         roles={name: Role(*described) for _, name, *described in known},
-        initial={
-            kind: Initial(tuple(owner), tuple(public)) for kind, owner, public in session.execute(_INITIAL).fetchall()
-        },
+        initial={kind: Initial(tuple(owner), tuple(public)) for kind, owner, public in initial},
     )
+
+
+def _objects(also: list[str]) -> sql.Composed:
+    """Return the query for all objects; those also named are told even where nothing of them is changed."""
+    before, *after = (sql.SQL(part) for part in _OBJECTS.replace("%%", "%").split("%(also)s"))
+    return sql.Composed([before, *(piece for part in after for piece in (sql.Literal(also), part))])
 
 
 def _securable(

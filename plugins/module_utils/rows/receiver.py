@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
+from ..schedule.progress import moved
 from ..server.endpoint import Session
 
 
@@ -27,6 +28,7 @@ def receive(session: Session, what: str, statement: sql.Composed, chunks: t.Iter
             with cursor.copy(statement) as copy:
                 for chunk in chunks:
                     copy.write(chunk)
+                    moved(len(chunk))
             received = cursor.rowcount
     except psycopg.Error as error:
         raise MigrationError(f"Cannot load the rows of {what}: {describe(error)}") from None

@@ -77,8 +77,8 @@ def _hold(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: 
     interrupt_when_ended(PlaybookProcess(playbook_pid))
     with contextlib.ExitStack() as stack:
         try:
-            session = _enter(stack, target)
-            claimed_by = _claim(session, target.dbname, run_id)
+            session = _enter(stack, target, {**_SETTINGS, "application_name": f"pgconvoy {run_id}"})
+            claimed_by = _claim(session, target.dbname)
         except psycopg.Error as error:
             tell(json.dumps({"error": describe(error)}))
             return
@@ -97,21 +97,19 @@ def _hold(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: 
             session.execute("SELECT")
 
 
-def _enter(stack: contextlib.ExitStack, target: Endpoint) -> Session:
+def _enter(stack: contextlib.ExitStack, target: Endpoint, settings: dict[str, str]) -> Session:
     """Enter the maintenance database or, for a role that may not and so cannot make databases either, the live one."""
     try:
-        return stack.enter_context(maintenance_session(target))
+        return stack.enter_context(maintenance_session(target, settings))
     except MigrationError as refusal:
         try:
-            return stack.enter_context(connect(target))
+            return stack.enter_context(connect(target, settings))
         except MigrationError:
             raise refusal from None
 
 
-def _claim(session: Session, dbname: str, run_id: str) -> str:
+def _claim(session: Session, dbname: str) -> str:
     """Take the lock; return who has it instead, if anybody."""
-    for name, value in {**_SETTINGS, "application_name": f"pgconvoy {run_id}"}.items():
-        session.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
     while True:
         try:
             lock_name(session, dbname)

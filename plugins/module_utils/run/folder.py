@@ -30,12 +30,23 @@ class RunFolder:
     def create(cls, runs_root: pathlib.Path, host: str) -> RunFolder:
         """Make the folder of a new run; identifiers sort by time."""
         now = datetime.datetime.now(datetime.UTC)
-        run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        run_id = f"{_stamp(now)}-{secrets.token_hex(3)}"
         folder = runs_root / host / run_id
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(mode=0o700)
         (folder / "stages").mkdir(mode=0o700)
         return cls(folder)
+
+    @classmethod
+    def find(cls, runs_root: pathlib.Path, host: str, playbook_pid: int, since: datetime.datetime) -> RunFolder | None:
+        """Return the folder of the run of a host that an ansible-playbook has begun since then, if it has."""
+        folders = (cls(path) for path in (runs_root / host).glob("[!.]*Z-*") if path.name >= _stamp(since))
+        return next((folder for folder in folders if folder.playbook_pid == playbook_pid), None)
+
+    @property
+    def progress(self) -> pathlib.Path:
+        """The file in which the stages write how far they are."""
+        return self.path / "progress.jsonl"
 
     @property
     def claim(self) -> pathlib.Path:
@@ -64,6 +75,10 @@ class RunFolder:
             path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (self.path / "stages").glob("*.json")
         }
         return dict(sorted(records.items(), key=lambda item: str(item[1]["began_at"])))
+
+
+def _stamp(moment: datetime.datetime) -> str:
+    return f"{moment.astimezone(datetime.UTC):%Y%m%dT%H%M%SZ}"
 
 
 def write_private(path: pathlib.Path, text: str) -> None:

@@ -67,6 +67,7 @@ SETTINGS: t.Final = {
             "role_map": {"type": "dict", "default": {}},
             "show_rows": {"type": "int", "default": 0},
             "switch_disconnects_clients": {"type": "bool", "default": False},
+            "report_sums": {"type": "bool", "default": False},
         },
     }
 }

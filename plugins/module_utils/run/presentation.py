@@ -1,21 +1,19 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A report in a person's words: one line, the reasons of a failure, a page of HTML."""
+"""A report in a person's words: one line, and the reasons of a failure."""
 
 from __future__ import annotations
 
-import pathlib
 import typing as t
 import unicodedata
 
-import jinja2
-
 from ..preflight.goals import GOALS, IN_PLACE
 from .folder import Record
-from .report import REACHED, Report
+from .report import Report
 
-_HEADLINES: t.Final = {
+#: What a run that ended so came to.
+HEADLINES: t.Final = {
     "migrated": "The target holds what the source held",
     "unchanged": "There was nothing to do",
     "dumped": "The source is dumped",
@@ -35,20 +33,20 @@ def summarize(report: Report) -> str:
         case "dumped":
             told = f"{_amount(report['ledger'], 'snapshot_rows')}, in {report['archive']}"
         case "different":
-            told = _counted(len(report["differences"]), "difference")
+            told = counted(len(report["differences"]), "difference")
         case "refused" | "failed":
             error = report["errors"][0]
             told = f"{error['stage']}: {error['message'].strip().partition(chr(10))[0]}"
         case "rolled_back" if report["proof"]:
-            told = f"{_HEADLINES['rolled_back'].lower()}, {_proven(report['proof'])}"
+            told = f"{HEADLINES['rolled_back'].lower()}, {_proven(report['proof'])}"
         case status:
-            told = _HEADLINES[status].lower()
-    return visible(f"{_spoken(report['status'])}: {told}")
+            told = HEADLINES[status].lower()
+    return visible(f"{spoken(report['status'])}: {told}")
 
 
 def explain(report: Report) -> str:
     """Return why a run did not come to its goal: all errors or differences, and what it means."""
-    lines = [f"{_HEADLINES[report['status']]}."]
+    lines = [f"{HEADLINES[report['status']]}."]
     lines += [f"{error['stage']}: {error['message'].strip()}" for error in report["errors"]]
     # A comparison that failed has named the differences.
     if not {"compare", "replace"} & {error["stage"] for error in report["errors"]}:
@@ -75,28 +73,6 @@ def consequence(report: Report) -> str:
     if report["status"] == "failed" and GOALS[report["goal"]].replaces:
         return "The live database was not touched."
     return ""
-
-
-def render(report: Report, template: pathlib.Path) -> str:
-    """Return the report as a page of HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.tests.update(unfinished=_unfinished)
-    environment.filters.update(
-        judged=judged, shown=_shown, visible=visible, number=number, counted=_counted, spoken=_spoken
-    )
-    return environment.get_template(template.name).render(
-        report=report,
-        reached=report["status"] in REACHED,
-        headline=_HEADLINES[report["status"]],
-        summary=summarize(report),
-        consequence=consequence(report),
-    )
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -128,7 +104,7 @@ def number(count: int | None) -> str:
     return "-" if count is None else f"{count:,}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return any other value of a report's entry."""
     if value is None:
         return "-"
@@ -137,28 +113,24 @@ def _shown(value: object) -> str:
     return visible(str(value))
 
 
-def _unfinished(entry: Record) -> bool:
-    """Whether a table's rows are not all there only because the run broke off on their way."""
-    counts = {entry[f"{station}_rows"] for station in ("snapshot", "sent", "received", "target")}
-    return None in counts and len(counts) <= 2
-
-
 def _amount(tables: list[Record], count: str) -> str:
     # A partitioned table's rows are those of its partitions, and a materialized view's are derived.
     holders = [table for table in tables if table.get("kind", "table") == "table"]
     rows = sum(table[count] or 0 for table in holders)
-    return f"{_counted(len(holders), 'table')}, {_counted(rows, 'row')}"
+    return f"{counted(len(holders), 'table')}, {counted(rows, 'row')}"
 
 
 def _proven(proof: Record) -> str:
     """Return what is known of the database that is live after a rollback."""
-    told = f"as database {proof['oid']} and read from in {_counted(proof['read'], 'relation')}"
+    told = f"as database {proof['oid']} and read from in {counted(proof['read'], 'relation')}"
     return told + (f", {proof['unread']:,} not" if proof["unread"] else "")
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number of things."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _spoken(status: str) -> str:
+def spoken(status: str) -> str:
+    """Return a status as people say it."""
     return status.replace("_", " ")

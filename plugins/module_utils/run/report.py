@@ -83,6 +83,7 @@ def compose(records: Records, run: Run) -> Report:
         "large_objects": verdict.get("large_objects", []),
         "objects": verdict.get("objects", []),
         "privileges": verdict.get("privileges", []),
+        "sums": verdict.get("sums", []),
         "differences": verdict.get("differences", []),
         "allowed": verdict.get("allowed", []),
         "ledger": ledger,

@@ -31,6 +31,7 @@ try:
     from ..preflight.settings import Settings
     from ..server.endpoint import Endpoint
     from ..verdict.findings import Finding
+    from .progress_file import progress_written
 except ImportError:
     _MISSING: str | None = traceback.format_exc()
 else:
@@ -55,6 +56,8 @@ class Stage:
             module.fail_json(msg=missing_required_lib("psycopg and msgspec"), exception=_MISSING)
         self.folder = RunFolder(pathlib.Path(self.params["run_dir"])) if self.params.get("run_dir") else None
         self._committed = False
+        #: what ends with the stage
+        self._begun = contextlib.ExitStack()
         # The arguments alone say where to connect: no PGHOSTADDR, PGSERVICE or PGOPTIONS of the caller's.
         for variable in [variable for variable in os.environ if variable.startswith("PG")]:
             del os.environ[variable]
@@ -90,9 +93,14 @@ class Stage:
         """What holds for all stages of the run."""
         return Settings.of(self.params["settings"])
 
-    def end_with(self, playbook_pid: int) -> None:
-        """Have the stage interrupted when its ansible-playbook has ended: nobody would read what it finds out."""
+    def begin(self, playbook_pid: int) -> None:
+        """Have the stage tell how far it is, and be interrupted when its ansible-playbook has ended.
+
+        Nobody would read then what it finds out.
+        """
         interrupt_when_ended(PlaybookProcess(playbook_pid))
+        if self.folder and not self.module.check_mode:
+            self._begun.enter_context(progress_written(self.folder.progress, self.name))
 
     def warn(self, findings: t.Iterable[Finding]) -> None:
         """Show the warnings among the findings at the terminal."""
@@ -126,9 +134,10 @@ class Stage:
         outcome = Outcome()
         error: str | None = None
         try:
-            if self.folder and self.folder.playbook_pid is not None:
-                self.end_with(self.folder.playbook_pid)
-            outcome = work()
+            with self._begun:
+                if self.folder and self.folder.playbook_pid is not None:
+                    self.begin(self.folder.playbook_pid)
+                outcome = work()
             self._ignore_interruptions()
         except MigrationError as failure:
             error, outcome = str(failure), failure.outcome

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import threading
 import time
 import typing as t
 
+from . import progress
+from .progress import UNTOLD, Step
 from .work import Graph, Work
 
 Item = t.TypeVar("Item")
@@ -43,33 +46,51 @@ class Lane(t.Generic[Item]):
     open_worker: OpenWorker[Item]
 
 
-def in_order(items: t.Iterable[Item]) -> list[Work[Item]]:
-    """Return works of which none needs another one, for items that are best begun in their order."""
-    return [Work(key=place, item=item) for place, item in enumerate(items)]
+def _untold(_item: object) -> Step:
+    return UNTOLD
 
 
-def run_parallel(items: t.Iterable[Item], jobs: int, open_worker: OpenWorker[Item]) -> None:
+def in_order(items: t.Iterable[Item], step: t.Callable[[Item], Step] = _untold) -> list[Work[Item]]:
+    """Return works of which none needs another one, for items that are best begun in their order.
+
+    :param step: what people are told of an item
+    """
+    return [Work(key=place, item=item, step=step(item)) for place, item in enumerate(items)]
+
+
+def run_parallel(
+    items: t.Iterable[Item],
+    jobs: int,
+    open_worker: OpenWorker[Item],
+    phase: str = "",
+    step: t.Callable[[Item], Step] = _untold,
+) -> None:
     """Let up to ``jobs`` threads, each with a worker of its own, take the items in order.
 
+    :param phase: what people are told that is done here
+    :param step: what they are told of an item
     :raises Exception: the first failure of any worker, after all have stopped that can be stopped
     :raises KeyboardInterrupt: on Ctrl-C, likewise
     """
-    run_lanes([Lane(in_order(items), jobs, open_worker)])
+    run_lanes([Lane(in_order(items, step), jobs, open_worker)], phase)
 
 
-def run_lanes(lanes: t.Iterable[Lane[t.Any]]) -> None:
+def run_lanes(lanes: t.Iterable[Lane[t.Any]], phase: str = "") -> None:
     """Do what is in several lanes, all at once, each work after what it needs; a failure in one of them stops them all.
 
+    :param phase: what people are told that is done here
     :raises Exception: the first failure of any worker, after all have stopped that can be stopped
     :raises KeyboardInterrupt: on Ctrl-C, likewise
     """
-    _Threads(lanes).run()
+    lanes = [dataclasses.replace(lane, works=[*lane.works]) for lane in lanes]
+    with progress.phase(phase, [work.step for lane in lanes for work in lane.works]):
+        _Threads(lanes).run()
 
 
 class _Threads:
     def __init__(self, lanes: t.Iterable[Lane[t.Any]]) -> None:
         #: guards all that is below, and all graphs, and tells when any of it has changed
-        self._progress = threading.Condition()
+        self._changed = threading.Condition()
         self._stopping = False
         #: how many threads have not ended. Thread.is_alive() is no help: broken off by a Ctrl-C, it believes from then
         #: on that a thread which is at work has ended (Python 3.11, threading.Thread._wait_for_tstate_lock).
@@ -80,18 +101,21 @@ class _Threads:
         for lane in lanes:
             graph = Graph(lane.works)
             self._threads += [
-                threading.Thread(target=self._do, args=(graph, lane.open_worker), daemon=True)
+                # In a context of its own, which leads to whoever listens to the progress.
+                threading.Thread(
+                    target=contextvars.copy_context().run, args=(self._do, graph, lane.open_worker), daemon=True
+                )
                 for _ in range(min(lane.jobs, len(graph)))
             ]
 
     def run(self) -> None:
         try:
             for thread in self._threads:
-                with self._progress:
+                with self._changed:
                     self._at_work += 1
                 thread.start()
-            with self._progress:
-                self._progress.wait_for(lambda: self._stopping or not self._at_work)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or not self._at_work)
         finally:
             self._halt()
             self._cancel()
@@ -108,36 +132,37 @@ class _Threads:
             self._failures.append(error)
             self._halt()
         finally:
-            with self._progress:
+            with self._changed:
                 self._at_work -= 1
-                self._progress.notify_all()
+                self._changed.notify_all()
 
     def _work(self, graph: Graph[t.Any], work: Work[t.Any] | None, worker: Worker[t.Any]) -> None:
         self._running.append(worker)
         try:
             # To open it took a while, in which all may have been stopped.
             while work and not self._stopping:
-                worker.run(work.item)
-                with self._progress:
+                with progress.doing(work.step):
+                    worker.run(work.item)
+                with self._changed:
                     graph.end(work)
-                    self._progress.notify_all()
+                    self._changed.notify_all()
                 work = self._begin(graph)
         finally:
             self._running.remove(worker)
 
     def _begin(self, graph: Graph[t.Any]) -> Work[t.Any] | None:
         """Return what to do next, or None when all is done or to be left."""
-        with self._progress:
+        with self._changed:
             while graph and not self._stopping:
                 if work := graph.begin():
                     return work
-                self._progress.wait()
+                self._changed.wait()
         return None
 
     def _halt(self) -> None:
-        with self._progress:
+        with self._changed:
             self._stopping = True
-            self._progress.notify_all()
+            self._changed.notify_all()
 
     def _cancel(self) -> None:
         """Cancel the workers, all at once, and wait a while for what is under way."""
@@ -149,8 +174,8 @@ class _Threads:
             for thread in cancelling:
                 thread.join(max(0, deadline - time.monotonic()))
             # Once more, then: a worker that was just about to begin has not been cancelled.
-            with self._progress:
-                self._progress.wait_for(lambda: not self._at_work, _AGAIN_SECONDS)
+            with self._changed:
+                self._changed.wait_for(lambda: not self._at_work, _AGAIN_SECONDS)
 
 
 def _cancel(worker: Worker[t.Any]) -> None:

@@ -10,6 +10,8 @@ import dataclasses
 import heapq
 import typing as t
 
+from .progress import UNTOLD, Step
+
 Item = t.TypeVar("Item")
 
 
@@ -28,6 +30,8 @@ class Work(t.Generic[Item]):
     alone: frozenset[t.Hashable] = frozenset()
     shared: frozenset[t.Hashable] = frozenset()
     weight: int = 0
+    #: what people are told of it
+    step: Step = UNTOLD
 
 
 class Graph(t.Generic[Item]):

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import itertools
 import typing as t
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
 from ..errors import MigrationError, describe
 from .endpoint import Session
@@ -21,6 +21,9 @@ _BATCH_CHANGES: t.Final = 200
 _BATCH_QUERIES: t.Final = 1000
 
 Item = t.TypeVar("Item")
+#: A query without parameters; whatever it is made of is composed into it.
+Question = t.LiteralString | bytes | sql.Composable
+Rows = list[tuple[t.Any, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +75,59 @@ def _execute_one(session: Session, statement: Statement) -> None:
         raise MigrationError(f"Cannot {statement.what}: {describe(error)}") from None
 
 
-def ask_all(session: Session, queries: t.Sequence[sql.Composable]) -> t.Iterator[list[tuple[t.Any, ...]]]:
-    """Yield the rows of each query, in order.
+def ask_all(session: Session, *questions: Question) -> list[Rows]:
+    """Return the answers to questions that do not wait for each other, in order; what they set is undone.
 
     Many go with one message, and their locks with them: however many tables are asked, the server's table of locks
     holds those of one batch (a rollback to a savepoint releases what was locked since; docs: 13.3 Explicit Locking).
 
-    :raises psycopg.Error: when a query fails
+    :raises psycopg.Error: when a question fails
     """
-    for batch in split(queries, _BATCH_QUERIES):
-        with session.transaction(force_rollback=True), session.cursor() as cursor:
-            cursor.execute(b";\n".join(query.as_bytes(session) for query in batch))
-            for place in itertools.count(1):
-                yield cursor.fetchall()
-                if place == len(batch):
-                    break
-                cursor.nextset()
+    return [rows for batch in split(questions, _BATCH_QUERIES) for rows in _undone(session, batch)]
+
+
+def execute_together(session: Session, *statements: Question) -> list[Rows]:
+    """Execute statements in order, with one message to the server, and return the rows of each.
+
+    :raises psycopg.Error: when one fails; those after it are not executed
+    """
+    with session.cursor() as cursor:
+        cursor.execute(b";\n".join(_encode(session, statement) for statement in statements))
+        results = [_fetch(cursor)]
+        while cursor.nextset():
+            results.append(_fetch(cursor))
+    return results
+
+
+def _fetch(cursor: psycopg.Cursor[tuple[t.Any, ...]]) -> Rows:
+    # Rows may have no columns.
+    return cursor.fetchall() if cursor.pgresult and cursor.pgresult.status == pq.ExecStatus.TUPLES_OK else []
+
+
+def find_refusal(session: Session, *statements: Question) -> psycopg.Error | None:
+    """Execute statements in order, with one message to the server, and undo them; return why one of them failed."""
+    try:
+        _undone(session, statements)
+    except psycopg.Error as error:
+        return error
+    return None
+
+
+def _undone(session: Session, questions: t.Sequence[Question]) -> list[Rows]:
+    """Ask in a transaction of its own or, within one, after a savepoint, to which the message itself goes back."""
+    within = session.info.transaction_status == pq.TransactionStatus.INTRANS
+    begin, end = (b"SAVEPOINT asked", b"ROLLBACK TO asked; RELEASE asked") if within else (b"BEGIN", b"ROLLBACK")
+    try:
+        _, *answers = execute_together(session, begin, *questions, end)
+    except BaseException:
+        # Where Ctrl-C came instead of an answer, the session may be in the middle of one.
+        with contextlib.suppress(psycopg.Error):
+            session.execute(end)
+        raise
+    return answers[: len(questions)]
+
+
+def _encode(session: Session, question: Question) -> bytes:
+    if isinstance(question, bytes):
+        return question
+    return (sql.SQL(question) if isinstance(question, str) else question).as_bytes(session)

@@ -123,9 +123,10 @@ class Endpoint:
         return mode
 
 
-def connect(endpoint: Endpoint) -> Session:
+def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> Session:
     """Open a session in autocommit mode with the pinned settings.
 
+    :param settings: others for the session besides, which travel with them
     :raises MigrationError: when the server refuses, with its message
     """
     try:
@@ -150,19 +151,23 @@ def connect(endpoint: Endpoint) -> Session:
             f"{endpoint.side}_dbname, {endpoint.side}_user and {endpoint.side}_password"
             + (f", {endpoint.side}_sslmode and {endpoint.side}_sslrootcert." if endpoint.tls in _TLS_MODES else ".")
         ) from None
-    session.execute(pin_settings(endpoint))
+    session.execute(pin_settings(endpoint, settings))
     return session
 
 
-def pin_settings(endpoint: Endpoint) -> sql.Composed:
-    """Return the statement that pins a session: those of the settings that the server's version knows."""
-    settings: dict[str, str | sql.SQL] = {
+def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> sql.Composed:
+    """Return the statement that pins a session: those of the settings that the server's version knows.
+
+    :param settings: others besides
+    """
+    pinned: dict[str, str | sql.SQL] = {
         **PINNED_SETTINGS,
         **{f"tcp_{name}": str(value) for name, value in _KEEPALIVES.items()},
         "client_encoding": _CLIENT_ENCODING,
         "default_transaction_read_only": "on" if endpoint.side == "source" else "off",
+        **(settings or {}),
     }
-    pairs = sql.SQL(", ").join(sql.SQL("({}, {})").format(name, value) for name, value in settings.items())
+    pairs = sql.SQL(", ").join(sql.SQL("({}, {})").format(name, value) for name, value in pinned.items())
     # pg_settings spells names as PostgreSQL does: DateStyle, not datestyle.
     return sql.SQL(
         "SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from ..catalog.database import Locale
 from ..errors import MigrationError, describe
+from ..schedule.progress import Step, doing
 from ..server.endpoint import Endpoint, Session, connect
 from .locks import try_lock_name
 from .names import Generations
@@ -23,10 +24,13 @@ _LOCK_TIMEOUT: t.Final = "10s"
 
 
 @contextlib.contextmanager
-def maintenance_session(target: Endpoint) -> t.Iterator[Session]:
-    """Open a session outside the live database, as renaming and dropping it require."""
-    with connect(target.at("postgres" if target.dbname != "postgres" else "template1")) as session:
-        session.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
+def maintenance_session(target: Endpoint, settings: t.Mapping[str, str] | None = None) -> t.Iterator[Session]:
+    """Open a session outside the live database, as renaming and dropping it require.
+
+    :param settings: for the session besides
+    """
+    outside = target.at("postgres" if target.dbname != "postgres" else "template1")
+    with connect(outside, {"lock_timeout": _LOCK_TIMEOUT, **(settings or {})}) as session:
         yield session
 
 
@@ -87,12 +91,21 @@ def create_statement(name: str, locale: Locale, server_version: int) -> sql.Comp
 def drop_leftovers(session: Session, generations: Generations) -> list[str]:
     """Drop what runs have left that were killed, and return its names. The caller's run has claimed the target.
 
+    Runs of a role that may not create databases have left nothing.
+
     :raises MigrationError: when the server refuses, with its message
     """
     dropped = []
-    for name in (generations.staging, generations.discarded, generations.scratch):
+    names = [generations.staging, generations.discarded, generations.scratch]
+    rows = session.execute(
+        "SELECT datname FROM pg_catalog.pg_database WHERE datname = ANY (%s)"
+        " AND (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
+        (names,),
+    )
+    present = [name for (name,) in rows.fetchall()]
+    for name in names:
         # Comparisons claim nothing: one may be at work in the scratch database.
-        if database_exists(session, name) and (name != generations.scratch or try_lock_name(session, name)):
+        if name in present and (name != generations.scratch or try_lock_name(session, name)):
             drop_database(session, name)
             dropped.append(name)
     return dropped
@@ -125,7 +138,8 @@ def dropped_on_failure(target: Endpoint, generations: Generations, run_id: str) 
     try:
         yield
     except BaseException:
-        with contextlib.suppress(MigrationError, psycopg.Error), maintenance_session(target) as session:
+        dropping = doing(Step(f'undo: drop "{generations.staging}"'))
+        with contextlib.suppress(MigrationError, psycopg.Error), dropping, maintenance_session(target) as session:
             if _read_mark(session, generations) == _mark(run_id):
                 drop_database(session, generations.staging)
         raise

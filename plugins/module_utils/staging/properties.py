@@ -11,7 +11,8 @@ import typing as t
 
 from psycopg import sql
 
-from ..catalog.database import DatabaseProperties, split_setting
+from ..catalog.database import DatabaseProperties, split_settings
+from ..server.batches import Rows, ask_all
 from ..server.endpoint import Session
 
 
@@ -21,6 +22,25 @@ class Property:
 
     object: str
     statement: sql.Composed
+
+
+_PLACE: t.Final = """
+SELECT pg_catalog.pg_get_userbyid(datdba), pg_catalog.shobj_description(oid, 'pg_database'), datacl IS NOT NULL,
+       datconnlimit
+FROM pg_catalog.pg_database WHERE datname = {}
+"""
+#: For all roles (NULL) and for single ones.
+_SETTINGS: t.Final = """
+SELECT r.rolname, s.setconfig
+FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = {}
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+"""
+_GRANTS: t.Final = """
+SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END, a.privilege_type,
+       a.is_grantable
+FROM pg_catalog.pg_database d CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a
+WHERE datname = {} AND a.grantee <> d.datdba ORDER BY 1, 2
+"""
 
 
 def carry_over(
@@ -38,19 +58,15 @@ def carry_over(
     settings: dict[tuple[str | None, str], str] = {}
     comment = source.comment
     place: list[Property] = []
-    row = session.execute(
-        "SELECT d.oid, pg_catalog.pg_get_userbyid(datdba), pg_catalog.shobj_description(d.oid, 'pg_database'),"
-        " datacl IS NOT NULL, datconnlimit FROM pg_catalog.pg_database d WHERE datname = %s",
-        (live,),
-    ).fetchone()
-    if row is not None:
-        oid, owner, live_comment, has_grants, connection_limit = row
-        settings = _read_settings(session, oid)
+    queries = [sql.SQL(query).format(live) for query in (_PLACE, _SETTINGS, _GRANTS)]
+    found, configured, granted = ask_all(session, *queries)
+    for owner, live_comment, has_grants, connection_limit in found:
+        settings = {(role, name): value for role, config in configured for name, value in split_settings(config)}
         comment = live_comment if comment is None else comment
         limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit)
         place.append(Property("database connection limit", limit))
         if with_grants and has_grants:
-            place += [Property("database grants", statement) for statement in _grants(session, oid, database)]
+            place += [Property("database grants", statement) for statement in _grants(granted, database)]
         # The owner comes last: it may be a role that this one belongs to, but is not.
         change = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner))
         place.append(Property("database owner", change))
@@ -90,19 +106,6 @@ def take_over(
     return statements
 
 
-def _read_settings(session: Session, oid: int) -> dict[tuple[str | None, str], str]:
-    """Return a database's settings: for all roles (None) and for single ones."""
-    rows = session.execute(
-        "SELECT r.rolname, s.setconfig FROM pg_catalog.pg_db_role_setting s"
-        " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = %s",
-        (oid,),
-    ).fetchall()
-    return {
-        (role, name): value for role, config in rows for name, value in [split_setting(setting) for setting in config]
-    }
-
-
-#: Settings whose value is a list of identifiers, stored quoted (variable_is_guc_list_quote in dumputils.c).
 _LISTS: t.Final = frozenset(
     {
         "local_preload_libraries",
@@ -137,15 +140,8 @@ def split_list(value: str) -> list[str]:
     return [bare or quoted.replace('""', '"') for quoted, bare in found]
 
 
-def _grants(session: Session, oid: int, database: sql.Identifier) -> list[sql.Composed]:
-    """Return the statements that make the grants on a database those of the one with this OID."""
-    rows = session.execute(
-        "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END,"
-        " a.privilege_type, a.is_grantable"
-        " FROM pg_catalog.pg_database d CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a"
-        " WHERE d.oid = %s AND a.grantee <> d.datdba ORDER BY 1, 2",
-        (oid,),
-    ).fetchall()
+def _grants(rows: Rows, database: sql.Identifier) -> list[sql.Composed]:
+    """Return the statements that make the grants on a database what `_GRANTS` tells of another one."""
     statements = [sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)]
     for role, privilege, grantable in rows:
         grantee: sql.Composable = sql.SQL("PUBLIC") if role is None else sql.Identifier(role)

@@ -20,12 +20,15 @@ from ..catalog.relations import list_relations
 from ..catalog.transaction import Transaction
 from ..filling.objects import Refusal, try_entries
 from ..filling.refresh import refresh_statement
+from ..schedule.progress import Step, doing
 from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint, Session, pin_settings, use_search_path
 from ..work_folder import WorkFolder
 from .schema import allow_orphans, left_unvalidated, without_event_triggers
 from .scratch import open_scratch
 
+#: What people are told of it.
+REHEARSAL: t.Final = Step("a rehearsal of the schema")
 #: A materialized view without tables below it (over generate_series, say, or foreign tables) may take as long as with
 #: rows.
 _REFRESH_TIMEOUT: t.Final = "500ms"
@@ -138,7 +141,8 @@ def rehearse_beside(
     :raises NoScratchError: when no database can be created there
     :raises MigrationError: when it cannot be made, with the server's message
     """
-    with open_scratch(target, script.source.locale, has_public=script.source.has_public) as (scratch, session):
+    place = open_scratch(target, script.source.locale, has_public=script.source.has_public)
+    with doing(REHEARSAL), place as (scratch, session):
         rehearsed = rehearse(scratch, session, script, words=words)
         if inspect:
             inspect(session)

@@ -13,6 +13,7 @@ from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
 from ..catalog.relations import Relation
 from ..filling.objects import create_entries
+from ..schedule.progress import Step, doing
 from ..server.endpoint import Session, use_search_path
 
 
@@ -51,7 +52,8 @@ def create_pre_data(session: Session, entries: t.Sequence[Entry], source: Databa
     if not source.has_public:
         session.execute("DROP SCHEMA public")
     use_search_path(session, source.serving_path)
-    create_entries(session, entries)
+    with doing(Step("types, functions and tables")):
+        create_entries(session, entries)
 
 
 def without_event_triggers(entries: t.Sequence[Entry]) -> tuple[t.Sequence[Entry], t.Sequence[Entry]]:

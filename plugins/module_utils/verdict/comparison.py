@@ -15,6 +15,7 @@ from ..catalog.large_objects import LargeObject
 from ..catalog.queries import SAME, Query
 from ..catalog.requirements import Extension
 from ..catalog.sequences import Sequence
+from ..catalog.sums import ColumnSum
 from ..privileges.effective import Change
 from .definitions import TypeVerdict
 from .findings import Difference, Finding
@@ -68,6 +69,18 @@ class Allowed:
 
 
 @dataclasses.dataclass(frozen=True)
+class SumPair:
+    """A column's sums on both sides; None where nobody has summed them up."""
+
+    schema: str
+    table: str
+    column: str
+    source: ColumnSum | None
+    target: ColumnSum | None
+    equal: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Verdict:
     """Everything compared, and all differences; none means equal."""
 
@@ -85,6 +98,8 @@ class Verdict:
     notices: tuple[Finding, ...] = ()
     #: what roles could do in the live database before, and can do now
     privileges: tuple[Change, ...] = ()
+    #: sums of columns, for people: rows are judged by their checksums alone
+    sums: tuple[SumPair, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -126,7 +141,15 @@ def compare(source: Content, target: Content) -> Verdict:
             *(Difference(f"large object {pair.name}", _say(pair)) for pair in large_objects if not pair.equal),
         ),
         notices=tuple(notices),
+        sums=tuple(_pair_sums(source.sums, target.sums)),
     ).joined(compare_foreign_keys(source.foreign_keys, target.foreign_keys))
+
+
+def _pair_sums(source: t.Iterable[ColumnSum], target: t.Iterable[ColumnSum]) -> t.Iterator[SumPair]:
+    ours, theirs = ({(one.schema, one.table, one.column): one for one in side} for side in (source, target))
+    for name in sorted(ours | theirs):
+        here, there = ours.get(name), theirs.get(name)
+        yield SumPair(*name, here, there, here == there)
 
 
 def _describe_sequences(sequences: t.Iterable[Sequence]) -> dict[str, str]:

@@ -34,7 +34,7 @@ def compare_schemas(
 
     :param selection: tables which, with all that is part of them, are compared alone
     """
-    ours, theirs = _definitions(source, selection), _definitions(target, selection)
+    ours, theirs = definitions_of(source, selection), definitions_of(target, selection)
     our_kinds = collections.Counter(kind for kind, _ in ours)
     their_kinds = collections.Counter(kind for kind, _ in theirs)
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
@@ -53,7 +53,7 @@ def compare_schemas(
 
 def same_objects(source: t.Iterable[Entry], target: t.Iterable[Entry], selection: Selection | None = None) -> bool:
     """Whether the same objects are on both sides, however they are defined."""
-    return _definitions(source, selection).keys() == _definitions(target, selection).keys()
+    return definitions_of(source, selection).keys() == definitions_of(target, selection).keys()
 
 
 # pg_restore says it where it changes, behind the object before, whatever that is (_selectTableAccessMethod in
@@ -64,8 +64,10 @@ _ACCESS_METHOD: t.Final = re.compile(rb"\s*^SET default_table_access_method = (?
 _NO_DEFINITION: t.Final = b"-- *not* creating schema, since initdb creates it"
 
 
-def _definitions(entries: t.Iterable[Entry], selection: Selection | None) -> dict[tuple[str, str], list[bytes]]:
-    """Return the definitions by kind and name; several objects may have one name.
+def definitions_of(
+    entries: t.Iterable[Entry], selection: Selection | None = None
+) -> dict[tuple[str, str], list[bytes]]:
+    """Return what is compared, the definitions by kind and name; several objects may have one name.
 
     :param entries: in the order of the archive
     """

@@ -15,13 +15,14 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.bindings import read_bindings
 from ..catalog.content import Content
-from ..catalog.database import DatabaseProperties, read_database
+from ..catalog.database import DatabaseProperties, ask_database
+from ..catalog.identity import read_identity
 from ..catalog.locales import reword_locale
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
 from ..catalog.relations import Relation, list_relations
-from ..catalog.requirements import read_default_versions, read_extensions
+from ..catalog.requirements import ask_default_versions, ask_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..privileges.catalog import Privileges
@@ -30,6 +31,7 @@ from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
 from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint, Session, connect, use_search_path
+from ..server.inquiry import Inquiry, answer, together
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.row_security import owner_unbound
@@ -46,6 +48,7 @@ from .comparison import (
 )
 from .definitions import compare_schemas, same_objects
 from .extensions import judge_extension_rows, judge_members
+from .note import ask_note, leave_note
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
 from .row_differences import NAMED, RowDifferences, find_row_differences
@@ -73,6 +76,10 @@ class Judge:
     policy: Policy = UNTOUCHED
     #: what they were in the live database, where the target is what takes its place
     before: Before | None = None
+    #: whether the sums of columns are told as well
+    summed: bool = False
+    #: whether a note on the target may prove its definitions equal (note.py), so that they need not be read
+    trusts_note: bool = False
 
     @property
     def target(self) -> Endpoint:
@@ -98,11 +105,12 @@ class Judge:
 
         :param stop_early: not to read any rows when the schemas differ already
         :param writer: a session by which tables can be altered while they are read: of such as force row security upon
-            their owner, all rows are read then
+            their owner, all rows are read then. By it, a note is left on a target that was found equal
         :raises MigrationError: when anything cannot be read
         """
         manifest = read_manifest(folder)
         selection = manifest.select(self.patterns)
+        identity = read_identity(there.session) if writer else ""
         schema = self.judge_definitions(there, folder, manifest, stop_early)
         if selection is None:
             schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
@@ -110,7 +118,10 @@ class Judge:
             return schema
         tables = [m.relation.full_name for m in manifest.content.relations if m.relation.kind != "materialized view"]
         with owner_unbound(writer, tables) if writer else contextlib.nullcontext():
-            return schema.joined(self.judge_content(there, manifest, selection))
+            verdict = schema.joined(self.judge_content(there, manifest, selection))
+        if writer and verdict.equal and not verdict.allowed and selection is None:
+            self._note(writer, there, identity, archived_original(folder, manifest))
+        return verdict
 
     def judge_definitions(
         self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, stop_early: bool = False
@@ -130,7 +141,8 @@ class Judge:
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
-        reading = Reading(there, self.jobs, manifest.database.serving_path, relations, selection)
+        path = manifest.database.serving_path
+        reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
         theirs = read_content(reading)
         content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(manifest.answers, there, manifest.database)
@@ -169,8 +181,9 @@ class Judge:
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
         relations, path = list_relations(here.session), database.serving_path
-        reading = Reading(there, self.jobs, path, relations, selection)
-        ours, theirs = read_contents(Reading(here, self.jobs, path, selection=selection, evaluated=True), reading)
+        reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
+        source = Reading(here, self.jobs, path, selection=selection, evaluated=True, summed=self.summed)
+        ours, theirs = read_contents(source, reading)
         content = _compare(ours, theirs, reading)
         if not stop_early:
             content = self._explain_rows(content, here, there, relations, path)
@@ -212,29 +225,47 @@ class Judge:
             return read_schema(tools, work / "target.dump")
 
     def _judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
-        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone.
-
-        Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
-        """
-        tools = self._tools(there)
-        theirs = self.read_definitions(there)
-        ours = read_schema(tools, source.schema)
-        objects, differences = compare_schemas(ours, theirs, source.selection)
-        if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
-            objects, differences = compare_schemas(self._reword(source, tools), theirs, source.selection)
-        redefined = [difference.object for difference in differences]
-        differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection, redefined)
-        schema, database = Verdict(objects=objects, differences=differences), read_database(there.session)
+        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone."""
+        entries = read_schema(self._tools(there), source.schema)
+        inquiries: list[Inquiry[t.Any]] = [ask_database(there.session.info.server_version), ask_extensions()]
+        inquiries += [ask_default_versions(), *([ask_note()] if self.trusts_note and not source.selection else [])]
+        database, found, defaults, *noted = answer(there.session, together(*inquiries))
+        if any(note and note.proves_equal(source, entries) for note in noted):
+            definitions = Verdict(objects=compare_schemas(entries, entries)[0])
+        else:
+            definitions = self._judge_definitions(source, entries, there, stop_early)
         properties = self._in_target_words(source.database, database)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
-            encoding = compare_databases(properties, database, with_settings=False)
-            return Verdict(differences=tuple(d for d in encoding if d.object == "database encoding")).joined(schema)
+            own = compare_databases(properties, database, with_settings=False)
+            return Verdict(differences=tuple(d for d in own if d.object == "database encoding")).joined(definitions)
         own = compare_databases(properties, database, with_settings=not self.staging)
-        found, defaults = read_extensions(there.session), read_default_versions(there.session)
         extensions = compare_extensions(source.extensions, found, defaults)
-        verdict = Verdict(differences=own).joined(schema).joined(Verdict(differences=extensions))
-        return verdict.joined(judge_members(source.members, read_members(there.session))) if source.members else verdict
+        return Verdict(differences=own).joined(definitions).joined(Verdict(differences=extensions))
+
+    def _judge_definitions(
+        self, source: Original, ours: t.Sequence[Entry], there: Snapshot, stop_early: bool
+    ) -> Verdict:
+        """Return the verdict on the definitions, on what they are bound to, and on extensions' members.
+
+        Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
+        """
+        theirs = self.read_definitions(there)
+        objects, differences = compare_schemas(ours, theirs, source.selection)
+        if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
+            objects, differences = compare_schemas(self._reword(source, there), theirs, source.selection)
+        redefined = [difference.object for difference in differences]
+        differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection, redefined)
+        verdict = Verdict(objects=objects, differences=differences)
+        if source.selection is not None or not source.members:
+            return verdict
+        return verdict.joined(judge_members(source.members, read_members(there.session)))
+
+    def _note(self, writer: Session, there: Snapshot, identity: str, source: Original) -> None:
+        """Leave a note on a target that was found equal; of one that others change meanwhile, nothing is known."""
+        if source.members and identity == read_identity(there.session):
+            entries = read_schema(self._tools(there), source.schema)
+            leave_note(writer, there.endpoint.dbname, identity, source, entries)
 
     def _in_target_words(self, source: DatabaseProperties, target: DatabaseProperties) -> DatabaseProperties:
         """Return the source's properties, the locale as the target's server spells it, which is asked if need be."""
@@ -243,7 +274,8 @@ class Judge:
         with connect(self.target) as session:
             return dataclasses.replace(source, locale=reword_locale(session, source.locale))
 
-    def _reword(self, source: Original, tools: ClientTools) -> t.Sequence[Entry]:
+    def _reword(self, source: Original, there: Snapshot) -> t.Sequence[Entry]:
+        tools = self._tools(there)
         try:
             if self.reword:
                 return self.reword()

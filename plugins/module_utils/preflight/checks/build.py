@@ -10,18 +10,13 @@ import typing as t
 from psycopg import sql
 
 from ...catalog.database import Locale
-from ...catalog.requirements import Need, Requirements
+from ...catalog.requirements import Need
 from ...server.endpoint import Session
 from ...verdict.findings import Finding
 from .check import refusal_of
 
 
-def check_build(session: Session, locale: Locale, needs: Requirements) -> list[Finding]:
-    """Return what the target's server was not built for, or does not find on its machine, as far as values need it."""
-    return [*_check_predefined_collations(session, locale, needs.predefined), *_check_xml(session, needs.xml)]
-
-
-def _check_xml(session: Session, columns: t.Collection[Need]) -> list[Finding]:
+def check_xml(session: Session, columns: t.Collection[Need]) -> list[Finding]:
     """Return the columns of type xml, which a server without libxml makes, and then takes no value for."""
     refusal = refusal_of(session, sql.SQL("SELECT xmlparse(CONTENT '<a/>')")) if columns else None
     return [
@@ -69,15 +64,16 @@ def check_locale(session: Session, locale: Locale) -> list[Finding]:
     return findings
 
 
-def _check_predefined_collations(session: Session, locale: Locale, needs: t.Iterable[Need]) -> list[Finding]:
-    present = {
-        name
-        for (name,) in session.execute(
-            "SELECT collname FROM pg_collation WHERE collnamespace = 'pg_catalog'::regnamespace"
-            " AND collencoding IN (-1, pg_char_to_encoding(%s))",
-            (locale.encoding,),
-        ).fetchall()
-    }
+def collations_of(locale: Locale) -> sql.Composed:
+    """Return the query for the collations that a server has for databases of a locale's encoding."""
+    return sql.SQL(
+        "SELECT collname FROM pg_collation WHERE collnamespace = 'pg_catalog'::regnamespace"
+        " AND collencoding IN (-1, pg_char_to_encoding({}))"
+    ).format(locale.encoding)
+
+
+def check_collations(present: t.Container[str], needs: t.Iterable[Need]) -> list[Finding]:
+    """Return the objects that use a collation which the target's server has not found on its machine."""
     return [
         Finding(
             "error",

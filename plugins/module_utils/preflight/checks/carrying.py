@@ -13,8 +13,8 @@ from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
 from ...errors import summarize
+from ...server.batches import find_refusal
 from ...server.endpoint import Session
-from ...staging.databases import database_exists
 from ...staging.properties import Property, carry_over, name_setting
 from ...verdict.findings import Finding
 
@@ -27,26 +27,27 @@ def check_carrying_over(
     An administrator has given them to the live database. They are given to it once more, as if it were the copy, which
     belongs to the user.
 
+    Without a live database, nothing but the source's settings is carried, which are tried by themselves (settings.py).
+
     :param session: a maintenance session, which is left as it was
     :param allowed: reasons for differences that are allowed, by object: what is named is not carried over
     """
-    if not database_exists(session, live):
-        # Nothing but the source's settings is carried, which are tried by themselves (settings.py).
-        return []
     findings: dict[str, Finding] = {}
     tried = {name_setting(None, name) for name, _ in source.settings}
     # As it is now, before it changes its owner for a moment.
     carried = carry_over(session, live, live, source)
     own = sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(sql.Identifier(live))
+    carried = [property_ for property_ in carried if property_.object not in tried]
+    findings |= {p.object: _left(p, allowed[p.object]) for p in carried if p.object in allowed}
+    given = [property_ for property_ in carried if property_.object not in allowed]
+    if find_refusal(session, own, *(property_.statement for property_ in given)) is None:
+        return list(findings.values())
+    # Which ones are refused, each must tell by itself.
     with contextlib.suppress(psycopg.Rollback, psycopg.Error), session.transaction():
         # Who may not even do this does not own it, which is a finding already.
         session.execute(own)
-        for property_ in carried:
-            if property_.object in tried:
-                continue
-            if property_.object in allowed:
-                findings[property_.object] = _left(property_, allowed[property_.object])
-            elif property_.object not in findings and (refusal := _refusal_of(session, property_)):
+        for property_ in given:
+            if property_.object not in findings and (refusal := _refusal_of(session, property_)):
                 findings[property_.object] = refusal
         raise psycopg.Rollback
     return list(findings.values())

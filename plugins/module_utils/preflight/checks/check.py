@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
-import psycopg
 from psycopg import sql
 
 from ...errors import summarize
+from ...server.batches import find_refusal
 from ...server.endpoint import Session
 from ...verdict.findings import Finding, Severity
 
@@ -56,11 +55,5 @@ def is_superuser(session: Session) -> bool:
 
 def refusal_of(session: Session, statement: sql.SQL | sql.Composed) -> str | None:
     """Run a statement, undo it, and return the server's refusal if there was one."""
-    with contextlib.suppress(psycopg.Rollback):
-        try:
-            with session.transaction():
-                session.execute(statement)
-                raise psycopg.Rollback
-        except psycopg.Error as error:
-            return summarize(error)
-    return None
+    refusal = find_refusal(session, statement)
+    return summarize(refusal) if refusal else None

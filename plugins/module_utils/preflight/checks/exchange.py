@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
+from psycopg import sql
+
 from ...catalog.database import DatabaseProperties
 from ...errors import MigrationError
 from ...server.endpoint import Endpoint, Session
+from ...server.inquiry import Inquiry, answer, together
 from ...staging.databases import database_exists
 from ...staging.names import MOST_KEPT, Generations
 from ...staging.proof import read_through
 from ...verdict.findings import Finding
 from .carrying import check_carrying_over
-from .live import check_clients
+from .live import ask_clients
 
 
 def check_exchange(
@@ -32,38 +35,31 @@ def check_exchange(
     :param source: what the copy is made of, of a switch
     :param allowed: reasons for differences that are allowed, by object
     """
-    generations = Generations(target.dbname)
-    names = [generations.live, *generations.kept(MOST_KEPT), generations.staging, generations.discarded]
-    findings = [
-        *_check_slots(session, generations, names),
-        *_check_prepared(session, names),
-        *_check_owners(session, generations),
-        *_check_kept_clients(session, generations, may_disconnect),
-    ]
+    findings = answer(session, ask_exchange(target, session.info.user, may_disconnect))
     if source and not rollback:
         findings += check_carrying_over(session, target.dbname, source, allowed or {})
-    if rollback and database_exists(session, generations.previous):
-        findings += _check_previous(target.at(generations.previous))
+    previous = Generations(target.dbname).previous
+    if rollback and database_exists(session, previous):
+        findings += _check_previous(target.at(previous))
     return findings
 
 
-def _check_kept_clients(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
-    """A switch moves the kept databases up, and cannot while somebody is in one; which ones, keep_previous says."""
-    findings: list[Finding] = []
-    for name in generations.kept(MOST_KEPT):
-        if not database_exists(session, name):
-            break
-        findings += check_clients(session, name, may_disconnect)
-    return findings
+def ask_exchange(target: Endpoint, user: str, may_disconnect: bool = False) -> Inquiry[list[Finding]]:
+    """Ask outside the live database what keeps databases from being renamed."""
+    generations = Generations(target.dbname)
+    names = [generations.live, *generations.kept(MOST_KEPT), generations.staging, generations.discarded]
+    kept = [ask_clients(name, may_disconnect) for name in generations.kept(MOST_KEPT)]
+    others = [_ask_slots(generations, names), _ask_prepared(names), _ask_owners(generations, user)]
+    return [finding for found in (yield from together(*others, *kept)) for finding in found]
 
 
-def _check_slots(session: Session, generations: Generations, names: list[str]) -> list[Finding]:
+def _ask_slots(generations: Generations, names: list[str]) -> Inquiry[list[Finding]]:
     """A slot goes with its database, whatever that is called. One in use keeps the server from both (dbcommands.c)."""
-    rows = session.execute(
+    query = sql.SQL(
         "SELECT slot_name, database, active FROM pg_catalog.pg_replication_slots"
-        " WHERE database = ANY(%s) AND NOT temporary AND (active OR database = %s) ORDER BY 1",
-        (names, generations.live),
-    ).fetchall()
+        " WHERE database = ANY({}) AND NOT temporary AND (active OR database = {}) ORDER BY 1"
+    )
+    (rows,) = yield [query.format(names, generations.live)]
     return [
         Finding(
             "error",
@@ -77,11 +73,10 @@ def _check_slots(session: Session, generations: Generations, names: list[str]) -
     ]
 
 
-def _check_prepared(session: Session, names: list[str]) -> list[Finding]:
+def _ask_prepared(names: list[str]) -> Inquiry[list[Finding]]:
     """A prepared transaction counts as a session that never ends (CountOtherDBBackends in procarray.c)."""
-    rows = session.execute(
-        "SELECT gid, database, owner FROM pg_catalog.pg_prepared_xacts WHERE database = ANY(%s) ORDER BY 1", (names,)
-    ).fetchall()
+    query = sql.SQL("SELECT gid, database, owner FROM pg_catalog.pg_prepared_xacts WHERE database = ANY({}) ORDER BY 1")
+    (rows,) = yield [query.format(names)]
     return [
         Finding(
             "error",
@@ -94,14 +89,13 @@ def _check_prepared(session: Session, names: list[str]) -> list[Finding]:
     ]
 
 
-def _check_owners(session: Session, generations: Generations) -> list[Finding]:
+def _ask_owners(generations: Generations, user: str) -> Inquiry[list[Finding]]:
     """Of the live database, the examination of the target tells."""
-    rows: list[tuple[t.Any, ...]] = session.execute(
+    query = sql.SQL(
         "SELECT datname, pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database"
-        " WHERE datname = ANY(%s) AND NOT pg_catalog.pg_has_role(datdba, 'USAGE') ORDER BY 1",
-        ([*generations.kept(MOST_KEPT), generations.staging, generations.discarded],),
-    ).fetchall()
-    user = session.info.user
+        " WHERE datname = ANY({}) AND NOT pg_catalog.pg_has_role(datdba, 'USAGE') ORDER BY 1"
+    )
+    (rows,) = yield [query.format([*generations.kept(MOST_KEPT), generations.staging, generations.discarded])]
     return [
         Finding(
             "error",

@@ -9,12 +9,19 @@ import contextlib
 import secrets
 import typing as t
 
+from psycopg import sql
+
+from ...server.batches import ask_all
 from ...server.endpoint import Endpoint, Session
 from ...staging.names import Generations
 from ...verdict.findings import Finding
 
 #: The first half of the lock's key; the other is random.
 _LOCK_CLASS: t.Final = 1346913110
+_HELD: t.Final = """
+SELECT (SELECT datname FROM pg_database d WHERE d.oid = l.database) FROM pg_locks l
+WHERE locktype = 'advisory' AND classid = {} AND objid = {}
+"""
 
 
 def check_identity(source_session: Session, target_session: Session, target: Endpoint) -> list[Finding]:
@@ -24,14 +31,10 @@ def check_identity(source_session: Session, target_session: Session, target: End
     """
     generations = Generations(target.dbname)
     with _advisory_lock(source_session) as key:
-        row = target_session.execute(
-            "SELECT (SELECT datname FROM pg_database d WHERE d.oid = l.database) FROM pg_locks l"
-            " WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
-            (_LOCK_CLASS, key),
-        ).fetchone()
-    if row is None:
-        return _check_replica(source_session, target_session, target)
-    (name,) = row
+        held, (there,) = ask_all(target_session, sql.SQL(_HELD).format(_LOCK_CLASS, key), _identify(target.dbname))
+    if not held:
+        return _check_replica(source_session, there, target)
+    ((name,),) = held
     if name == generations.live:
         return [_same_database(target, "it is the source itself, under whatever name.")]
     if name in generations.neighbours:
@@ -63,21 +66,19 @@ def _advisory_lock(session: Session) -> t.Iterator[int]:
     session.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (_LOCK_CLASS, key))
 
 
-def _check_replica(source_session: Session, target_session: Session, target: Endpoint) -> list[Finding]:
+def _identify(dbname: str) -> sql.Composed:
+    """Return the query for whether the server replicates another one, the database's OID, and the cluster."""
+    return sql.SQL(
+        "SELECT pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = {}),"
+        " CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')"
+        " THEN (SELECT system_identifier FROM pg_control_system()) END"
+    ).format(dbname)
+
+
+def _check_replica(source_session: Session, there: tuple[t.Any, ...], target: Endpoint) -> list[Finding]:
     """Refuse a database and its physical replica, which share no locks; a clone that was promoted is another one."""
-
-    def identify(session: Session, dbname: str) -> tuple[t.Any, ...]:
-        row = session.execute(
-            "SELECT pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = %s),"
-            " CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')"
-            " THEN (SELECT system_identifier FROM pg_control_system()) END",
-            (dbname,),
-        ).fetchone()
-        assert row is not None
-        return row
-
-    source_replicates, *source = identify(source_session, source_session.info.dbname)
-    target_replicates, *live = identify(target_session, target.dbname)
+    (((source_replicates, *source),),) = ask_all(source_session, _identify(source_session.info.dbname))
+    target_replicates, *live = there
     if source != live or None in source or not (source_replicates or target_replicates):
         return []
     return [_same_database(target, "it and the source are one database, on a server and on its replica.")]

@@ -11,28 +11,33 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ...catalog.requirements import read_extensions
+from ...catalog.requirements import ask_extensions
 from ...catalog.search_path import read_serving_path
 from ...server.endpoint import Session, use_search_path
+from ...server.inquiry import Inquiry, answer, ask, together
 from ...staging.locks import CLASS
 from ...staging.names import Generations
 from ...verdict.findings import Finding
 from .check import RELATIONS
 
 #: How many sessions, tables and extensions a finding names.
+_PRESENT: t.Final = "SELECT oid FROM pg_database WHERE datname = {}"
+_SUBSCRIPTIONS: t.Final = (
+    "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = {})"
+)
 _NAMED: t.Final = 5
 #: Up to how many rows of a table that only the live database has are counted.
 _COUNTED: t.Final = 1000
 
 
-def check_live(session: Session, generations: Generations, may_disconnect: bool) -> list[Finding]:
-    """Return what goes on in the live database that the switch would meet.
-
-    :param session: a maintenance session of the target's server
-    """
-    row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", (generations.live,)).fetchone()
+def ask_live(generations: Generations, may_disconnect: bool) -> Inquiry[list[Finding]]:
+    """Ask, outside of the live database, what goes on in it that the switch would meet."""
     name = f'database "{generations.live}"'
-    if row is None:
+    (present, subscriptions), clients = yield from together(
+        ask(sql.SQL(_PRESENT).format(generations.live), sql.SQL(_SUBSCRIPTIONS).format(generations.live)),
+        ask_clients(generations.live, may_disconnect),
+    )
+    if not present:
         return [Finding("notice", "target-missing", name, "the target has none of that name yet; it will be made.")]
     findings = [
         Finding(
@@ -42,9 +47,9 @@ def check_live(session: Session, generations: Generations, may_disconnect: bool)
             "it is in the live database, and would go on in the previous one after the switch.",
             "Drop it on the target first.",
         )
-        for (subscription,) in session.execute("SELECT subname FROM pg_subscription WHERE subdbid = %s", row).fetchall()
+        for (subscription,) in subscriptions
     ]
-    return [*findings, *check_clients(session, generations.live, may_disconnect)]
+    return [*findings, *clients]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,17 +78,21 @@ SELECT pid, usename, coalesce(application_name, ''),
        OR coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_signal_backend'), false)
           AND NOT coalesce((SELECT rolsuper FROM pg_roles WHERE oid = usesysid), false)
 FROM pg_stat_activity a
-WHERE datname = %s AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+WHERE datname = {} AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
   AND pid <> pg_backend_pid()
   AND NOT EXISTS (SELECT FROM pg_locks l
-                  WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = %s)
+                  WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = {})
 ORDER BY xact_start, pid
 """
 
 
 def read_clients(session: Session, dbname: str) -> list[Client]:
     """Return who else is in a database of the session's server."""
-    return [Client(*row) for row in session.execute(_CLIENTS, (dbname, CLASS)).fetchall()]
+    return [Client(*row) for row in session.execute(_clients(dbname)).fetchall()]
+
+
+def _clients(dbname: str) -> sql.Composed:
+    return sql.SQL(_CLIENTS).format(dbname, CLASS)
 
 
 def name_clients(clients: t.Sequence[Client]) -> str:
@@ -92,8 +101,14 @@ def name_clients(clients: t.Sequence[Client]) -> str:
 
 
 def check_clients(session: Session, dbname: str, may_disconnect: bool) -> list[Finding]:
-    """Return whose sessions in a database that is renamed the switch would have to wait for, or to end."""
-    clients = read_clients(session, dbname)
+    """Return whose sessions the switch would meet in a database; see `ask_clients`."""
+    return answer(session, ask_clients(dbname, may_disconnect))
+
+
+def ask_clients(dbname: str, may_disconnect: bool) -> Inquiry[list[Finding]]:
+    """Ask whose sessions in a database that is renamed the switch would have to wait for, or to end."""
+    (rows,) = yield [_clients(dbname)]
+    clients = [Client(*row) for row in rows]
     if not clients:
         return []
     others = sorted({client.user for client in clients if not client.may_end})
@@ -117,7 +132,11 @@ def check_clients(session: Session, dbname: str, may_disconnect: bool) -> list[F
 
 def list_tables(session: Session) -> frozenset[tuple[str, str]]:
     """Return schema and name of the user's tables."""
-    rows = session.execute(f"SELECT n.nspname, c.relname {RELATIONS} AND c.relkind IN ('r', 'p')").fetchall()
+    return answer(session, _ask_tables())
+
+
+def _ask_tables() -> Inquiry[frozenset[tuple[str, str]]]:
+    (rows,) = yield [f"SELECT n.nspname, c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"]
     return frozenset((schema, name) for schema, name in rows)
 
 
@@ -125,8 +144,9 @@ def check_only_live(
     live_session: Session, source_tables: t.Container[tuple[str, str]], source_extensions: t.Container[str]
 ) -> list[Finding]:
     """Return what the live database has and the source has not: clients will miss it after the switch."""
-    tables = sorted(table for table in list_tables(live_session) if table not in source_tables)
-    extensions = [e.name for e in read_extensions(live_session) if e.name not in source_extensions]
+    held, present = answer(live_session, together(_ask_tables(), ask_extensions()))
+    tables = sorted(table for table in held if table not in source_tables)
+    extensions = [e.name for e in present if e.name not in source_extensions]
     said = []
     if tables:
         with live_session.transaction(force_rollback=True):

@@ -12,19 +12,22 @@ import typing as t
 
 from psycopg import sql
 
+from ...server.batches import ask_all
 from ...server.endpoint import Session
 from ...verdict.findings import Finding
 from ..goals import LoadMode
-from .check import is_superuser, is_true
 
 
 def check_swap(session: Session, live: str) -> list[Finding]:
     """Return why no copy can be built beside the live database and take its name."""
-    if is_superuser(session):
+    role = "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+    owner = "SELECT pg_get_userbyid(datdba), pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = {}"
+    ((superuser, may_create),), owners = ask_all(session, role, sql.SQL(owner).format(live))
+    if superuser:
         return []
     user = session.info.user
     findings = []
-    if not is_true(session, "SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user"):
+    if not may_create:
         findings.append(
             Finding(
                 "error",
@@ -35,17 +38,16 @@ def check_swap(session: Session, live: str) -> list[Finding]:
                 f"DATABASE {sql.Identifier(live).as_string(session)} for it, which is then filled in place.",
             )
         )
-    row = session.execute(
-        "SELECT pg_get_userbyid(datdba), pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", (live,)
-    ).fetchone()
-    if row and not row[1]:
+    for name, may_rename in owners:
+        if may_rename:
+            continue
         findings.append(
             Finding(
                 "error",
                 "not-owner",
                 f'database "{live}"',
-                f"it belongs to {row[0]}, and {user} may not rename it.",
-                f"Use {row[0]} as target_user, or make {user} a member of that role.",
+                f"it belongs to {name}, and {user} may not rename it.",
+                f"Use {name} as target_user, or make {user} a member of that role.",
             )
         )
     return findings

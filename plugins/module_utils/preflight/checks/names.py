@@ -19,9 +19,8 @@ from .check import refusal_of
 _ROLES: t.Final = ("aclitem", "regrole")
 
 
-def check_roles(session: Session, needs: Requirements) -> list[Finding]:
+def check_roles(present: t.Container[str], needs: Requirements) -> list[Finding]:
     """Return the roles that the target's server lacks, each with who names it."""
-    present = {name for (name,) in session.execute("SELECT rolname FROM pg_roles").fetchall()}
     wanted = [(need.what, f"{need.object} names it") for need in needs.roles]
     wanted += [
         (value.name, f"{value.values:,} values in column {value.column} name it")
@@ -36,7 +35,7 @@ def check_roles(session: Session, needs: Requirements) -> list[Finding]:
             f"{said}, and the target's server has no such role.",
             "On the source, that role was dropped, and its number is left: take it out of these values."
             if role.isdecimal()
-            else f"CREATE ROLE {sql.Identifier(role).as_string(session)}; on the target.",
+            else f"CREATE ROLE {sql.Identifier(role).as_string()}; on the target.",
         )
         for role, said in wanted
         if role not in present

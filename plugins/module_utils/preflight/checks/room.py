@@ -11,7 +11,10 @@ import shutil
 import struct
 import typing as t
 
+from psycopg import sql
+
 from ...server.endpoint import Endpoint, Session
+from ...server.inquiry import Inquiry, answer, ask
 from ...verdict.findings import Finding
 from .check import RELATIONS
 
@@ -50,12 +53,17 @@ def check_archive_room(archive_root: pathlib.Path, needed: int) -> list[Finding]
 
 
 def check_target_room(session: Session, target: Endpoint, needed: int) -> list[Finding]:
-    """Return whether the target's disk can hold one more copy, as far as that can be seen from here.
+    """Return whether the target's disk can hold one more copy; see `ask_target_room`."""
+    return answer(session, ask_target_room(target, needed))
+
+
+def ask_target_room(target: Endpoint, needed: int) -> Inquiry[list[Finding]]:
+    """Ask whether the target's disk can hold one more copy, as far as that can be seen from here.
 
     :param needed: the size of the source's database
     """
     name = f"disk of the target {target.host}:{target.port}"
-    directory = _local_data_directory(session) if target.is_local else None
+    directory = (yield from _ask_local_data_directory()) if target.is_local else None
     if directory is None:
         message = f"the copy needs about {needed:,} bytes there; how many are free cannot be seen from here."
         return [Finding("notice", "target-room-unknown", name, message)]
@@ -63,18 +71,16 @@ def check_target_room(session: Session, target: Endpoint, needed: int) -> list[F
     return _check_disk(name, "target-room", "the source's database takes", needed, free, "use a larger disk")
 
 
-def _local_data_directory(session: Session) -> str | None:
-    """Return the server's data directory where it is one of this machine: its control file tells whose it is.
+def _ask_local_data_directory() -> Inquiry[str | None]:
+    """Ask for the server's data directory where it is one of this machine: its control file tells whose it is.
 
     The file begins with the system identifier (ControlFileData in pg_control.h).
     """
-    row = session.execute(
+    (((directory, identifier),),) = yield [
         "SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),"
         " CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')"
         " THEN (SELECT system_identifier FROM pg_control_system()) END"
-    ).fetchone()
-    assert row is not None
-    directory, identifier = row
+    ]
     if directory is None or identifier is None:
         return None
     try:
@@ -120,19 +126,25 @@ SELECT 'max_connections of the server',
        (SELECT count(*) FROM activity)
 FROM me
 UNION ALL
-SELECT format('connection limit of role %%s', rolname), rolconnlimit,
+SELECT format('connection limit of role %s', rolname), rolconnlimit,
        (SELECT count(*) FROM activity WHERE usename = rolname)
 FROM me WHERE rolconnlimit >= 0 AND NOT rolsuper
 UNION ALL
-SELECT format('connection limit of database "%%s"', d.datname), datconnlimit,
+SELECT format('connection limit of database "%s"', d.datname), datconnlimit,
        (SELECT count(*) FROM activity WHERE activity.datname = d.datname)
-FROM me JOIN pg_database d ON d.datname = %s AND datconnlimit >= 0 AND NOT rolsuper
+FROM me JOIN pg_database d ON d.datname = {} AND datconnlimit >= 0 AND NOT rolsuper
 """
 
 
 def check_connections(session: Session, endpoint: Endpoint, jobs: int) -> list[Finding]:
-    """Return which limits leave too few connections for a run with so many jobs."""
+    """Return which limits leave too few connections for a run; see `ask_connections`."""
+    return answer(session, ask_connections(endpoint, jobs))
+
+
+def ask_connections(endpoint: Endpoint, jobs: int) -> Inquiry[list[Finding]]:
+    """Ask which limits leave too few connections for a run with so many jobs."""
     needed = jobs + _SESSIONS_BESIDE_JOBS
+    (rows,) = yield [sql.SQL(_CONNECTIONS).format(endpoint.dbname)]
     return [
         Finding(
             "error",
@@ -141,7 +153,7 @@ def check_connections(session: Session, endpoint: Endpoint, jobs: int) -> list[F
             f"it allows {allowed} connections, {others} are in use, and a run with {jobs} jobs needs {needed}.",
             f"Raise it, or lower jobs (each is one connection; {_SESSIONS_BESIDE_JOBS} more are needed).",
         )
-        for limit, allowed, others in session.execute(_CONNECTIONS, (endpoint.dbname,)).fetchall()
+        for limit, allowed, others in rows
         if allowed - others < needed
     ]
 
@@ -166,14 +178,18 @@ def read_locks_needed(session: Session) -> int:
 
 def read_lock_room(session: Session) -> int:
     """Return how many locks the server's lock table is made for."""
-    row = session.execute(_LOCKS).fetchone()
-    assert row is not None
-    return int(row[0])
+    (((room,),),) = answer(session, ask(_LOCKS))
+    return int(room)
 
 
 def check_lock_room(session: Session, side: str, needed: int) -> list[Finding]:
-    """Return whether the server's lock table may be too small for a schema of that many relations."""
-    room = read_lock_room(session)
+    """Return whether the server's lock table may be too small; see `ask_lock_room`."""
+    return answer(session, ask_lock_room(side, needed))
+
+
+def ask_lock_room(side: str, needed: int) -> Inquiry[list[Finding]]:
+    """Ask whether the server's lock table may be too small for a schema of that many relations."""
+    (((room,),),) = yield [_LOCKS]
     if needed <= room:
         return []
     return [

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import typing as t
 
 import psycopg
 
-from ...catalog.snapshot import exported_snapshot
+from ...catalog.snapshot import export_snapshot
 from ...errors import MigrationError, describe
 from ...server.endpoint import Endpoint, Session, connect
 from ...verdict.findings import Finding
@@ -22,8 +23,8 @@ def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
     :param endpoint: where the session is, in autocommit mode; it is left as it was
     """
     try:
-        with connect(endpoint) as other:
-            findings = _check_steadiness(endpoint, session, other) or _check_snapshot(endpoint, other)
+        with contextlib.closing(connect(endpoint)) as other:
+            findings = _check_steadiness(endpoint, session, other) or _check_snapshot(endpoint, session, other)
     except MigrationError as error:
         # This is the second session, and the run needs more of them.
         findings = [Finding("error", "no-connection", endpoint.side, str(error))]
@@ -31,7 +32,7 @@ def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
 
 
 #: A pooler mostly hands out the process that came back last, or else each in turn.
-_TIMES_ASKED: t.Final = 3
+_TIMES_ASKED: t.Final = 2
 
 
 def _check_steadiness(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
@@ -57,9 +58,9 @@ def _check_steadiness(endpoint: Endpoint, session: Session, other: Session) -> l
     ]
 
 
-def _check_snapshot(endpoint: Endpoint, other: Session) -> list[Finding]:
+def _check_snapshot(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
     try:
-        with exported_snapshot(endpoint) as snapshot:
+        with export_snapshot(endpoint, session) as snapshot:
             other.execute(snapshot.import_statements)
     except psycopg.Error as error:
         return [
@@ -72,6 +73,4 @@ def _check_snapshot(endpoint: Endpoint, other: Session) -> list[Finding]:
                 f"Name one server in {endpoint.side}_host, and no load balancer.",
             )
         ]
-    finally:
-        other.execute("ROLLBACK")
     return []

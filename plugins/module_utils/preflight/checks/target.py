@@ -8,17 +8,20 @@ from __future__ import annotations
 import typing as t
 
 from ...catalog.database import DatabaseProperties
-from ...catalog.requirements import Requirements, read_default_versions
+from ...catalog.requirements import Requirements, ask_default_versions
 from ...server.endpoint import Session
+from ...server.inquiry import answer, ask, together
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ...verdict.findings import Finding
-from .build import check_build, check_locale
-from .check import is_true
-from .live import check_clients, check_live
+from .build import check_collations, check_xml, collations_of
+from .live import check_clients
 from .load_mode import check_swap
 from .names import check_names, check_roles
 from .settings import check_settings
+
+_RECOVERING: t.Final = "SELECT pg_is_in_recovery()"
+_ROLES: t.Final = "SELECT rolname FROM pg_roles"
 
 
 def check_target(
@@ -36,7 +39,10 @@ def check_target(
     :param present: extensions that need not be created
     :param allowed: reasons for differences that are allowed, by object
     """
-    if is_true(session, "SELECT pg_is_in_recovery()"):
+    (((recovering,),), roles, collations), versions = answer(
+        session, together(ask(_RECOVERING, _ROLES, collations_of(source.locale)), ask_default_versions())
+    )
+    if recovering:
         return [
             Finding(
                 "error",
@@ -48,22 +54,12 @@ def check_target(
         ]
     return [
         *check_versions(session, source),
-        *_check_extensions(session, needs, present),
-        *check_roles(session, needs),
+        *_check_extensions(versions, needs, present),
+        *check_roles({name for (name,) in roles}, needs),
         *check_names(session, needs),
         *check_settings(session, source, allowed or {}),
-        *check_build(session, source.locale, needs),
-    ]
-
-
-def check_beside(
-    session: Session, generations: Generations, source: DatabaseProperties, may_disconnect: bool
-) -> list[Finding]:
-    """Return what stands in the way of a copy beside the live database, and of the switch to it."""
-    return [
-        *check_name(generations),
-        *check_locale(session, source.locale),
-        *check_live(session, generations, may_disconnect),
+        *check_collations({name for (name,) in collations}, needs.predefined),
+        *check_xml(session, needs.xml),
     ]
 
 
@@ -129,8 +125,7 @@ def check_versions(session: Session, source: DatabaseProperties) -> list[Finding
     return []
 
 
-def _check_extensions(session: Session, needs: Requirements, present: t.Container[str]) -> list[Finding]:
-    versions = read_default_versions(session)
+def _check_extensions(versions: t.Mapping[str, str], needs: Requirements, present: t.Container[str]) -> list[Finding]:
     return [
         Finding(
             "notice",

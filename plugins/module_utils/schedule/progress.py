@@ -1,0 +1,171 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far a stage is, for people. Told of are names, counts and sizes, never a row's value.
+
+What is done tells of itself by ``doing`` and ``moved``, wherever it is and in whichever thread; it need not know who
+listens, and nobody may: a context variable leads from one to the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import threading
+import time
+import typing as t
+
+#: How many of the things that are being done are named; a name is cut at so many characters.
+_NAMED: t.Final = 4
+_NAME_LENGTH: t.Final = 160
+
+State = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What is told of a thing to be done: its name, how many bytes it is about (roughly), how many rows it moves."""
+
+    title: str = ""
+    size: int = 0
+    rows: int = 0
+
+
+#: A step that nobody is told of by name.
+UNTOLD: t.Final = Step()
+
+
+class Progress:
+    """What all threads of a stage have done so far."""
+
+    def __init__(self, tell: t.Callable[[State], None], clock: t.Callable[[], float] = time.monotonic) -> None:
+        """Begin.
+
+        :param tell: gets how far it is, by one thread at a time; must not fail
+        :param clock: seconds
+        """
+        self._tell = tell
+        self._clock = clock
+        self._lock = threading.Lock()
+        #: whether anything has happened that was not told
+        self._news = False
+        self._phase = _Phase("", (), clock())
+
+    def tell_news(self) -> None:
+        """Tell how far it is if anything has happened since that was told last."""
+        with self._lock:
+            if self._news:
+                self._news = False
+                self._tell(self._phase.state(self._clock()))
+
+    @contextlib.contextmanager
+    def phase(self, name: str, steps: t.Sequence[Step]) -> t.Iterator[None]:
+        """Let the block do the steps, which are told of until it ends."""
+        with self._lock:
+            before, self._phase = self._phase, _Phase(name, steps, self._clock())
+        try:
+            yield
+        finally:
+            self.tell_news()
+            with self._happens():
+                self._phase = before
+
+    @contextlib.contextmanager
+    def doing(self, step: Step) -> t.Iterator[None]:
+        """Let the block do a step; it counts as done only if it ends well."""
+        under_way = _UnderWay(step)
+        with self._happens():
+            phase = self._phase
+            phase.under_way.append(under_way)
+        token = _UNDER_WAY.set(under_way)
+        ended = False
+        try:
+            yield
+            ended = True
+        finally:
+            _UNDER_WAY.reset(token)
+            with self._happens():
+                phase.under_way.remove(under_way)
+                if ended:
+                    phase.ended += 1
+                    phase.size_ended += step.size
+
+    def moved(self, size: int, rows: int) -> None:
+        """Note that rows, or bytes of them, have moved."""
+        under_way = _UNDER_WAY.get()
+        with self._happens():
+            self._phase.bytes += size
+            self._phase.rows += rows
+            if under_way:
+                under_way.bytes += size
+
+    @contextlib.contextmanager
+    def _happens(self) -> t.Iterator[None]:
+        with self._lock:
+            self._news = True
+            yield
+
+
+@dataclasses.dataclass(eq=False)
+class _UnderWay:
+    step: Step
+    bytes: int = 0
+
+
+class _Phase:
+    """Steps that belong together, and how far they are."""
+
+    def __init__(self, name: str, steps: t.Sequence[Step], now: float) -> None:
+        self._name, self._began = name, now
+        self._count, self._size, self._rows = len(steps), sum(s.size for s in steps), sum(s.rows for s in steps)
+        self.ended = self.size_ended = self.rows = self.bytes = 0
+        self.under_way: list[_UnderWay] = []
+
+    def state(self, now: float) -> State:
+        # What has moved is as long as COPY makes it, a step's size what it takes on a disk: only near to that.
+        moved = sum(min(one.bytes, one.step.size) for one in self.under_way)
+        return {
+            "phase": self._name,
+            "seconds": round(now - self._began, 3),
+            "steps": [self.ended, self._count],
+            "sizes": [self.size_ended + moved, self._size],
+            "rows": [self.rows, self._rows],
+            "bytes": self.bytes,
+            "doing": [one.step.title[:_NAME_LENGTH] for one in self.under_way if one.step.title][:_NAMED],
+        }
+
+
+_PROGRESS: t.Final[contextvars.ContextVar[Progress | None]] = contextvars.ContextVar("progress", default=None)
+_UNDER_WAY: t.Final[contextvars.ContextVar[_UnderWay | None]] = contextvars.ContextVar("under_way", default=None)
+
+
+@contextlib.contextmanager
+def listening(progress: Progress) -> t.Iterator[None]:
+    """Let the progress be told of all that the block does, also in threads that get its context."""
+    token = _PROGRESS.set(progress)
+    try:
+        yield
+    finally:
+        _PROGRESS.reset(token)
+
+
+def phase(name: str, steps: t.Sequence[Step]) -> contextlib.AbstractContextManager[None]:
+    """Let the block do steps that belong together, whoever listens."""
+    progress = _PROGRESS.get()
+    return progress.phase(name, steps) if progress else contextlib.nullcontext()
+
+
+def doing(step: Step) -> contextlib.AbstractContextManager[None]:
+    """Let the block do a step, whoever listens."""
+    progress = _PROGRESS.get()
+    return progress.doing(step) if progress else contextlib.nullcontext()
+
+
+def moved(size: int = 0, rows: int = 0) -> None:
+    """Tell whoever listens that rows, or bytes of them, have moved.
+
+    :param size: bytes
+    """
+    if progress := _PROGRESS.get():
+        progress.moved(size, rows)
