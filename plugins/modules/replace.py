@@ -194,7 +194,9 @@ def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) 
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(judge.patterns)))
         # Who writes into a folder locks that around it, and the work folder is locked already.
         described = stack.enter_context(WorkFolder()) / "source" / "description"
-        manifest = write_description(here, judge.tools, described, settings.jobs, judge.queries, judge.patterns)
+        manifest = write_description(
+            here, judge.tools, described, settings.jobs, judge.queries, judge.patterns, summed=judge.summed
+        )
         transaction = stack.enter_context(begin(judge.target, stage.committed))
         require_unchanged(transaction, judge, backup, LOCK)
         kept = synchronize(here, transaction, judge, described, strategy)

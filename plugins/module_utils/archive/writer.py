@@ -79,13 +79,16 @@ def write_description(
     jobs: int,
     queries: t.Sequence[Query] = (),
     patterns: Patterns = EVERYTHING,
+    *,
+    summed: bool = False,
 ) -> Manifest:
     """Write what an archive of the snapshot would be but for its rows.
 
+    :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, summed=False)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, summed=summed)
         _write_manifest(manifest, partial)
     return manifest
 
