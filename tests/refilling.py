@@ -13,7 +13,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Refilled, Strategy, refill
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Kept, Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Received, refill
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
@@ -29,7 +30,7 @@ def refill_target(
     patterns: Patterns = EVERYTHING,
     allowed: t.Mapping[str, str] | None = None,
     archived: Patterns | None = None,
-) -> Refilled:
+) -> Kept[Received]:
     """Fill the target's tables from the source.
 
     :param archived: which tables the archive holds; by default those that are filled

@@ -106,6 +106,12 @@ options:
         description: The target's roles by the source's, where their names differ.
         type: dict
         default: {}
+      show_rows:
+        description:
+          - Of how many rows of each table, of those to insert, update and delete, the primary keys are shown in check
+            mode with diff, where only what differs is to be brought.
+        type: int
+        default: 0
       switch_disconnects_clients:
         description:
           - Whether a switch may end the sessions of clients that use the live database, where they do not end

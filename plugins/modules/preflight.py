@@ -60,10 +60,11 @@ options:
   load_mode:
     description:
       - How the live database gets its new content. V(swap) builds a copy beside it, which then takes its name.
-        V(in_place) clears and fills the live database itself, in one transaction.
+        V(in_place) clears and fills the live database itself, in one transaction. V(sync) keeps its schema, which
+        must be the source's, and brings only the rows that differ, in one transaction, too.
       - V(auto) is V(swap) where the target user may create databases and rename the live one, else V(in_place).
     type: str
-    choices: [auto, swap, in_place]
+    choices: [auto, swap, in_place, sync]
     default: auto
   transfer:
     description:
@@ -117,7 +118,7 @@ client_bindir:
   type: str
   sample: /usr/lib/postgresql/18/bin
 load_mode:
-  description: How the live database gets its new content, V(swap) or V(in_place); empty where the run gives it none.
+  description: How the live database gets its new content, V(swap), V(in_place) or V(sync); empty if it gets none.
   returned: success
   type: str
   sample: swap
@@ -204,7 +205,7 @@ ARGUMENTS: t.Final = {
     "goal": {"type": "str", "choices": list(GOALS), "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
-    "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place"], "default": "auto"},
+    "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place", "sync"], "default": "auto"},
     "transfer": {"type": "str", "choices": ["auto", "archive", "stream"], "default": "auto"},
 }
 

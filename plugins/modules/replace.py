@@ -13,8 +13,11 @@ version_added: "0.1.0"
 description:
   - Replaces all that the live database holds by what an archive holds, in one transaction. It is committed only if the
     verdict on it is that both are equal; otherwise the live database is as it was.
-  - Where tables are selected, or O(fk_strategy) says so, the schema is kept, and its tables alone are emptied and
-    filled.
+  - Where tables are selected, or O(settings.fk_strategy) says so, the schema is kept, and its tables alone are emptied
+    and filled.
+  - With O(source) in the place of an archive, the schema is kept, too, and only those rows are deleted and copied that
+    are not the same on both sides. The source is read meanwhile, all of it as it is at one instant. Clients go on
+    reading the live database, as it was before, but for tables whose keys must be dropped and added again.
   - The database itself stays, with its owner, grants and settings.
   - What is replaced must still be what M(pgconvoy.migrate.backup) has backed up in the same run. The module compares
     both as soon as nobody else can write, and refuses if they differ.
@@ -31,12 +34,12 @@ options:
   archive:
     description:
       - The archive's folder, as M(pgconvoy.migrate.dump) returns it. It is checked before.
-      - Where that has taken a snapshot to stream from, the rows come from O(source), which must be given then.
+      - Where that has taken a snapshot to stream from, the rows come from O(source), which must be given then, too.
+      - Without it, only what differs is brought, straight from O(source).
     type: path
-    required: true
   replaces:
     description:
-      - What differs between the live database and the archive, as M(pgconvoy.migrate.preflight) has found.
+      - What differs between the live database and what it must hold, as M(pgconvoy.migrate.preflight) has found.
       - Shown in check mode with diff.
     type: dict
 attributes:
@@ -58,6 +61,14 @@ EXAMPLES = r"""
     run_dir: "{{ examined.run_dir }}"
     client_bindir: "{{ examined.client_bindir }}"
     production: "{{ 'production' in group_names }}"
+
+- name: Bring what differs
+  pgconvoy.migrate.replace:
+    source: {host: localhost, dbname: app, user: app, password: "{{ source_password }}"}
+    target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
+    run_dir: "{{ examined.run_dir }}"
+    client_bindir: "{{ examined.client_bindir }}"
+    production: "{{ 'production' in group_names }}"
 """
 
 RETURN = r"""
@@ -67,7 +78,7 @@ rows:
   type: int
   sample: 39103
 equal:
-  description: Whether the live database now holds what the archive holds.
+  description: Whether the live database now holds what the archive or the source holds.
   returned: when there is a verdict
   type: bool
 differences:
@@ -77,6 +88,7 @@ differences:
   elements: dict
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import typing as t
@@ -88,20 +100,26 @@ from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
-    from ..module_utils.archive.origin import Origin
-    from ..module_utils.catalog.transaction import Transaction, begin
+    from ..module_utils.archive.writer import write_description
+    from ..module_utils.catalog.selection import tables_to_hold
+    from ..module_utils.catalog.snapshot import exported_snapshot
+    from ..module_utils.catalog.transaction import begin
     from ..module_utils.errors import MigrationError, Outcome
     from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.in_place.order import tell_load
-    from ..module_utils.in_place.refill import Refilled, refill
-    from ..module_utils.in_place.replacement import Replaced, replace
+    from ..module_utils.in_place.refill import refill
+    from ..module_utils.in_place.replacement import replace
     from ..module_utils.in_place.unchanged import require_unchanged
-    from ..module_utils.preflight.checks.refill import FkStrategy, choose_strategy
+    from ..module_utils.preflight.checks.refill import choose_strategy
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.run.origin import open_origin
     from ..module_utils.server.client_tools import tools_in
+    from ..module_utils.sync.account import tell_moved
+    from ..module_utils.sync.synchronization import LOCK, synchronize
+    from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.failure import require_equal
     from ..module_utils.verdict.judge import Judge
+    from ..module_utils.work_folder import WorkFolder
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -112,13 +130,14 @@ ARGUMENTS: t.Final = {
     **TOOLS,
     **GATE,
     **SETTINGS,
-    "archive": {"type": "path", "required": True},
+    "archive": {"type": "path"},
     "replaces": {"type": "dict"},
 }
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    one = [("archive", "source")]
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True, mutually_exclusive=one, required_one_of=one)
     stage = Stage("replace", module)
     shown = {"diff": stage.params["replaces"]} if module._diff and stage.params["replaces"] else {}
     stage.only_predict(rows=0, **shown)
@@ -130,14 +149,10 @@ def replace_in_place(stage: Stage) -> Outcome:
     assert target
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     backup = find_backup(stage)
-    archive, tools = pathlib.Path(params["archive"]), tools_in(params["client_bindir"])
-    manifest = read_archive(archive, loaded=True)
-    selection = manifest.select(settings.patterns)
-    strategy = choose_strategy(settings.fk_strategy, selection is not None)
     judge = Judge(
         target,
         staging=False,
-        tools=tools,
+        tools=tools_in(params["client_bindir"]),
         jobs=1,
         queries=settings.queries,
         allowed=settings.allowed,
@@ -145,29 +160,71 @@ def replace_in_place(stage: Stage) -> Outcome:
         policy=settings.policy,
         summed=settings.sums,
     )
-    with open_origin(stage, archive, manifest, tools) as origin, begin(target, stage.committed) as transaction:
-        require_unchanged(transaction, judge, backup)
-        replaced = fill(transaction, judge, archive, origin, strategy)
-        content = manifest.content if selection is None else manifest.content.of(selection)
-        verdict = replaced.verdict
-        outcome = Outcome(
-            record={
-                "live": target.dbname,
-                "tables": tell_ledger(content, replaced.received),
-                "load": tell_load(strategy, replaced.order, replaced.readded)
-                if isinstance(replaced, Refilled)
-                else None,
-                "verdict": {"equal": verdict.equal, **dataclasses.asdict(verdict)},
-            },
-            returned={
-                "rows": sum(rows for _, rows in replaced.received),
-                "equal": verdict.equal,
-                "differences": [dataclasses.asdict(difference) for difference in verdict.differences],
-            },
-        )
-        require_equal(verdict, f"The {target}, filled from the archive and not committed,", outcome)
+    outcome = fill(stage, judge, backup) if params["archive"] else synchronize_tables(stage, judge, backup)
     outcome.changed = True
     return outcome
+
+
+def fill(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> Outcome:
+    """Replace all that the live database holds, or keep the schema and fill its tables."""
+    archive = pathlib.Path(stage.params["archive"])
+    manifest = read_archive(archive, loaded=True)
+    selection = manifest.select(judge.patterns)
+    content = manifest.content if selection is None else manifest.content.of(selection)
+    strategy = choose_strategy(stage.settings.fk_strategy, selection is not None)
+    with (
+        open_origin(stage, archive, manifest, judge.tools) as origin,
+        begin(judge.target, stage.committed) as transaction,
+    ):
+        require_unchanged(transaction, judge, backup)
+        if strategy == "post_data":
+            replaced = replace(transaction, judge, archive, origin)
+            verdict, received, load = replaced.verdict, replaced.received, None
+        else:
+            kept = refill(transaction, judge, archive, strategy, origin)
+            verdict, received, load = kept.verdict, kept.done, tell_load(strategy, kept.order, kept.readded)
+        outcome = tell(judge, verdict, tell_ledger(content, received), load)
+        require_equal(verdict, f"The {judge.target}, filled from the archive and not committed,", outcome)
+    return outcome
+
+
+def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> Outcome:
+    """Bring what is not the same as in the source, and nothing else."""
+    settings = stage.settings
+    strategy = choose_strategy(settings.fk_strategy, bool(judge.patterns), "sync")
+    if strategy == "post_data":
+        raise MigrationError("Nothing was changed. fk_strategy post_data replaces the schema, and here it is kept.")
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(stage.source())
+        here = stack.enter_context(exported_snapshot(source, tables_to_hold(judge.patterns)))
+        # Who writes into a folder locks that around it, and the work folder is locked already.
+        described = stack.enter_context(WorkFolder()) / "source" / "description"
+        manifest = write_description(
+            here, judge.tools, described, settings.jobs, judge.queries, judge.patterns, summed=judge.summed
+        )
+        transaction = stack.enter_context(begin(judge.target, stage.committed))
+        require_unchanged(transaction, judge, backup, LOCK)
+        kept = synchronize(here, transaction, judge, described, strategy)
+        load = tell_load(strategy, kept.order, kept.readded)
+        outcome = tell(judge, kept.verdict, tell_moved(manifest.content, kept.done), load)
+        require_equal(kept.verdict, f"The {judge.target}, made equal to the source and not committed,", outcome)
+    return outcome
+
+
+def tell(judge: Judge, verdict: Verdict, tables: list[dict[str, t.Any]], load: dict[str, t.Any] | None) -> Outcome:
+    return Outcome(
+        record={
+            "live": judge.target.dbname,
+            "tables": tables,
+            "load": load,
+            "verdict": {"equal": verdict.equal, **dataclasses.asdict(verdict)},
+        },
+        returned={
+            "rows": sum(table["received_rows"] for table in tables),
+            "equal": verdict.equal,
+            "differences": [dataclasses.asdict(difference) for difference in verdict.differences],
+        },
+    )
 
 
 def find_backup(stage: Stage) -> pathlib.Path | None:
@@ -182,15 +239,6 @@ def find_backup(stage: Stage) -> pathlib.Path | None:
             "Call pgconvoy.migrate.backup before, with the same run_dir."
         )
     return pathlib.Path(record["archive"]) if record["archive"] else None
-
-
-def fill(
-    transaction: Transaction, judge: Judge, archive: pathlib.Path, origin: Origin, strategy: FkStrategy
-) -> Replaced | Refilled:
-    """Replace the schema with all that it holds, or keep it and fill its tables."""
-    if strategy == "post_data":
-        return replace(transaction, judge, archive, origin)
-    return refill(transaction, judge, archive, strategy, origin)
 
 
 if __name__ == "__main__":

@@ -108,4 +108,4 @@ def test_names(servers: Servers, names: list[str]) -> None:
         run(case.target, case.name, "INSERT INTO {name}.{name} VALUES ({text}, NULL)", names)
         assert missing_parents(case, children) == []
         refilled = refill_target(case, patterns=children)
-        assert [rows for _, rows in refilled.received] == [3] * len(names)
+        assert [rows for _, rows in refilled.done] == [3] * len(names)

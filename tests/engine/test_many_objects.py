@@ -16,6 +16,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.sequences import read_sequences
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows import differing
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import row_differences as rows
 
@@ -120,19 +121,19 @@ def test_dropped_sequence(servers: Servers) -> None:
 
 def test_memory_of_row_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table all of whose rows have changed is told in the memory of a few."""
-    monkeypatch.setattr(rows, "_differing_buckets", lambda *_: [])
+    monkeypatch.setattr(differing, "_narrow", lambda *_: None)
     monkeypatch.setattr(rows, "_changed_columns", lambda *_: ())
     nowhere = t.cast(t.Any, None)
 
     def peak(count: int) -> int:
         row_hashes = iter((1, 2))
 
-        def read(*_: object) -> t.Iterator[rows._Row]:
+        def read(*_: object) -> t.Iterator[tuple[int, int]]:
             row_hash = next(row_hashes)
             for key_hash in range(count):
-                yield rows._Row(1 << 40 | key_hash, row_hash, "key")
+                yield 1 << 40 | key_hash, row_hash
 
-        monkeypatch.setattr(rows, "_rows", read)
+        monkeypatch.setattr(differing, "_rows", read)
         tracemalloc.start()
         found = rows.find_row_differences(nowhere, nowhere, Relation("s", "t", "table"))
         most = tracemalloc.get_traced_memory()[1]

@@ -16,7 +16,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, Selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Strategy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import check_parents, plan_load
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
@@ -425,7 +425,7 @@ def test_tables_of_an_archive_that_holds_more(partial: Case) -> None:
     """One of a whole archive's; all of a partial one's, which says by itself that it is partial."""
     before = rest(partial)
     done = refill_target(partial, patterns=Patterns(("order",)), archived=Patterns())
-    assert [table.name for table, _ in done.received] == ["order"]
+    assert [table.name for table, _ in done.done] == ["order"]
     assert rest(partial) == before
     partial.equal_answers('SELECT count(*) FROM "order"')
     done = refill_target(partial, patterns=Patterns(), archived=Patterns(("order", "free")))

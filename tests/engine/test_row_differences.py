@@ -14,7 +14,7 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import row_differences as rows
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows import differing
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.row_differences import (
     RowDifferences,
     find_row_differences,
@@ -136,8 +136,9 @@ def test_all_or_nothing(pair: Pair, only_source: str, only_target: str, expected
 
 
 def test_more_rows_than_fetched_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few buckets put every row side by side; only the differing ones are told."""
-    monkeypatch.setattr(rows, "_BUCKETS", 2)
+    """Few groups put every row side by side; only the differing ones are told."""
+    monkeypatch.setattr(differing, "_FIRST_BITS", 1)
+    monkeypatch.setattr(differing, "_MOST_GROUPS", 0)
     many = """
         CREATE TABLE t (id int PRIMARY KEY, v text);
         INSERT INTO t SELECT g, 'v' FROM generate_series(1, 25000) g
@@ -146,6 +147,17 @@ def test_more_rows_than_fetched_at_once(pair: Pair, monkeypatch: pytest.MonkeyPa
     assert counts(found) == (5, 0, 1)
     assert sorted(found.examples["missing"]) == ["(10000)", "(15000)", "(20000)", "(25000)", "(5000)"]
     assert found.examples["changed"] == ["(1)"]
+
+
+def test_narrowing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups become finer while there are many rows in each, and where a key has many rows, not for ever."""
+    monkeypatch.setattr(differing, "_FIRST_BITS", 1)
+    monkeypatch.setattr(differing, "_MORE_BITS", 2)
+    monkeypatch.setattr(differing, "_FEW_ROWS", 3)
+    assert str(pair.find(KEYED, "", "UPDATE t SET v = '' WHERE id = 7")) == "1 changed in v: (7)"
+    pair.empty()
+    alike = "CREATE TABLE t (a int); INSERT INTO t SELECT 1 FROM generate_series(1, 100)"
+    assert counts(pair.find(alike, "INSERT INTO t VALUES (1), (2)", "")) == (2, 0, 0)
 
 
 def test_key_of_several_columns(pair: Pair) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import typing as t
 
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 
 from tests.faults import places
 from tests.faults.fault import Fault

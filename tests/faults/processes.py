@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 
 from tests.faults import places
 from tests.faults.fault import Fault

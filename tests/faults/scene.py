@@ -15,7 +15,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.transfer import Way
 
 from tests import oracle

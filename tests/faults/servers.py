@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab import programs
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 
 from tests.faults import places
 from tests.faults.fault import Fault

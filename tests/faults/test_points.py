@@ -16,7 +16,7 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.load_mode import LoadMode
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.transfer import Way
 
 from tests.faults.aftermath import assert_next_run_succeeds, assert_old_or_new

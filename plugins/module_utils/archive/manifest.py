@@ -120,6 +120,12 @@ class Manifest:
                 "archive, as playbooks/dump.yml leaves it."
             )
 
+    def of(self, selection: Selection | None) -> Manifest:
+        """Return the manifest of the selected tables; large objects and views belong to whole runs only."""
+        if selection is None:
+            return self
+        return dataclasses.replace(self, content=self.content.of(selection), refresh_order=(), large_objects=None)
+
     def require_privileges(self, needed: bool) -> Privileges | None:
         """Return owners and grants of the source, if the archive holds them.
 

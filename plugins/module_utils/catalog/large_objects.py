@@ -83,6 +83,11 @@ def piece_queries(objects: t.Sequence[LargeObject]) -> t.Iterator[sql.Composed]:
         )
 
 
+def count_pieces(objects: t.Iterable[LargeObject]) -> int:
+    """Return how many rows these queries yield."""
+    return sum(max(large_object.size - 1, 0) // _CHUNK_BYTES + 1 for large_object in objects)
+
+
 #: Where COPY puts the pieces before they become large objects; it goes with the transaction.
 CREATE_PIECES: t.Final = "CREATE TEMPORARY TABLE pgconvoy_pieces (loid oid, start bigint, bytes bytea) ON COMMIT DROP"
 

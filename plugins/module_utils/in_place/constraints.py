@@ -16,7 +16,7 @@ from ..catalog.selection import Name
 from ..errors import MigrationError
 from ..server.endpoint import Session, use_search_path
 from .locks import execute, impatient
-from .triggers import ENABLE
+from .triggers import STATES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,5 +180,5 @@ def _set_states(session: Session, key: _Constraint, states: dict[tuple[int, ...]
     for *identity, schema, table, trigger, _ in session.execute(_KEY_TRIGGERS, (*key.owner, key.name)).fetchall():
         if state := states.get(tuple(identity)):
             statement = sql.SQL("ALTER TABLE ONLY {} ").format(sql.Identifier(schema, table))
-            statement += ENABLE[state].format(sql.Identifier(trigger))
+            statement += sql.SQL("{} TRIGGER {}").format(STATES[state], sql.Identifier(trigger))
             execute(session, f"bring the triggers of {key} into the state that they were in", statement)

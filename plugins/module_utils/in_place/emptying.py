@@ -57,12 +57,16 @@ def restart(session: Session, sequences: t.Iterable[Sequence]) -> None:
     )
 
 
-def empty_others(session: Session, content: Content) -> None:
-    """Remove all large objects, and what materialized views hold that the source has without data.
+def unlink_all(session: Session) -> None:
+    """Remove all large objects."""
+    session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
+
+
+def empty_views(session: Session, content: Content) -> None:
+    """Empty the materialized views that the source has without data.
 
     :raises MigrationError: naming the view that the server refuses
     """
-    session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
     statement = sql.SQL("REFRESH MATERIALIZED VIEW {} WITH NO DATA")
     views = [measured.relation for measured in content.relations if measured.relation.kind == "materialized view"]
     execute_all(

@@ -44,7 +44,7 @@ def judge_kept_schema(
     if not verdict.equal:
         raise MigrationError(
             "The target's schema is to be kept, but it is not the source's. Nothing was changed. Bring it up to date "
-            "first, or leave out fk_strategy and the selection of tables to have it replaced:\n"
+            "first, or leave out load_mode, fk_strategy and the selection of tables to have it replaced:\n"
             + "\n".join(f"- {difference}" for difference in verdict.differences)
         )
     return verdict

@@ -15,6 +15,10 @@ from ..catalog.selection import Name
 from ..errors import MigrationError, describe
 from ..server.endpoint import Session
 
+#: With the first, others wait who write, with the second also who reads (docs: 13.3.1 Table-Level Locks).
+LockMode = t.Literal["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
+#: What the server says of a lock that cannot be had: not in time, or never, since its holder waits for us.
+UNAVAILABLE: t.Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 #: How long each lock is waited for.
 PATIENCE: t.Final = "5s"
 
@@ -32,7 +36,7 @@ def impatient(session: Session, patience: str = "") -> t.Iterator[None]:
             session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(patience))
             yield
             session.execute("SET LOCAL lock_timeout = 0")
-    except psycopg.errors.LockNotAvailable:
+    except UNAVAILABLE:
         raise MigrationError(
             "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
             f"{patience}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
@@ -48,7 +52,7 @@ def execute(session: Session, what: str, statement: sql.Composed) -> None:
     """
     try:
         session.execute(statement)
-    except psycopg.errors.LockNotAvailable:
+    except UNAVAILABLE:
         raise
     except psycopg.Error as error:
         raise MigrationError(f"Cannot {what}: {describe(error)}") from None
@@ -66,7 +70,7 @@ ORDER BY 1, 2
 """
 
 
-def lock_tables(session: Session, tables: t.Collection[Name]) -> set[Name]:
+def lock_tables(session: Session, tables: t.Collection[Name], mode: LockMode) -> set[Name]:
     """Keep everybody else out of the tables, given by schema and name, until the transaction ends.
 
     Return those that were locked: who may neither alter nor write to a table may not lock it.
@@ -78,7 +82,7 @@ def lock_tables(session: Session, tables: t.Collection[Name]) -> set[Name]:
     if lockable:
         listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in lockable)
         with impatient(session):
-            session.execute(sql.SQL("LOCK TABLE {}").format(listed))
+            session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(listed, sql.SQL(mode)))
     return set(lockable)
 
 

@@ -15,12 +15,12 @@ from ..catalog.selection import Name
 from ..errors import MigrationError
 from ..server.endpoint import Session
 
-#: How ALTER TABLE spells each state of pg_trigger.tgenabled.
-ENABLE: t.Final[dict[str, sql.SQL]] = {
-    "O": sql.SQL("ENABLE TRIGGER {}"),
-    "D": sql.SQL("DISABLE TRIGGER {}"),
-    "R": sql.SQL("ENABLE REPLICA TRIGGER {}"),
-    "A": sql.SQL("ENABLE ALWAYS TRIGGER {}"),
+#: How ALTER spells each state of pg_trigger.tgenabled and its like.
+STATES: t.Final[dict[str, sql.SQL]] = {
+    "O": sql.SQL("ENABLE"),
+    "D": sql.SQL("DISABLE"),
+    "R": sql.SQL("ENABLE REPLICA"),
+    "A": sql.SQL("ENABLE ALWAYS"),
 }
 
 # Of the internal triggers only those of foreign keys: those of deferrable UNIQUE and EXCLUDE constraints are all that
@@ -59,6 +59,34 @@ def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.I
         _alter(session, table, [(trigger, state) for *_, trigger, state in triggers])
 
 
+_RULES: t.Final = """
+SELECT n.nspname, c.relname, r.rulename, r.ev_enabled::text
+FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+JOIN pg_namespace n ON n.nspname = wanted.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+JOIN pg_rewrite r ON r.ev_class = c.oid AND r.ev_type = '4' AND r.ev_enabled <> 'D'
+ORDER BY 1, 2, 3
+"""
+
+
+@contextlib.contextmanager
+def rules_silenced(session: Session, tables: t.Collection[Name]) -> t.Iterator[None]:
+    """Disable what rules make of a DELETE for as long as the block lasts; COPY and TRUNCATE know none."""
+    names = [schema for schema, _ in tables], [name for _, name in tables]
+    states = session.execute(_RULES, names).fetchall()
+    for schema, table, rule, _ in states:
+        _alter_rule(session, (schema, table), rule, "D")
+    yield
+    for schema, table, rule, state in states:
+        _alter_rule(session, (schema, table), rule, state)
+
+
+def _alter_rule(session: Session, table: Name, rule: str, state: str) -> None:
+    session.execute(
+        sql.SQL("ALTER TABLE {} {} RULE {}").format(sql.Identifier(*table), STATES[state], sql.Identifier(rule))
+    )
+
+
 # Of a plain user, none: event triggers belong to superusers. What they do then, the verdict sees.
 _EVENT_TRIGGERS: t.Final = """
 SELECT evtname, evtenabled::text FROM pg_event_trigger
@@ -74,8 +102,7 @@ def event_triggers_silenced(session: Session) -> t.Iterator[None]:
         session.execute(sql.SQL("ALTER EVENT TRIGGER {} DISABLE").format(sql.Identifier(name)))
     yield
     for name, state in states:
-        word = {"O": sql.SQL("ENABLE"), "R": sql.SQL("ENABLE REPLICA"), "A": sql.SQL("ENABLE ALWAYS")}[state]
-        session.execute(sql.SQL("ALTER EVENT TRIGGER {} {}").format(sql.Identifier(name), word))
+        session.execute(sql.SQL("ALTER EVENT TRIGGER {} {}").format(sql.Identifier(name), STATES[state]))
 
 
 def _alter(session: Session, table: Name, states: t.Iterable[tuple[str, str]]) -> None:
@@ -83,6 +110,8 @@ def _alter(session: Session, table: Name, states: t.Iterable[tuple[str, str]]) -
     session.execute(
         sql.SQL("ALTER TABLE ONLY {} {}").format(
             sql.Identifier(*table),
-            sql.SQL(", ").join(ENABLE[state].format(sql.Identifier(trigger)) for trigger, state in states),
+            sql.SQL(", ").join(
+                sql.SQL("{} TRIGGER {}").format(STATES[state], sql.Identifier(trigger)) for trigger, state in states
+            ),
         )
     )

@@ -28,7 +28,7 @@ from ..verdict.comparison import Verdict, compare, compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty
-from .locks import impatient, lock_tables
+from .locks import LockMode, impatient, lock_tables
 
 #: How many objects a message names.
 _NAMED: t.Final = 20
@@ -43,16 +43,19 @@ ORDER BY 1, 2
 """
 
 
-def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Path | None) -> None:
+def require_unchanged(
+    transaction: Transaction, judge: Judge, backup: pathlib.Path | None, lock: LockMode = "ACCESS EXCLUSIVE"
+) -> None:
     """Lock what will be replaced, and make sure that nobody has changed it since it was backed up.
 
     :param judge: with the patterns that select the tables
     :param backup: the backup's folder; None if the live database was empty
+    :param lock: who is kept out meanwhile
     :raises MigrationError: when a lock cannot be had, or naming what was changed
     """
     session = transaction.session
     selection = select(list_relations(session), judge.patterns) if backup and judge.patterns else None
-    _lock(session, selection)
+    _lock(session, selection, lock)
     if backup is None:
         changed = [] if is_empty(session) else ["it was empty then"]
     else:
@@ -67,10 +70,10 @@ def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Pa
         )
 
 
-def _lock(session: Session, selection: Selection | None) -> None:
+def _lock(session: Session, selection: Selection | None, lock: LockMode) -> None:
     members = {(schema, name): member for schema, name, member in session.execute(_TABLES).fetchall()}
     tables = [table for table in members if selection is None or table in selection]
-    locked = lock_tables(session, tables)
+    locked = lock_tables(session, tables, lock)
     open_ = [".".join(table) for table in tables if table not in locked and not members[table]]
     if open_:
         raise MigrationError(

@@ -10,6 +10,7 @@ import pathlib
 from ..archive.folder import find_backups
 from ..errors import MigrationError
 from .examination import can_return
+from .goals import IN_PLACE
 from .request import Request
 
 
@@ -23,7 +24,7 @@ def choose_archives(request: Request) -> list[pathlib.Path | None]:
     if request.goal != "rollback" or not request.target:
         return [request.archive]
     backups = find_backups(request.archive_root, request.host) if request.archive_root else []
-    if request.load_mode != "in_place" and can_return(request.target):
+    if request.load_mode not in IN_PLACE and can_return(request.target):
         if backups and request.load_mode == "auto":
             raise MigrationError(
                 "Nothing was changed. There are two ways back: the previous database of the last switch, and the "

@@ -106,7 +106,7 @@ def decide(
         request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order, streamed=streamed
     )
     if target and decision.plan:
-        decision.replaces = diff(target, decision.verdict)
+        decision.replaces = diff(target, decision.verdict, found.load_mode)
     return decision
 
 
@@ -122,6 +122,7 @@ def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdi
         allowed=settings.allowed,
         patterns=settings.patterns,
         policy=settings.policy,
+        show_rows=settings.show_rows if found.load_mode == "sync" and request.check_mode else None,
         trusts_note=True,
     )
 

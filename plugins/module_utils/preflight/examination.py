@@ -43,7 +43,7 @@ from .checks.extensions import check_account, check_builtin, check_kept
 from .checks.identity import check_identity
 from .checks.in_place import check_in_place
 from .checks.live import ask_live, check_only_live, list_tables
-from .checks.load_mode import LoadMode, check_swap, choose_load_mode
+from .checks.load_mode import check_swap, choose_load_mode
 from .checks.locks import check_locks
 from .checks.orphans import check_foreign_keys
 from .checks.privileges import check_kept_privileges, check_privileges
@@ -52,6 +52,7 @@ from .checks.refill import (
     check_kept_schema,
     check_refill,
     check_strategy,
+    check_sync,
     choose_strategy,
     plan_load,
 )
@@ -69,6 +70,7 @@ from .checks.source import check_reading, check_source
 from .checks.target import check_name, check_rollback, check_target
 from .checks.tools import check_tools
 from .checks.wide_rows import check_wide_rows
+from .goals import IN_PLACE, LoadMode
 from .transfer import Transfer, choose_transfer
 
 #: The oldest server whose database can be read.
@@ -121,7 +123,12 @@ class Examination:
     @property
     def keeps_schema(self) -> bool:
         """Whether the live database's own tables are filled, as they are."""
-        return self.load_mode == "in_place" and self.fk_strategy != "post_data"
+        return self.in_place and self.fk_strategy != "post_data"
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the live database itself is changed, and no other takes its place."""
+        return self.load_mode in IN_PLACE
 
     @property
     def can_read_rows(self) -> bool:
@@ -150,7 +157,7 @@ def examine(
     """Examine the sides that take part; an archive stands for the source when there is one.
 
     :param goal: what the run is for: ``migrate``, ``dump``, ``restore``, ``verify`` or ``rollback``
-    :param load_mode: ``auto``, ``swap`` or ``in_place``
+    :param load_mode: ``auto`` or one of `LoadMode`
     :param fk_strategy: ``auto`` or one of `FkStrategy`
     :param patterns: the tables that the run is about
     :param allowed: reasons for differences that are allowed, by object
@@ -172,17 +179,22 @@ def examine(
             _select(found, functools.partial(archived.select, patterns))
         if found.reached and source_session:
             _examine_source(found, found.reached, source_session, patterns, jobs)
-            if archive_root and not any(finding.code == "locked" for finding in found.findings):
+            if archive_root and load_mode != "sync" and not any(finding.code == "locked" for finding in found.findings):
                 size = read_rows_size(source_session)
                 found.transfer = choose_transfer(transfer, size)
                 if found.transfer.way == "archive":
                     found.findings += check_archive_room(archive_root, size)
         partial = bool(patterns) or bool(archived and archived.partial)
-        found.fk_strategy = choose_strategy(fk_strategy, partial)
+        found.fk_strategy = choose_strategy(fk_strategy, partial, load_mode)
         if target and target_session:
             _examine_server(found, target, target_session, jobs)
             if fills:
-                _choose_load_mode(found, target, target_session, load_mode, partial)
+                contradictions = check_strategy(found.fk_strategy, partial)
+                if load_mode == "sync":
+                    contradictions = check_sync(found.fk_strategy, source is not None)
+                found.findings += contradictions
+                if not contradictions:
+                    _choose_load_mode(found, target, target_session, load_mode, partial)
             if goal == "rollback":
                 found.load_mode = "swap"
                 found.findings += check_rollback(target_session, Generations(target.dbname), may_disconnect)
@@ -210,7 +222,7 @@ def examine(
             found.findings += _check_live_reading(found, live_session, target)
             if fills and not locked:
                 _examine_live(found, live_session, partial, load_mode, allowed or {})
-                if source_session and found.load_mode == "in_place" and found.can_read_rows and not partial:
+                if source_session and found.in_place and found.can_read_rows and not partial:
                     found.findings += check_kept(source_session, live_session, allowed or {})
         # A lock on a catalog would have to be waited for.
         if fills and target_session and found.source and not any(f.code == "locked" for f in found.findings):
@@ -297,7 +309,10 @@ def _examine_place(
 ) -> None:
     """Look whether there is a place for a copy, and what the switch to it would meet."""
     generations = Generations(target.dbname)
-    asked: list[Inquiry[list[Finding]]] = [] if partial else [ask_target_room(target, source.size)]
+    asked: list[Inquiry[list[Finding]]] = []
+    # What differs takes little room.
+    if not partial and found.load_mode != "sync":
+        asked.append(ask_target_room(target, source.size))
     if found.load_mode == "swap":
         found.findings += [*check_name(generations), *check_locale(session, source.locale)]
         asked.append(ask_live(generations, may_disconnect))
@@ -306,10 +321,6 @@ def _examine_place(
 
 
 def _choose_load_mode(found: Examination, target: Endpoint, session: Session, wanted: str, partial: bool) -> None:
-    contradictions = check_strategy(found.fk_strategy, partial)
-    found.findings += contradictions
-    if contradictions:
-        return
     found.obstacles += check_kept_schema(found.fk_strategy, partial)
     found.obstacles += check_swap(session, target.dbname)
     found.load_mode, said = choose_load_mode(wanted, found.obstacles, target.dbname, found.target_exists)
@@ -331,7 +342,7 @@ def _examine_live(
         return
     extensions = {extension.name for extension in found.requirements.extensions}
     found.findings += check_only_live(session, found.tables, extensions)
-    if found.load_mode != "in_place":
+    if not found.in_place:
         return
     kept = find_kept(session, found.requirements.extensions, found.source.has_public)
     findings = check_in_place(session, found.source, found.requirements, kept, allowed)
@@ -357,7 +368,7 @@ def _check_privileges(
         there,
         read_privileges(live) if live else None,
         read_privileges(server),
-        in_place=found.load_mode == "in_place",
+        in_place=found.in_place,
         allowed=allowed,
     )
 
@@ -450,7 +461,7 @@ def _check_live_reading(found: Examination, live_session: Session, target: Endpo
     found.target_readable = not hidden
     if not hidden:
         return []
-    if found.load_mode == "in_place":
+    if found.in_place:
         return [
             Finding(
                 "error",

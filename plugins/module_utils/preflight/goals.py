@@ -1,12 +1,16 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run may be for."""
+"""What a run may be for, and how the live database gets its new content."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
+
+LoadMode = t.Literal["swap", "in_place", "sync"]
+#: The load modes by which the live database itself is changed, in one transaction.
+IN_PLACE: t.Final = frozenset({"in_place", "sync"})
 
 
 @dataclasses.dataclass(frozen=True)

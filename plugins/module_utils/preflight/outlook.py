@@ -164,7 +164,7 @@ def _check_tables_to_fill(found: Examination, judge: Judge, here: Snapshot | Non
             "schema-differs",
             difference.object,
             f"{difference.message}; the live database's schema is to be kept.",
-            "Bring it up to date first, or leave out fk_strategy and the selection of tables to have it replaced.",
+            "Bring it up to date first, or leave out load_mode, fk_strategy and the selection, to have it replaced.",
         )
         for difference in kept.differences
         if not difference.object.startswith(("database setting ", "database comment"))
@@ -214,7 +214,7 @@ class _Rehearsal:
 
     def _locale(self) -> Locale:
         """Return that of the database to come; where the server does not have it, which is told, one that all have."""
-        if self.found.load_mode == "in_place" and self.found.target_exists:
+        if self.found.in_place and self.found.target_exists:
             with connect(self.judge.live) as session:
                 return read_database(session).locale
         locale = self.original.database.locale
@@ -223,7 +223,7 @@ class _Rehearsal:
         return locale
 
     def _try_in_live(self, reason: str) -> list[Finding]:
-        if self.found.load_mode != "in_place":
+        if not self.found.in_place:
             return [self._not_rehearsed(reason)]
         if self.check_mode:
             return [self._not_rehearsed(f"{reason} In the live database it is, but not in check mode: that locks it.")]

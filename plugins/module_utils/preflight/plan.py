@@ -10,11 +10,12 @@ import typing as t
 from ..in_place.order import LoadOrder
 from ..server.endpoint import Endpoint
 from ..staging.names import Generations
-from ..verdict.comparison import Verdict
+from ..verdict.comparison import RowsVerdict, Verdict
 from ..verdict.tables import TableVerdict
-from .checks.load_mode import LoadMode
-from .goals import GOALS
+from .goals import GOALS, LoadMode
 
+#: What is to be done with a row that is not the source's.
+_TO_DO: t.Final = {"missing": "insert", "changed": "update", "extra": "delete"}
 #: How many tables a step names.
 _NAMED: t.Final = 10
 
@@ -40,8 +41,15 @@ def steps(
     if verdict and verdict.equal:
         return []
     wanted = GOALS[goal]
-    planned = [_DUMP if not streamed else _HOLD] if wanted.writes_archive else []
-    if target and wanted.fills and load_mode == "in_place":
+    dumps = wanted.writes_archive and load_mode != "sync"
+    planned = [_DUMP if not streamed else _HOLD] if dumps else []
+    if target and wanted.fills and load_mode == "sync":
+        planned += [
+            f'back up "{target.dbname}" into an archive, the undo',
+            f'bring the rows of "{target.dbname}" that are not the source\'s, and no others, in a transaction that is '
+            "committed if it equals the source",
+        ]
+    elif target and wanted.fills and load_mode == "in_place":
         planned += [
             f'back up "{target.dbname}" into an archive, the undo',
             f"{_filling(target, order)}, in a transaction that is committed if it equals the source",
@@ -68,13 +76,15 @@ def _filling(target: Endpoint, order: LoadOrder | None) -> str:
     return f'empty and fill {named} of "{target.dbname}", whose schema is kept'
 
 
-def diff(target: Endpoint, verdict: Verdict | None) -> dict[str, str]:
+def diff(target: Endpoint, verdict: Verdict | None, load_mode: LoadMode | None = "swap") -> dict[str, str]:
     """Return what differs, before and after the run, one sorted line an object, as Ansible shows a diff."""
     before, after = [], []
     for table in verdict.tables if verdict else ():
         if not table.equal:
             before += _line(table, table.target_rows, table.target_checksum)
             after += _line(table, table.source_rows, table.source_checksum)
+    if load_mode == "sync":
+        after += [line for rows in (verdict.rows if verdict else ()) for line in _rows_to_bring(rows)]
     told = {line.partition(": ")[0] for line in set(before) ^ set(after)}
     for difference in verdict.differences if verdict else ():
         if difference.object not in told:
@@ -89,6 +99,17 @@ def diff(target: Endpoint, verdict: Verdict | None) -> dict[str, str]:
         "before": "".join(f"{line}\n" for line in sorted(before)),
         "after": "".join(f"{line}\n" for line in sorted(after)),
     }
+
+
+def _rows_to_bring(rows: RowsVerdict) -> t.Iterator[str]:
+    name = f"{rows.kind} {rows.schema}.{rows.name}"
+    yield (
+        f"{name}: {rows.missing:,} rows to insert, {rows.changed:,} to update, {rows.extra:,} to delete; about "
+        f"{rows.bytes:,} bytes to send"
+    )
+    for kind, names in rows.examples:
+        if names:
+            yield f"{name}: {_TO_DO[kind]} {', '.join(names)}"
 
 
 def _line(table: TableVerdict, rows: int | None, checksum: str | None) -> list[str]:

@@ -29,7 +29,7 @@ class Request:
     archive_root: pathlib.Path | None
     #: directory of the client tools; found if empty
     client_bindir: str
-    #: ``auto``, ``swap`` or ``in_place``
+    #: ``auto`` or one of `LoadMode`
     load_mode: str
     #: ``auto``, ``archive`` or ``stream``
     transfer: str

@@ -29,6 +29,8 @@ class Settings:
     fk_strategy: str
     #: what owners and grants of the target shall be
     policy: Policy
+    #: of how many rows of each table the keys are told where it is only said what would be done
+    show_rows: int
     #: whether a switch may end the sessions of clients
     may_disconnect: bool
     #: whether the sums of columns are told as well
@@ -45,6 +47,7 @@ class Settings:
             patterns=Patterns(tuple(options["include_tables"]), tuple(options["exclude_tables"])),
             fk_strategy=options["fk_strategy"],
             policy=Policy(options["grants"], options["owners"], role_map),
+            show_rows=options["show_rows"],
             may_disconnect=options["switch_disconnects_clients"],
             sums=options["report_sums"],
         )

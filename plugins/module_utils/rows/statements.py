@@ -14,13 +14,15 @@ from ..catalog.large_objects import LargeObject, piece_queries
 from ..catalog.relations import Relation
 
 
-def copy_out(relation: Relation, encoding: str, format_: Format) -> sql.Composed:
-    """Return the COPY that writes a table's own rows, in the database's encoding."""
-    if relation.condition:
-        # An extension's configuration table: its condition is a whole WHERE clause of the extension's own.
-        source = sql.SQL("(SELECT {} FROM ONLY {} {})").format(
-            _names(relation), relation.identifier, sql.SQL(relation.condition)
-        )
+def copy_out(relation: Relation, encoding: str, format_: Format, rows: sql.Composable | None = None) -> sql.Composed:
+    """Return the COPY that writes a table's own rows, in the database's encoding.
+
+    :param rows: the FROM item that yields them, if it is not all of them
+    """
+    source: sql.Composable
+    if rows or relation.condition or relation.kind == "partitioned table":
+        # Of an extension's configuration table, a whole WHERE clause of the extension's own is part of it.
+        source = sql.SQL("(SELECT {} FROM {})").format(_names(relation), rows or relation.own_rows)
     else:
         source = relation.identifier + _columns(relation)
     return sql.SQL("COPY {} TO STDOUT (FORMAT {}, ENCODING {})").format(source, sql.SQL(format_), encoding)

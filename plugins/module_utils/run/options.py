@@ -65,6 +65,7 @@ SETTINGS: t.Final = {
             "grants": {"type": "str", "choices": ["live", "source", "none"], "default": "live"},
             "owners": {"type": "str", "choices": ["target_user", "live", "source"], "default": "target_user"},
             "role_map": {"type": "dict", "default": {}},
+            "show_rows": {"type": "int", "default": 0},
             "switch_disconnects_clients": {"type": "bool", "default": False},
             "report_sums": {"type": "bool", "default": False},
         },

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 import unicodedata
 
-from ..preflight.goals import GOALS
+from ..preflight.goals import GOALS, IN_PLACE
 from .folder import Record
 from .report import Report
 
@@ -61,9 +61,10 @@ def consequence(report: Report) -> str:
         return "Nothing was attempted: source and target are as they were."
     if report["previous"]:
         return f'"{report["live"]}" was replaced; the database that it was before is kept as "{report["previous"]}".'
-    if report["live"] and report["load_mode"] == "in_place":
+    if report["live"] and report["load_mode"] in IN_PLACE:
         kept = f"what it held before is kept in the backup {report['backup']}" if report["backup"] else "it was empty"
-        return f'"{report["live"]}" was filled in place; {kept}.'
+        how = "made equal by what differed" if report["load_mode"] == "sync" else "filled in place"
+        return f'"{report["live"]}" was {how}; {kept}.'
     if report["live"]:
         return f'"{report["live"]}" is new; there was no database of that name before.'
     if report["uncertain"]:

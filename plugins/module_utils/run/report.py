@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import typing as t
 
-from ..preflight.goals import GOALS
+from ..preflight.goals import GOALS, IN_PLACE
 from .folder import Record
 
 Report = dict[str, t.Any]
@@ -20,6 +20,8 @@ REACHED: t.Final = frozenset({"unchanged", *(goal.status for goal in GOALS.value
 
 #: The stages that write anything but their record: once one of them has begun, a run cannot be refused, only fail.
 _ACTING: t.Final = {"dump", "schema_restore", "data_restore", "switch", "backup", "replace"}
+#: What is told of the rows of each table where only those that differ are brought.
+_MOVED: t.Final = ("inserted", "updated", "deleted")
 #: Those that replace the live database.
 _REPLACING: t.Final = ("switch", "replace")
 _STAGES: t.Final = _ACTING | {"preflight", "compare"}
@@ -76,7 +78,7 @@ def compose(records: Records, run: Run) -> Report:
         "load_mode": preflight.get("load_mode"),
         "transfer": preflight.get("transfer"),
         "load": records.get("replace", {}).get("load") or preflight.get("load"),
-        "tables": verdict.get("tables", []),
+        "tables": _tables(records),
         "foreign_keys": _foreign_keys(verdict.get("foreign_keys", []), preflight.get("foreign_keys", [])),
         "sequences": verdict.get("sequences", []),
         "large_objects": verdict.get("large_objects", []),
@@ -105,6 +107,18 @@ def _verdict(records: Records) -> Record:
     return verdict
 
 
+def _tables(records: Records) -> list[Record]:
+    """Return the verdict on each table; where only what differed was brought, with the number of such rows."""
+    moved = {
+        (table["schema"], table["name"]): {key: table[key] for key in _MOVED}
+        for table in records.get("replace", {}).get("tables", [])
+        if "kept_rows" in table
+    }
+    return [
+        {**table, **moved.get((table["schema"], table["name"]), {})} for table in _verdict(records).get("tables", [])
+    ]
+
+
 def _replacement(records: Records) -> Record:
     """Return the record of the stage that replaced the live database, if one has."""
     stages = (records.get(name, {}) for name in _REPLACING)
@@ -127,14 +141,15 @@ def _foreign_keys(verdicts: list[Record], census: list[Record]) -> list[Record]:
 def _outcome(records: Records, goal: str, ledger: list[Record]) -> tuple[str, str]:
     """Return the status as far as no error speaks against it and, where it is "failed", what is missing."""
     preflight, dump, compare = records.get("preflight", {}), records.get("dump", {}), _verdict(records)
-    in_place = preflight.get("load_mode") == "in_place"
+    in_place, sync = preflight.get("load_mode") in IN_PLACE, preflight.get("load_mode") == "sync"
     equal = compare.get("equal")
     if goal == "verify" and equal is not None:
         return ("equal" if equal else "different"), ""
     wanted = GOALS[goal]
     if wanted.fills and preflight.get("plan") == [] and not _ACTING & records.keys() and not compare:
         return "unchanged", ""
-    if wanted.writes_archive and not (dump.get("archive") or (wanted.fills and dump.get("snapshot"))):
+    dumped = dump.get("archive") or (wanted.fills and dump.get("snapshot"))
+    if wanted.writes_archive and not sync and not dumped:
         return "failed", "No dump is recorded."
     if (wanted.judges or in_place) and not equal:
         return "failed", "No comparison is recorded." if equal is None else "The copy differs from its source."
@@ -176,16 +191,20 @@ def _ledger(records: Records, goal: str) -> list[Record]:
     for schema, name in dumped | restored:
         sent, received, verdict = (tables.get((schema, name), {}) for tables in (dumped, restored, verdicts))
         snapshot_rows = sent.get("snapshot_rows", verdict.get("source_rows"))
+        # Where only what differs is brought, all others stay.
+        kept = received.get("kept_rows", 0)
         # The rows of an archive are sent twice, into it and out of it; streamed ones once.
         sent_rows = sent.get("sent_rows", received.get("sent_rows"))
-        counts = [snapshot_rows, sent_rows, *(table.get("sent_rows") for table in [received] if table)]
+        stations = [sent_rows, *(table.get("sent_rows") for table in [received] if table)]
+        counts = [snapshot_rows, *(_together(kept, rows) for rows in stations)]
         if goal != "dump":
-            counts.append(received.get("received_rows"))
+            counts.append(_together(kept, received.get("received_rows")))
         ledger.append(
             {
                 "schema": schema,
                 "name": name,
                 "snapshot_rows": snapshot_rows,
+                **({"kept_rows": kept} if "kept_rows" in received else {}),
                 "sent_rows": sent_rows,
                 "received_rows": received.get("received_rows"),
                 "target_rows": verdict.get("target_rows"),
@@ -196,6 +215,10 @@ def _ledger(records: Records, goal: str) -> list[Record]:
             }
         )
     return ledger
+
+
+def _together(kept: int, moved: int | None) -> int | None:
+    return None if moved is None else kept + moved
 
 
 def _lost(ledger: list[Record]) -> str:

@@ -45,6 +45,21 @@ class ForeignKeyVerdict:
 
 
 @dataclasses.dataclass(frozen=True)
+class RowsVerdict:
+    """The rows of a table that are not the same on both sides, and some of each kind by their primary key."""
+
+    kind: str
+    schema: str
+    name: str
+    missing: int
+    extra: int
+    changed: int
+    #: about how many bytes the source would send
+    bytes: int
+    examples: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Allowed:
     """A difference in an object for which the user has given a reason."""
 
@@ -70,6 +85,8 @@ class Verdict:
     """Everything compared, and all differences; none means equal."""
 
     tables: tuple[TableVerdict, ...] = ()
+    #: where it was looked for, what differs within tables
+    rows: tuple[RowsVerdict, ...] = ()
     sequences: tuple[Pair, ...] = ()
     large_objects: tuple[Pair, ...] = ()
     foreign_keys: tuple[ForeignKeyVerdict, ...] = ()

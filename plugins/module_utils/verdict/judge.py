@@ -39,6 +39,7 @@ from ..staging.scratch import NoScratchError
 from ..work_folder import WorkFolder
 from .bindings import compare_bindings
 from .comparison import (
+    RowsVerdict,
     Verdict,
     compare,
     compare_answers,
@@ -50,7 +51,7 @@ from .extensions import judge_extension_rows, judge_members
 from .note import ask_note, leave_note
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
-from .row_differences import find_row_differences
+from .row_differences import NAMED, RowDifferences, find_row_differences
 from .tables import TableVerdict, find_undecided
 
 
@@ -69,6 +70,8 @@ class Judge:
     reword: t.Callable[[], t.Sequence[Entry]] | None = None
     #: which tables are judged, with all that is part of them; of the others, nothing is said
     patterns: Patterns = EVERYTHING
+    #: of how many rows of each table the keys are told; None tells some, of some tables
+    show_rows: int | None = None
     #: what owners and grants must be
     policy: Policy = UNTOUCHED
     #: what they were in the live database, where the target is what takes its place
@@ -183,10 +186,33 @@ class Judge:
         ours, theirs = read_contents(source, reading)
         content = _compare(ours, theirs, reading)
         if not stop_early:
-            content = content.explained(_explain_rows(content, here, there, relations, path))
+            content = self._explain_rows(content, here, there, relations, path)
         content = content.joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
+
+    def _explain_rows(
+        self, verdict: Verdict, here: Snapshot, there: Snapshot, relations: t.Collection[Relation], search_path: str
+    ) -> Verdict:
+        """Return the verdict with what differs within tables that are on both sides with the same columns."""
+        trees = {relation.load_through for relation in relations}
+        by_name = {relation.full_name: relation for relation in relations}
+        unequal = [
+            table
+            for table in verdict.tables
+            if not table.equal and _both(table) and (table.kind == "table" or (table.schema, table.name) in trees)
+        ]
+        named = NAMED if self.show_rows is None else self.show_rows
+        rows, explanations = [], {}
+        with here.another_session() as ours, there.another_session() as theirs:
+            for session in (ours, theirs):
+                use_search_path(session, search_path)
+            for table in unequal[: _EXPLAINED_TABLES if self.show_rows is None else None]:
+                relation = by_name[table.schema, table.name]
+                found = find_row_differences(ours, theirs, relation, named)
+                explanations[f"{table.kind} {relation}"] = str(found)
+                rows.append(_tell_rows(table, relation, found))
+        return dataclasses.replace(verdict.explained(explanations), rows=tuple(rows))
 
     def read_definitions(self, there: Snapshot) -> list[Entry]:
         """Return the target's schema in the words of its own server.
@@ -285,19 +311,19 @@ def _compare(source: Content, target: Content, reading: Reading) -> Verdict:
     return compare(source, target)
 
 
-def _explain_rows(
-    verdict: Verdict, here: Snapshot, there: Snapshot, relations: t.Iterable[Relation], search_path: str
-) -> dict[str, str]:
-    """Return which rows differ, by object, for the tables that are on both sides with the same columns."""
-    by_name = {(relation.schema, relation.name): relation for relation in relations}
-    unequal = [by_name[v.schema, v.name] for v in verdict.tables if not v.equal and v.kind == "table" and _both(v)]
-    with here.another_session() as ours, there.another_session() as theirs:
-        for session in (ours, theirs):
-            use_search_path(session, search_path)
-        return {
-            f"table {relation}": str(find_row_differences(ours, theirs, relation))
-            for relation in unequal[:_EXPLAINED_TABLES]
-        }
+def _tell_rows(table: TableVerdict, relation: Relation, found: RowDifferences) -> RowsVerdict:
+    # Where there is no primary key, a row is named by a part of its hash, which tells nobody which it is.
+    examples = found.examples if relation.key else {}
+    return RowsVerdict(
+        table.kind,
+        table.schema,
+        table.name,
+        found.missing,
+        found.extra,
+        found.changed,
+        bytes=relation.size * (found.missing + found.changed) // max(table.source_rows or 0, 1),
+        examples=tuple((kind, tuple(names)) for kind, names in sorted(examples.items())),
+    )
 
 
 def _both(table: TableVerdict) -> bool:

@@ -1,7 +1,10 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the live database gets its new content: a copy takes its place, or it is filled in place."""
+"""How the live database gets its new content: a copy takes its place, or it is filled in place.
+
+In place, all of it is replaced, or with ``sync`` what differs from the source.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,7 @@ from psycopg import sql
 from ...server.batches import ask_all
 from ...server.endpoint import Session
 from ...verdict.findings import Finding
-
-LoadMode = t.Literal["swap", "in_place"]
+from ..goals import LoadMode
 
 
 def check_swap(session: Session, live: str) -> list[Finding]:
@@ -56,7 +58,7 @@ def choose_load_mode(
 ) -> tuple[LoadMode, list[Finding]]:
     """Return the load mode, and what is to be said of it.
 
-    :param wanted: ``auto``, ``swap`` or ``in_place``
+    :param wanted: ``auto`` or a load mode
     :param obstacles: why no copy can take the live database's place
     :param exists: whether there is a live database
     """
@@ -66,7 +68,8 @@ def choose_load_mode(
     why = "load_mode says so."
     if wanted == "auto":
         why = " ".join(f"{obstacle.object}: {obstacle.message}" for obstacle in obstacles)
-    findings = [Finding("notice", "load-mode", name, f"it is filled in place, in one transaction. {why}")]
+    how = "what differs in it is brought, and nothing else," if wanted == "sync" else "it is filled in place,"
+    findings = [Finding("notice", "load-mode", name, f"{how} in one transaction. {why}")]
     if not exists:
         findings.append(
             Finding(
@@ -77,4 +80,4 @@ def choose_load_mode(
                 f'Let an administrator run CREATE DATABASE "{live}", with the source\'s encoding and locale.',
             )
         )
-    return "in_place", findings
+    return "sync" if wanted == "sync" else "in_place", findings

@@ -27,14 +27,14 @@ from .target import check_versions
 FkStrategy = t.Literal["post_data", "dependency_order", "disable_triggers"]
 
 
-def choose_strategy(wanted: str, partial: bool) -> FkStrategy:
+def choose_strategy(wanted: str, partial: bool, load_mode: str = "auto") -> FkStrategy:
     """Return the strategy.
 
     :param wanted: a strategy or ``auto``
     :param partial: whether tables are selected
     """
     if wanted == "auto":
-        return "dependency_order" if partial else "post_data"
+        return "dependency_order" if partial or load_mode == "sync" else "post_data"
     return t.cast(FkStrategy, wanted)
 
 
@@ -51,6 +51,23 @@ def check_strategy(strategy: FkStrategy, partial: bool) -> list[Finding]:
             "Leave out fk_strategy, or set it to dependency_order or disable_triggers.",
         )
     ]
+
+
+def check_sync(strategy: FkStrategy, is_live: bool) -> list[Finding]:
+    """Return what contradicts itself where only what differs is to be brought.
+
+    :param is_live: whether the source takes part, and not an archive in its stead
+    """
+    name, findings = "load_mode sync", []
+    if not is_live:
+        message = "rows are compared with the source's by the source's server, and an archive stands for it."
+        remedy = "Leave out load_mode, or use playbooks/migrate.yml, which reads the source."
+        findings.append(Finding("error", "sync-archive", name, message, remedy))
+    if strategy == "post_data":
+        message = "fk_strategy post_data replaces the whole schema, and of a schema that is kept the rows alone change."
+        remedy = "Leave out fk_strategy, or set it to dependency_order or disable_triggers."
+        findings.append(Finding("error", "sync-post-data", name, message, remedy))
+    return findings
 
 
 def check_kept_schema(strategy: FkStrategy, partial: bool) -> list[Finding]:

@@ -1,0 +1,156 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows of the live database are replaced and its schema is kept, which must be the source's: what is around that.
+
+All of it is one transaction. The foreign keys are there while rows come: either in an order in which each row finds the
+one that it refers to, or the server's checks are switched off and made up for afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import typing as t
+
+from ..archive.manifest import Manifest
+from ..catalog.foreign_keys import Link, list_links, take_census
+from ..catalog.relations import Relation, list_relations
+from ..catalog.selection import Name, Selection
+from ..catalog.transaction import Transaction
+from ..privileges.applying import carry_privileges
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import KEPT
+from ..server.endpoint import use_search_path
+from ..staging.row_security import owner_unbound
+from ..staging.schema import left_unvalidated
+from ..verdict.comparison import Verdict
+from ..verdict.definitions import compare_schemas
+from ..verdict.findings import Difference
+from ..verdict.judge import Judge
+from .constraints import without_constraints
+from .kept_schema import judge_kept_schema
+from .locks import LockMode, impatient, lock_tables
+from .order import LoadOrder, order_selected
+from .triggers import event_triggers_silenced, silenced
+from .untouched import others_untouched
+
+Strategy = t.Literal["dependency_order", "disable_triggers"]
+Done = t.TypeVar("Done")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """The live database before its rows are replaced: locked, and its schema is the source's."""
+
+    transaction: Transaction
+    #: what must be there, of the selected tables or of all
+    manifest: Manifest
+    selection: Selection | None
+    #: those whose rows are replaced
+    relations: list[Relation]
+    #: the tables and partitioned tables among them
+    tables: list[Name]
+    #: of each partitioned table of the database, the tables that hold its rows
+    partitions: t.Mapping[Name, t.Collection[Name]]
+    #: all foreign keys of the database
+    links: list[Link]
+    order: LoadOrder
+    #: the keys that are allowed to have orphans, as ``fk constraint <table> <name>``
+    not_valid: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Filling(t.Generic[Done]):
+    """How rows are replaced."""
+
+    #: the tables that are written to, and the partitioned ones by whose names that is done
+    written: t.Collection[Name]
+    #: the keys that cannot stay meanwhile
+    dropped: t.Iterable[Link]
+    do: t.Callable[[], Done]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept(t.Generic[Done]):
+    """In which order rows came, which keys were dropped and added again, what was done, and the verdict."""
+
+    order: LoadOrder
+    readded: tuple[Link, ...]
+    done: Done
+    verdict: Verdict
+
+
+def keep_schema(
+    transaction: Transaction,
+    judge: Judge,
+    folder: pathlib.Path,
+    manifest: Manifest,
+    strategy: Strategy,
+    plan: t.Callable[[Ground], Filling[Done]],
+    lock: LockMode = "ACCESS EXCLUSIVE",
+) -> Kept[Done]:
+    """Have rows replaced, those of the selected tables or all, with nothing of the schema in their way.
+
+    The caller must roll back unless the verdict says equal.
+
+    :param judge: with the patterns that select the tables, and the differences that are allowed
+    :param folder: where the source's schema is, and the manifest of what must be there then
+    :param plan: tells how they are replaced, of the database as it is then
+    :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
+    """
+    session, judge = transaction.session, dataclasses.replace(judge, jobs=1)
+    selection, serving_path = manifest.select(judge.patterns), manifest.database.serving_path
+    # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be altered.
+    session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    everything = list_relations(session)
+    relations = [relation for relation in everything if selection is None or relation.full_name in selection]
+    tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
+    lock_tables(session, tables, lock)
+    kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
+    privileges = read_privileges(session)
+    definitions, links = judge.read_definitions(transaction), list_links(session)
+    order = order_selected(everything, links, selection)
+    not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
+    with contextlib.ExitStack() as stack:
+        if selection is not None:
+            stack.enter_context(others_untouched(session, selection))
+        stack.enter_context(event_triggers_silenced(session))
+        with impatient(session):
+            stack.enter_context(owner_unbound(session, tables))
+        partitions = {r.full_name: r.partitions for r in everything if r.kind == "partitioned table"}
+        sought = manifest.of(selection)
+        ground = Ground(transaction, sought, selection, relations, tables, partitions, links, order, not_valid)
+        filling = plan(ground)
+        readded = tuple(dict.fromkeys(filling.dropped))
+        with (
+            without_constraints(session, readded, filling.written, serving_path, not_valid),
+            silenced(session, filling.written, strategy == "disable_triggers"),
+        ):
+            # To empty a table is to build its indexes anew.
+            use_search_path(session, serving_path)
+            done = filling.do()
+            # Large objects are made anew, and with them what was granted on them.
+            carry_privileges(session, KEPT, privileges, None)
+        content = judge.judge_content(transaction, manifest, selection)
+        orphans = _find_orphans(transaction, serving_path, selection)
+    _, changes = compare_schemas(definitions, judge.read_definitions(transaction))
+    verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
+    return Kept(order, readded, done, verdict)
+
+
+def _find_orphans(transaction: Transaction, search_path: str, selection: Selection | None) -> Verdict:
+    """Return the keys that claim to be valid over rows that break them, whoever was to check these rows."""
+    census = take_census(transaction, 1, search_path, only=selection)
+    return Verdict(
+        differences=tuple(
+            Difference(
+                str(counted.key),
+                f"{counted.orphans:,} rows refer to a row of {counted.key.references} that is not on the target, "
+                f"{', '.join(counted.examples)} for instance",
+            )
+            for counted in census
+            if counted.orphans and counted.key.validated
+        )
+    )

@@ -1,0 +1,42 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The account of every table's rows where only those that differ have moved."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..catalog.content import Content
+from ..catalog.selection import Name
+from .moving import Moved
+
+
+def tell_moved(content: Content, moved: t.Iterable[Moved]) -> list[dict[str, t.Any]]:
+    """Return, for every table, how many rows stayed and how many were sent and received; of a tree, as a whole.
+
+    :param content: the source's
+    """
+    told: dict[Name, dict[str, int]] = {}
+    trees: set[Name] = set()
+    for one in moved:
+        difference = one.difference
+        told[difference.relation.full_name] = {
+            "kept_rows": one.kept,
+            "sent_rows": difference.sent,
+            "received_rows": one.received,
+            "inserted": difference.inserted,
+            "updated": difference.updated,
+            "deleted": difference.deleted,
+        }
+        if difference.is_tree:
+            trees.update(difference.tables)
+    account = []
+    for measured in content.relations:
+        name = measured.relation.full_name
+        if name in told or (measured.relation.kind == "table" and measured.rows and name not in trees):
+            stays = {"kept_rows": measured.rows.count if measured.rows else 0}
+            nothing = dict.fromkeys(("sent_rows", "received_rows", "inserted", "updated", "deleted"), 0)
+            schema, table = name
+            account.append({"schema": schema, "name": table, **told.get(name, {**stays, **nothing})})
+    return account

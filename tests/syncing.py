@@ -1,0 +1,75 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live database made equal to the source by what differs, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_description
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import (
+    EVERYTHING,
+    Patterns,
+    tables_to_hold,
+)
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Kept, Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+
+from tests.case import Case
+from tests.migration import endpoint
+
+#: What is done to a table: rows inserted, updated, deleted.
+Counts = tuple[int, int, int]
+
+
+def sync_target(
+    case: Case,
+    strategy: Strategy = "dependency_order",
+    patterns: Patterns = EVERYTHING,
+    allowed: t.Mapping[str, str] | None = None,
+    *,
+    target_port: int = 0,
+    between: t.Callable[[], object] = lambda: None,
+    at_the_end: t.Callable[[], object] = lambda: None,
+) -> Kept[tuple[Moved, ...]]:
+    """Synchronize the target with the source.
+
+    :param target_port: by which way the target is reached, if not its own
+    :param between: called when the source's snapshot is taken
+    :param at_the_end: called before the commit
+    :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
+    """
+    source = endpoint("source", case.source, case.name, case.source_user)
+    target = endpoint("target", case.target, case.name, case.target_user)
+    if target_port:
+        target = dataclasses.replace(target, port=target_port)
+    tools = choose_tools(int(case.source.major), int(case.target.major), "")
+    judge = Judge(target, False, tools, 1, allowed=allowed or {}, patterns=patterns)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgconvoy-test-"))) / "described"
+        here = stack.enter_context(exported_snapshot(source, tables_to_hold(patterns)))
+        write_description(here, tools, folder, 2, patterns=patterns)
+        between()
+        transaction = stack.enter_context(begin(target))
+        done = synchronize(here, transaction, judge, folder, strategy)
+        if not done.verdict.equal:
+            raise MigrationError("\n".join(map(str, done.verdict.differences)))
+        at_the_end()
+    return done
+
+
+def counts(done: Kept[tuple[Moved, ...]]) -> dict[str, Counts]:
+    """Return what was done to each table of the schema public that differed."""
+    tables = [moved.difference for moved in done.done]
+    return {table.relation.name: (table.inserted, table.updated, table.deleted) for table in tables}
