@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import threading
 import time
@@ -288,7 +289,8 @@ def test_terminated_source(big: Case, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(writer, "hashlib", AfterFirstChunk(lambda: terminate(big, "source", "COPY %big%")))
     with untouched(big), pytest.raises(MigrationError, match=r"Cannot read the rows of table public.big") as raised:
         migration.dump()
-    assert "server closed the connection unexpectedly" in str(raised.value)
+    # psql passes on what it has heard by then: the server's last word, or that there was none.
+    assert re.search("terminating connection|server closed the connection unexpectedly", str(raised.value))
     assert list(tmp_path.iterdir()) == []
 
 
