@@ -8,6 +8,9 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
+from psycopg import sql
+
+from ..server.batches import change
 from ..server.endpoint import Session
 
 #: One half of the key, for all our locks on names; any number will do that others do not use.
@@ -21,7 +24,16 @@ def key_of(dbname: str) -> int:
 
 def lock_name(session: Session, dbname: str) -> None:
     """Wait for the lock and take it, until the session ends."""
-    session.execute("SELECT pg_catalog.pg_advisory_lock(%s, %s)", (CLASS, key_of(dbname)))
+    session.execute(_lock(dbname))
+
+
+def lock_name_patiently(session: Session, dbname: str) -> None:
+    """Do so, however long others have it."""
+    change(session, sql.SQL("SET LOCAL lock_timeout = 0; {}").format(_lock(dbname)).as_bytes(session))
+
+
+def _lock(dbname: str) -> sql.Composed:
+    return sql.SQL("SELECT pg_catalog.pg_advisory_lock({}, {})").format(CLASS, key_of(dbname))
 
 
 def try_lock_name(session: Session, dbname: str) -> bool:

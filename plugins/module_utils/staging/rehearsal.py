@@ -93,25 +93,28 @@ def rehearse(
     refusals += _try_refresh(session, script.refresh_order, pre_data, absent)
     refusals += try_entries(session, hiding, absent)
     reworded: list[Entry] = []
-    # They are undone at once: whoever enters or changes something here would meet them.
-    with session.transaction(force_rollback=True), WorkFolder() as work:
-        refusals += try_entries(session, event_triggers, absent)
-        session.execute(pin_settings(place))
-        if words:
-            tools = tools_for(session.info.server_version // 10000, script.tools)
-            dump_schema(Transaction(place, session), tools, work / "reworded.dump")
-            reworded = [
-                *read_schema(tools, work / "reworded.dump"),
-                *(entry for entry in [*pre_data, *post_data] if entry.number in absent),
-            ]
+    if event_triggers or words:
+        # They are undone at once: whoever enters or changes something here would meet them.
+        with session.transaction(force_rollback=True), WorkFolder() as work:
+            refusals += try_entries(session, event_triggers, absent)
+            session.execute(pin_settings(place))
+            if words:
+                tools = tools_for(session.info.server_version // 10000, script.tools)
+                dump_schema(Transaction(place, session), tools, work / "reworded.dump")
+                reworded = [
+                    *read_schema(tools, work / "reworded.dump"),
+                    *(entry for entry in [*pre_data, *post_data] if entry.number in absent),
+                ]
     session.execute(pin_settings(place))
     return Rehearsed(session, tuple(refusals), tuple(reworded))
 
 
 def _try_refresh(
-    session: Session, order: t.Iterable[tuple[str, str]], made: t.Iterable[Entry], absent: t.AbstractSet[int]
+    session: Session, order: t.Collection[tuple[str, str]], made: t.Iterable[Entry], absent: t.AbstractSet[int]
 ) -> t.Iterator[Refusal]:
     """Refresh materialized views, those that another one lacked once more; yield what means something without rows."""
+    if not order:
+        return
     numbers = {entry.name: frozenset({entry.number}) for entry in made if entry.kind == "MATERIALIZED VIEW"}
     waiting = [
         Entry(

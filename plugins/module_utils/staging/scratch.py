@@ -12,7 +12,7 @@ from ..catalog.database import Locale
 from ..errors import MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from .databases import create_database, drop_database, maintenance_session
-from .locks import lock_name
+from .locks import lock_name_patiently
 from .names import Generations
 
 
@@ -33,10 +33,7 @@ def open_scratch(target: Endpoint, locale: Locale, *, has_public: bool) -> t.Ite
     scratch = target.at(Generations(target.dbname).scratch)
     with contextlib.ExitStack() as stack:
         maintenance = _enter(stack, target)
-        with maintenance.transaction():
-            # However long the others take.
-            maintenance.execute("SET LOCAL lock_timeout = 0")
-            lock_name(maintenance, scratch.dbname)
+        lock_name_patiently(maintenance, scratch.dbname)
         # Before it is there: an interruption may come while it is being made.
         stack.callback(drop_database, maintenance, scratch.dbname)
         create_database(maintenance, scratch.dbname, locale)

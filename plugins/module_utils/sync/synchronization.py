@@ -114,5 +114,7 @@ def _move(
             empty_views(session, manifest.content)
         rest = [what for what in all_once(manifest) if what != "large objects"]
         plan = plan_refilling([name for table in tables for name in table.tables], (), rest)
-        fill(ground.transaction.open_session, manifest, ArchiveFiles(folder, manifest), plan, jobs=1)
+        # All rows are there.
+        rowless = dataclasses.replace(manifest, tables=(), streamed=False)
+        fill(ground.transaction.open_session, rowless, ArchiveFiles(folder, rowless), plan, jobs=1)
     return moved
