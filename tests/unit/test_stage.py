@@ -20,7 +20,7 @@ ROOT: t.Final = Path(__file__).resolve().parents[2]
 MODULE: t.Final = """
 import os, signal, sys
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, Outcome
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.stage import Stage
 
 def interrupt():
@@ -62,7 +62,7 @@ def run(tmp_path: Path, work: str, *, check: bool = False) -> tuple[dict[str, t.
 
 
 def test_interrupted_before_the_commit(tmp_path: Path) -> None:
-    result, record = run(tmp_path, "interrupt(); return {'changed': True}")
+    result, record = run(tmp_path, "interrupt(); return Outcome(changed=True)")
     assert result["failed"]
     assert result["msg"] == record["error"] == "switch was interrupted; the live database is as it was."
 
@@ -70,7 +70,7 @@ def test_interrupted_before_the_commit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("when", ["stage.committed(); interrupt()", "stage.committed(); interrupt(); interrupt()"])
 def test_interrupted_after_the_commit(tmp_path: Path, when: str) -> None:
     """The record says what was done, and so does the module."""
-    result, record = run(tmp_path, f"{when}\nos.kill(os.getpid(), signal.SIGTERM)\nreturn {{'changed': True}}")
+    result, record = run(tmp_path, f"{when}\nos.kill(os.getpid(), signal.SIGTERM)\nreturn Outcome(changed=True)")
     assert (result.get("failed", False), result["changed"]) == (False, True)
     assert (record["error"], record["changed"]) == (None, True)
 
@@ -116,7 +116,7 @@ def test_no_traceback(tmp_path: Path, work: str) -> None:
 
 def test_record_that_cannot_be_written(tmp_path: Path) -> None:
     """The live database was replaced, and the message says so; of the report, nothing is known of the stage."""
-    work = "stage.committed()\nstage.folder.path = stage.folder.path / 'gone'\nreturn {'changed': True}"
+    work = "stage.committed()\nstage.folder.path = stage.folder.path / 'gone'\nreturn Outcome(changed=True)"
     result, record = run(tmp_path, work)
     assert not record
     assert result["msg"].startswith("It has done what it was to do, but its record cannot be written: ")
@@ -124,6 +124,6 @@ def test_record_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     """A folder's name may hold any byte."""
-    result, record = run(tmp_path, "return {'changed': False, 'name': b'caf\\xe9'.decode(errors='surrogateescape')}")
+    result, record = run(tmp_path, "return Outcome(record={'name': b'caf\\xe9'.decode(errors='surrogateescape')})")
     assert not result.get("failed")
     assert record["name"] == "caf\udce9"

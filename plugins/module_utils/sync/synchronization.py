@@ -9,6 +9,7 @@ while it runs, within one snapshot, and readers of the live database go on with 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import pathlib
 import typing as t
