@@ -86,11 +86,15 @@ def _slips(name: str, meant: str) -> int | None:
     return count if count <= 2 else None
 
 
+#: A letter from one of ours, and words of their own all the same: a root is no room.
+_OTHERS_WORDS: t.Final = frozenset({"root"})
+
+
 def _resemble(word: str, meant: str) -> bool:
     """Whether one word may be a slip of the other."""
     if word == meant:
         return True
-    if not word:
+    if not word or word in _OTHERS_WORDS:
         return False
     if sorted(word) == sorted(meant):
         return _distance(word, meant) == 1

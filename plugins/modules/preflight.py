@@ -66,6 +66,12 @@ options:
     type: str
     choices: [auto, swap, in_place, sync]
     default: auto
+  target_room:
+    description:
+      - How many bytes the target may hold, for instance those of its volume. All its databases, the copy and
+        write-ahead log must fit into it, or the run is refused.
+      - Without it, the room on the disk is looked at where the server is on this machine.
+    type: int
   transfer:
     description:
       - How the source's rows come to the target. V(archive) writes them to O(archive_root) first, from where they can
@@ -206,6 +212,7 @@ ARGUMENTS: t.Final = {
     "runs_root": {"type": "path", "required": True},
     "client_bindir": {"type": "path"},
     "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place", "sync"], "default": "auto"},
+    "target_room": {"type": "int"},
     "transfer": {"type": "str", "choices": ["auto", "archive", "stream"], "default": "auto"},
 }
 
@@ -256,6 +263,7 @@ def read_request(stage: Stage) -> Request:
         archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] else None,
         client_bindir=params["client_bindir"] or "",
         load_mode=params["load_mode"],
+        target_room=params["target_room"],
         transfer=params["transfer"],
         settings=stage.settings,
         check_mode=stage.module.check_mode,

@@ -87,6 +87,26 @@ def test_size_of_the_rows(servers: Servers) -> None:
         assert 4_500_000 < rows < 6_000_000
 
 
+def test_room_that_is_told(servers: Servers) -> None:
+    """Of a managed server's volume: what is there, the copy and the log must fit into it, wherever the server is."""
+    with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
+        remote = dataclasses.replace(endpoint("target", case.target, "postgres"), host="db.example.org")
+        with connect(endpoint("target", case.target, "postgres")) as session:
+            row = session.execute(
+                "select sum(pg_database_size(oid))::bigint + pg_size_bytes(current_setting('max_wal_size'))"
+                " from pg_database"
+            ).fetchone()
+            assert row
+            # Autovacuum may write meanwhile.
+            enough, too_little = row[0] + 20 * MEBIBYTE, row[0] - 20 * MEBIBYTE
+            assert check_target_room(session, remote, MEBIBYTE, enough) == []
+            (finding,) = check_target_room(session, remote, MEBIBYTE, too_little)
+            assert (finding.severity, finding.code) == ("error", "target-room")
+            assert f"where target_room is {too_little:,}." in finding.message
+            (finding,) = check_target_room(session, remote, 40 * MEBIBYTE, enough)
+            assert "the copy about 41,943,040 more" in finding.message
+
+
 def test_disk_of_the_target(servers: Servers) -> None:
     """Its data directory tells, where it is this machine's and may be seen."""
     with new_case(servers.source(), servers.target(), "create table t(a int)") as case:

@@ -80,6 +80,7 @@ def decide(
         policy=settings.policy,
         archive_root=request.archive_root if goal.writes_archive else None,
         kept=kept,
+        target_room=request.target_room,
         transfer=request.transfer if goal.fills else "archive",
     )
     names = [name for table in found.tables for name in table]

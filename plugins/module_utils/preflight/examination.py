@@ -153,6 +153,7 @@ def examine(
     archive_root: pathlib.Path | None = None,
     kept: contextlib.ExitStack | None = None,
     transfer: str = "archive",
+    target_room: int | None = None,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
@@ -164,6 +165,7 @@ def examine(
     :param policy: what owners and grants the target shall have
     :param archive_root: where an archive of the source is to be written, if its rows are wanted
     :param kept: what the target's sessions are to end with, if they are kept
+    :param target_room: how many bytes the target may hold, if that is known
     :param transfer: ``auto``, ``archive``, or ``stream``, which needs no room there
     """
     found = Examination()
@@ -203,7 +205,7 @@ def examine(
                     target_session, target, goal == "rollback", found.source, allowed, may_disconnect
                 )
             if fills and found.source:
-                _examine_place(found, target, target_session, found.source, may_disconnect, partial)
+                _examine_place(found, target, target_session, found.source, may_disconnect, partial, target_room)
         if source_session and target and target_session:
             # Where sessions do not stay the same, a lock taken in one might never be given back.
             if not any(finding.code == "pooler" for finding in found.findings):
@@ -306,13 +308,14 @@ def _examine_place(
     source: DatabaseProperties,
     may_disconnect: bool,
     partial: bool,
+    target_room: int | None,
 ) -> None:
     """Look whether there is a place for a copy, and what the switch to it would meet."""
     generations = Generations(target.dbname)
     asked: list[Inquiry[list[Finding]]] = []
     # What differs takes little room.
     if not partial and found.load_mode != "sync":
-        asked.append(ask_target_room(target, source.size))
+        asked.append(ask_target_room(target, source.size, target_room))
     if found.load_mode == "swap":
         found.findings += [*check_name(generations), *check_locale(session, source.locale)]
         asked.append(ask_live(generations, may_disconnect))

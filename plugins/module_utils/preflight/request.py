@@ -33,6 +33,8 @@ class Request:
     load_mode: str
     #: ``auto``, ``archive`` or ``stream``
     transfer: str
+    #: how many bytes the target may hold, if that is known
+    target_room: int | None
     settings: Settings
     #: to look on where definitions differ already, and to lock nothing
     check_mode: bool

@@ -52,17 +52,40 @@ def check_archive_room(archive_root: pathlib.Path, needed: int) -> list[Finding]
     )
 
 
-def check_target_room(session: Session, target: Endpoint, needed: int) -> list[Finding]:
+def check_target_room(session: Session, target: Endpoint, needed: int, room: int | None = None) -> list[Finding]:
     """Return whether the target's disk can hold one more copy; see `ask_target_room`."""
-    return answer(session, ask_target_room(target, needed))
+    return answer(session, ask_target_room(target, needed, room))
 
 
-def ask_target_room(target: Endpoint, needed: int) -> Inquiry[list[Finding]]:
-    """Ask whether the target's disk can hold one more copy, as far as that can be seen from here.
+# All databases share a managed server's volume. Whose size this role may not know is left out (docs: 9.28.7 Database
+# Object Management Functions, pg_database_size). Of write-ahead log, max_wal_size is what is kept as a rule.
+_HELD: t.Final = """
+SELECT coalesce(sum(CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
+                         THEN pg_database_size(oid) END), 0)::bigint,
+       pg_size_bytes(current_setting('max_wal_size'))
+FROM pg_database
+"""
 
-    :param needed: the size of the source's database
+
+def ask_target_room(target: Endpoint, needed: int, room: int | None = None) -> Inquiry[list[Finding]]:
+    """Ask whether the target's disk can hold one more copy, as far as that is told, or can be seen from here.
+
+    Until a switch is over, what was live before is there as well, and the oldest database that is kept.
+
+    :param needed: the size of the source's database, in bytes
+    :param room: how many bytes the target may hold, if the user says so
     """
     name = f"disk of the target {target.host}:{target.port}"
+    if room is not None:
+        (((held, wal),),) = yield [_HELD]
+        if held + needed + wal <= room:
+            return []
+        message = (
+            f"its databases take {held:,} bytes, the copy about {needed:,} more, and write-ahead log up to {wal:,}: "
+            f"{held + needed + wal:,} together, where target_room is {room:,}."
+        )
+        remedy = "Take a larger volume, and say so in target_room; or drop databases there that nobody needs any more."
+        return [Finding("error", "target-room", name, message, remedy)]
     directory = (yield from _ask_local_data_directory()) if target.is_local else None
     if directory is None:
         message = f"the copy needs about {needed:,} bytes there; how many are free cannot be seen from here."
