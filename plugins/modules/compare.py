@@ -32,6 +32,10 @@ options:
     description: Whether the target's staging database is compared, not the live one. It is dropped if it differs.
     type: bool
     default: false
+  discard:
+    description: Whether the staging database is dropped as soon as it was found equal, as in a rehearsal.
+    type: bool
+    default: false
 attributes:
   idempotent:
     description: Changes nothing that is managed.
@@ -91,7 +95,12 @@ try:
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.carriage import ask_live
-    from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
+    from ..module_utils.staging.databases import (
+        check_staging,
+        drop_database,
+        dropped_on_failure,
+        maintenance_session,
+    )
     from ..module_utils.staging.names import Generations
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.failure import require_equal
@@ -107,6 +116,7 @@ ARGUMENTS: t.Final = {
     **SETTINGS,
     "archive": {"type": "path"},
     "staging": {"type": "bool", "default": False},
+    "discard": {"type": "bool", "default": False},
 }
 
 
@@ -143,7 +153,11 @@ def compare_databases(stage: Stage) -> Outcome:
         with maintenance_session(target) as session:
             check_staging(session, generations, run_id)
             before = ask_live(session, target, read_before)
-        return tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
+        outcome = tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
+        if params["discard"]:
+            with maintenance_session(target) as session:
+                drop_database(session, generations.staging)
+        return outcome
 
 
 def give_verdict(stage: Stage, judge: Judge) -> Verdict:

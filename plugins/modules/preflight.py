@@ -48,7 +48,7 @@ options:
   goal:
     description: What the run is for.
     type: str
-    choices: [migrate, dump, restore, verify, rollback]
+    choices: [migrate, dump, restore, verify, rehearse, rollback]
     default: migrate
   runs_root:
     description: Folder of all runs.
@@ -229,8 +229,8 @@ def preflight(stage: Stage) -> Outcome:
         stage.folder.playbook_pid = params["playbook_pid"]
     run_dir = stage.folder.path if stage.folder else None
     outcome = Outcome(record={"goal": request.goal, "host": request.host}, returned={"run_dir": str(run_dir or "")})
-    # Whoever replaces the live database claims it, and clears away what was left beside it.
-    claimed = request.target if run_dir and GOALS[request.goal].replaces else None
+    # Whoever fills or replaces a database claims it, and clears away what was left beside it.
+    claimed = request.target if run_dir and GOALS[request.goal].claims else None
     unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
     stage.begin(params["playbook_pid"])
     try:

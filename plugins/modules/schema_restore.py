@@ -84,7 +84,8 @@ def schema_restore(stage: Stage) -> Outcome:
     target, folder, params = stage.endpoint("target"), stage.folder, stage.params
     assert target
     assert folder
-    require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
+    if folder.goal != "rehearse":
+        require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
     manifest, tools = read_archive(archive, loaded=True), tools_in(params["client_bindir"])
     with dropped_on_failure(target, generations, folder.run_id):

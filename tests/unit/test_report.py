@@ -42,6 +42,7 @@ _STATUSES: t.Final = {
     "restore": {"migrated", "unchanged", "refused", "failed"},
     "verify": {"equal", "different", "failed"},
     "dump": {"dumped", "refused", "failed"},
+    "rehearse": {"rehearsed", "unchanged", "refused", "failed"},
     "rollback": {"rolled_back", "refused", "failed"},
 }
 

@@ -19,7 +19,7 @@ from ..verdict.judge import Judge
 from .checks.allowances import check_allowances
 from .checks.passwords import check_passwords
 from .examination import Examination, examine
-from .goals import GOALS
+from .goals import GOALS, IN_PLACE
 from .outlook import look_ahead
 from .plan import diff, steps
 from .request import Request
@@ -89,6 +89,8 @@ def decide(
     # Why a server cannot be reached, the examination tells better.
     if unclaimed and not tell_errors(found.findings):
         found.findings.append(unclaimed)
+    if request.goal == "rehearse" and found.load_mode in IN_PLACE:
+        found.findings.append(_no_rehearsal(request))
     decision = Decision(found, archive)
     if target and found.tools and goal.fills:
         try:
@@ -109,6 +111,17 @@ def decide(
     if target and decision.plan:
         decision.replaces = diff(target, decision.verdict, found.load_mode)
     return decision
+
+
+def _no_rehearsal(request: Request) -> Finding:
+    return Finding(
+        "error",
+        "rehearsal",
+        f"database {request.target}",
+        "it would be filled in place, and to try that its clients would have to wait.",
+        "Run migrate.yml with --check --diff, which makes the schema on trial; or rehearse on a target whose user may "
+        "create databases.",
+    )
 
 
 def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdict | None:

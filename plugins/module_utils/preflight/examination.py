@@ -70,7 +70,7 @@ from .checks.source import check_reading, check_source
 from .checks.target import check_name, check_rollback, check_target
 from .checks.tools import check_tools
 from .checks.wide_rows import check_wide_rows
-from .goals import IN_PLACE, LoadMode
+from .goals import GOALS, IN_PLACE, LoadMode
 from .transfer import Transfer, choose_transfer
 
 #: The oldest server whose database can be read.
@@ -157,7 +157,7 @@ def examine(
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
-    :param goal: what the run is for: ``migrate``, ``dump``, ``restore``, ``verify`` or ``rollback``
+    :param goal: what the run is for, one of `GOALS`
     :param load_mode: ``auto`` or one of `LoadMode`
     :param fk_strategy: ``auto`` or one of `FkStrategy`
     :param patterns: the tables that the run is about
@@ -169,7 +169,7 @@ def examine(
     :param transfer: ``auto``, ``archive``, or ``stream``, which needs no room there
     """
     found = Examination()
-    fills = goal in ("migrate", "restore")
+    fills = GOALS[goal].fills
     with contextlib.ExitStack() as stack:
         found.reached = _enter(stack, found, open_route, source) if source else None
         source_session = _enter(stack, found, connect, found.reached) if found.reached else None
@@ -254,7 +254,7 @@ def examine(
             except MigrationError as error:
                 found.findings.append(Finding("error", "client-tools", "client tools", str(error)))
         # Of a migration, what comes next tells, which has a dump of the schema anyway.
-        if goal != "migrate" and found.reached and found.tools and found.can_read_rows and not partial:
+        if not GOALS[goal].fills and found.reached and found.tools and found.can_read_rows and not partial:
             found.findings += _check_account(found.reached, found.tools, allowed or {})
     return found
 

@@ -20,12 +20,17 @@ class Goal:
     status: str
     reads_source: bool = False
     writes_archive: bool = False
-    #: the live database gets the content of the source, or of an archive
+    #: the live database, or what is to become it, gets the content of the source, or of an archive
     fills: bool = False
     #: another database takes the live one's name, or its content is exchanged: whoever does so claims it, and asks
     replaces: bool = False
     #: it is not reached without a verdict
     judges: bool = False
+
+    @property
+    def claims(self) -> bool:
+        """Whether no other run may be at work on the target meanwhile."""
+        return self.fills or self.replaces
 
 
 GOALS: t.Final = {
@@ -33,5 +38,6 @@ GOALS: t.Final = {
     "dump": Goal("dumped", reads_source=True, writes_archive=True),
     "restore": Goal("migrated", fills=True, replaces=True, judges=True),
     "verify": Goal("equal", reads_source=True, judges=True),
+    "rehearse": Goal("rehearsed", reads_source=True, writes_archive=True, fills=True, judges=True),
     "rollback": Goal("rolled_back", replaces=True),
 }

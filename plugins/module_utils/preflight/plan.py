@@ -60,6 +60,8 @@ def steps(
             f'{"stream the source" if streamed else "restore the archive"} into the new database "{names.staging}"',
             f'verify "{names.staging}" against {"that instant" if streamed else "the archive"}',
         ]
+        if not wanted.replaces:
+            return [*planned, f'drop "{names.staging}"']
         if target_exists:
             planned.append(f'rename "{names.live}" to "{names.previous}", the undo')
         planned.append(f'rename "{names.staging}" to "{names.live}"')

@@ -75,6 +75,11 @@ class RunFolder:
     def playbook_pid(self, pid: int) -> None:
         write_private(self.path / "playbook_pid", str(pid))
 
+    @property
+    def goal(self) -> str:
+        """What the run is for, as preflight has noted it."""
+        return str(self.read_records().get("preflight", {}).get("goal", ""))
+
     def write_record(self, stage: str, record: Record) -> None:
         """Leave what a stage has to tell."""
         write_private(self.path / "stages" / f"{stage}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")

@@ -17,6 +17,7 @@ HEADLINES: t.Final = {
     "migrated": "The target holds what the source held",
     "unchanged": "There was nothing to do",
     "dumped": "The source is dumped",
+    "rehearsed": "All of it went well but the switch, which was left out",
     "equal": "Source and target are equal",
     "rolled_back": "The previous database is live again",
     "different": "Source and target differ",
@@ -30,6 +31,8 @@ def summarize(report: Report) -> str:
     match report["status"]:
         case "migrated" | "equal":
             told = f"{_amount(report['tables'], 'target_rows')}, all equal"
+        case "rehearsed":
+            told = f"{_amount(report['tables'], 'target_rows')}, all equal in a copy that is dropped; no switch"
         case "dumped":
             told = f"{_amount(report['ledger'], 'snapshot_rows')}, in {report['archive']}"
         case "different":
@@ -70,7 +73,7 @@ def consequence(report: Report) -> str:
     if report["uncertain"]:
         return "Whether the live database was replaced is not known. Run playbooks/verify.yml."
     # Nothing but the last stage touches it, and that has left a record that it did, or that nobody knows.
-    if report["status"] == "failed" and GOALS[report["goal"]].replaces:
+    if report["status"] == "failed" and GOALS[report["goal"]].claims:
         return "The live database was not touched."
     return ""
 

@@ -1,0 +1,33 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All of a run but the switch: it asks nothing, and nobody on the target sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import Database, untouched
+from tests.playbooks import Controller
+
+
+@pytest.mark.parametrize("transfer", ["archive", "stream"])
+def test_production_is_asked_nothing(controller: Controller, source: Database, target: Database, transfer: str) -> None:
+    """The copy is made, judged and dropped; the report tells how long each stage took."""
+    controller.add_host("production", source.variables("source"), target.variables("target"), transfer=transfer)
+    with untouched(source, target):
+        run = controller.run("playbooks/rehearse.yml", limit="production")
+    assert run.rc == 0, run.output
+    report = run.report("production-db")
+    assert report["status"] == "rehearsed"
+    assert {"preflight", "dump", "schema_restore", "data_restore", "compare"} <= report["timings"].keys()
+    assert all(entry["conserved"] for entry in report["ledger"])
+    assert "all equal in a copy that is dropped; no switch" in run.output
+    assert target.generations() == [target.name]
+
+
+def test_in_place_it_is_refused(sandbox: Controller, source: Database, target: Database) -> None:
+    """Its clients would have to wait."""
+    with untouched(source, target):
+        message = sandbox.refuse(playbook="playbooks/rehearse.yml", extra={"load_mode": "in_place"})
+    assert "to try that its clients would have to wait" in message
