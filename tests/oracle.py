@@ -182,14 +182,14 @@ def _entries(script: bytes) -> tuple[str, ...]:
 
 
 def databases(server: PostgresServer) -> dict[str, tuple[t.Any, ...]]:
-    """Return the server's databases with all of their own properties, but their identifiers."""
+    """Return the server's databases with all of their own properties, but their identifiers and a run's note."""
     query = """
         SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit,
                datallowconn, datistemplate, ARRAY(SELECT a::text FROM unnest(datacl) a ORDER BY 1),
                shobj_description(d.oid, 'pg_database'),
                ARRAY(SELECT coalesce(r.rolname || ': ', '') || c
                      FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
-                     WHERE s.setdatabase = d.oid ORDER BY 1)
+                     WHERE s.setdatabase = d.oid AND c NOT LIKE 'pgconvoy.unchanged=%' ORDER BY 1)
         FROM pg_database d ORDER BY 1
     """
     with server.connect() as connection:

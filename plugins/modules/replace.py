@@ -136,8 +136,8 @@ ARGUMENTS: t.Final = {
 
 
 def main() -> None:
-    one = [("archive", "source")]
-    module = AnsibleModule(ARGUMENTS, supports_check_mode=True, mutually_exclusive=one, required_one_of=one)
+    # In check mode there is no archive yet.
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     stage = Stage("replace", module)
     shown = {"diff": stage.params["replaces"]} if module._diff and stage.params["replaces"] else {}
     stage.only_predict(rows=0, **shown)
@@ -148,6 +148,8 @@ def replace_in_place(stage: Stage) -> Outcome:
     target, params, settings = stage.endpoint("target"), stage.params, stage.settings
     assert target
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
+    if not (params["archive"] or params["source"]):
+        raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
     backup = find_backup(stage)
     judge = Judge(
         target,
