@@ -53,13 +53,17 @@ def _kept_out(watch: Watch, statement: str, scene: Scene) -> None:
 
 
 def _fourth(watch: Watch) -> Watch:
-    """Return the fourth time: preflight takes snapshots, too, to try them, for the census and to compare."""
-    seen = []
+    """Return the fourth time: preflight takes snapshots, too, to try them, for the census and to compare.
+
+    Each has a connection of its own. What is watched may come by several times there, as statements travel together.
+    """
+    seen: list[t.Any] = []
 
     def fourth(message: t.Any) -> bool:
-        if watch(message):
-            seen.append(message)
-        return len(seen) == 4
+        if watch(message) and message.link not in seen:
+            seen.append(message.link)
+            return len(seen) == 4
+        return False
 
     return fourth
 
