@@ -22,7 +22,7 @@ _BATCH_QUERIES: t.Final = 1000
 
 Item = t.TypeVar("Item")
 #: A query without parameters; whatever it is made of is composed into it.
-Question = t.LiteralString | bytes | sql.Composable
+Question: t.TypeAlias = "t.LiteralString | bytes | sql.Composable"
 Rows = list[tuple[t.Any, ...]]
 
 
