@@ -69,6 +69,10 @@ def _marks(run: OwnRun) -> t.Iterator[tuple[str, str, float]]:
 def _module(name: str, run: OwnRun, began: float, ended: float) -> t.Iterator[tuple[str, str, float]]:
     """Give the parts of a task that is a stage; the report, which leaves no record of itself, is taken as one."""
     process = _process(run.watch.processes, began, ended)
+    if process is None:
+        # An action alone.
+        yield TASKS, "", ended
+        return
     yield PREPARE, name, process.began
     if name in run.records:
         begun = datetime.datetime.fromisoformat(run.records[name]["began_at"]).timestamp()
@@ -79,14 +83,14 @@ def _module(name: str, run: OwnRun, began: float, ended: float) -> t.Iterator[tu
     yield LEAVE, name, ended
 
 
-def _process(processes: t.Iterable[Process], began: float, ended: float) -> Process:
-    """Return the module's process: an interpreter that has its program from standard input, so no argument."""
+def _process(processes: t.Iterable[Process], began: float, ended: float) -> Process | None:
+    """Return the module's process, if there is one: an interpreter that has its program from standard input."""
     found = [
         process
         for process in processes
         if began <= process.began <= ended and len(process.command) == 1 and "python" in process.command[0]
     ]
-    return min(found, key=lambda process: process.began)
+    return min(found, key=lambda process: process.began, default=None)
 
 
 def sums(found: t.Iterable[Span]) -> dict[str, tuple[float, float]]:
