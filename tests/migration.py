@@ -27,8 +27,11 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import Mig
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import Examination, examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import Examination
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook import look_ahead
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.settings import Settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.reading import read_privileges
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, Policy
@@ -146,15 +149,15 @@ class Migration:
 
     def look_ahead(self) -> tuple[Examination, Verdict | None]:
         """Do what the module preflight does; return what it finds, and whether there is anything to do."""
+        settings = Settings(allowed=self.allowed, policy=self.policy, may_disconnect=self.disconnect_clients)
         found = examine(
-            self.source,
-            self.target,
-            None,
-            self.client_bindir,
-            self.disconnect_clients,
-            load_mode=self.load_mode,
-            allowed=self.allowed,
-            policy=self.policy,
+            Request(
+                self.source,
+                self.target,
+                client_bindir=self.client_bindir,
+                load_mode=self.load_mode,
+                settings=settings,
+            )
         )
         self.tools = found.tools
         if found.tools is None:

@@ -134,17 +134,7 @@ def compare_databases(stage: Stage) -> Outcome:
     target, params, settings = stage.endpoint("target"), stage.params, stage.settings
     assert target
     tools = tools_in(params["client_bindir"])
-    judge = Judge(
-        target,
-        params["staging"],
-        tools,
-        settings.jobs,
-        queries=settings.queries,
-        allowed=settings.allowed,
-        patterns=settings.patterns,
-        policy=settings.policy,
-        summed=settings.sums,
-    )
+    judge = dataclasses.replace(settings.judge(target, tools), staging=params["staging"])
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)
     assert stage.folder

@@ -151,17 +151,7 @@ def replace_in_place(stage: Stage) -> Outcome:
     if not (params["archive"] or params["source"]):
         raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
     backup = find_backup(stage)
-    judge = Judge(
-        target,
-        staging=False,
-        tools=tools_in(params["client_bindir"]),
-        jobs=1,
-        queries=settings.queries,
-        allowed=settings.allowed,
-        patterns=settings.patterns,
-        policy=settings.policy,
-        summed=settings.sums,
-    )
+    judge = dataclasses.replace(settings.judge(target, tools_in(params["client_bindir"])), jobs=1)
     outcome = fill(stage, judge, backup) if params["archive"] else synchronize_tables(stage, judge, backup)
     outcome.changed = True
     return outcome

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.engine import Container
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.relay import Survey, _explain
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
 from tests.containers import RECIPES, DatabaseContainer, Engine
@@ -30,7 +31,7 @@ def database(session_engine: Engine) -> t.Iterator[DatabaseContainer]:
 def check(endpoint: Endpoint, code: str, message: str, remedy: str) -> None:
     """Make sure that preflight's one finding is this, with the target's beside it."""
     nowhere = Endpoint("target", "127.0.0.1", 1, "app", "app")
-    container, target = examine(endpoint, nowhere, None, "", may_disconnect=False).findings
+    container, target = examine(Request(endpoint, nowhere)).findings
     assert (container.severity, container.code) == ("error", code), container
     assert container.object == f"container {endpoint.container}"
     assert re.search(message, container.message), container

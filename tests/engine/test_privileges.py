@@ -16,7 +16,9 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import decode, encode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.settings import Settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, OwnersOf, Policy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
@@ -437,9 +439,10 @@ def test_archive_of_an_older_version(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="does not hold the source's owners and grants"):
         decode(text, "manifest").require_privileges(needed=True)
     target = migration.target
-    found = examine(None, target, manifest, "", False, goal="restore", policy=Policy("source"))
+    found = examine(Request(None, target, "restore", settings=Settings(policy=Policy("source"))), manifest)
     assert "grants-unknown" in {finding.code for finding in found.findings}
-    assert not [f for f in examine(None, target, manifest, "", False, goal="restore").findings if f.severity == "error"]
+    found = examine(Request(None, target, "restore"), manifest)
+    assert not [finding for finding in found.findings if finding.severity == "error"]
 
 
 @newest

@@ -18,7 +18,9 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import Mig
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Strategy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import check_parents, plan_load
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.settings import Settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from psycopg import sql
@@ -631,6 +633,8 @@ def test_what_preflight_refuses(partial: Case, plain: bool, asked: dict[str, t.A
     )
     source = endpoint("source", partial.source, partial.name)
     target = endpoint("target", partial.target, partial.name, (user, "secret") if plain else None)
-    found = examine(source, target, None, "", may_disconnect=False, **asked)
+    settings = {name: value for name, value in asked.items() if name != "load_mode"}
+    load_mode = asked.get("load_mode", "auto")
+    found = examine(Request(source, target, load_mode=load_mode, settings=Settings(**settings)))
     assert {finding.code for finding in found.findings if finding.severity == "error"} == errors, found.findings
     execute(partial.target, partial.name, f"DROP OWNED BY {user}")

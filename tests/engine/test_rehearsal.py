@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import Locale
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook import look_ahead
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import open_scratch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
@@ -270,7 +271,7 @@ def test_in_the_live_database(case: Case) -> None:
 def look(case: Case, *, check_mode: bool) -> list[Finding]:
     """Return what preflight finds, in check mode or not."""
     migration = migration_of(case)
-    found = examine(migration.source, migration.target, None, "", False)
+    found = examine(Request(migration.source, migration.target))
     assert found.tools
     judge = Judge(migration.target, False, found.tools, 2)
     look_ahead(found, judge, lambda: contextlib.nullcontext(migration.source), check_mode=check_mode)
@@ -301,7 +302,7 @@ def test_an_archive_is_rehearsed_too(case: Case, tmp_path: Path) -> None:
     migration.dump()
     become(case, "LOGIN CREATEDB")
     target = endpoint("target", case.target, case.name, case.target_user)
-    found = examine(None, target, read_archive(migration.archive), "", False, goal="restore")
+    found = examine(Request(None, target, "restore"), read_archive(migration.archive))
     assert found.tools
     judge = Judge(target, False, found.tools, 2)
     look_ahead(found, judge, lambda: contextlib.nullcontext(migration.source), migration.archive)
@@ -314,7 +315,7 @@ def test_a_verdict_needs_nothing_made(case: Case) -> None:
     case.arrives()
     become(case, "LOGIN CREATEDB")
     migration = migration_of(case)
-    found = examine(migration.source, migration.target, None, "", False, goal="verify")
+    found = examine(Request(migration.source, migration.target, "verify"))
     # It may not read the tables of somebody else.
     assert {code for code, _ in errors(found.findings)} <= {"not-readable"}
 
@@ -409,7 +410,7 @@ def test_locale_in_the_words_of_the_server(servers: Servers, tmp_path: Path) -> 
         judge = Judge(migration.target, False, migration.tools, 1)
         assert judge.judge_by_archive(migration.archive).equal
         found = examine(
-            None, migration.target, read_archive(migration.archive), "", False, goal="restore", load_mode="in_place"
+            Request(None, migration.target, "restore", load_mode="in_place"), read_archive(migration.archive)
         )
         assert errors(found.findings) == set()
         manifest.write_text(manifest.read_text().replace('"locale": "C.UTF8"', '"locale": "C"'))

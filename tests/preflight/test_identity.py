@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import NOBODY, server_command
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examination import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 
 from tests import oracle
 from tests.case import Case, new_case
@@ -137,7 +138,7 @@ def test_a_replica_is_compared(case: Case, replica: PostgresServer) -> None:
     case.run("create table compared(id int primary key); insert into compared values (1)")
     wait_for_replay(case, replica)
     migration = prepare(case.source, case.name, replica, case.name, Path("unused"))
-    found = examine(migration.source, migration.target, None, "", False, goal="verify")
+    found = examine(Request(migration.source, migration.target, "verify"))
     assert {f.code for f in found.findings if f.severity == "error"} <= {"same-database"}
     migration.tools = found.tools
     assert migration.compare().equal

@@ -9,9 +9,9 @@ import pathlib
 
 from ..archive.folder import find_backups
 from ..errors import MigrationError
-from .examination import can_return
 from .goals import IN_PLACE
 from .request import Request
+from .sides import can_return
 
 
 def choose_archives(request: Request) -> list[pathlib.Path | None]:

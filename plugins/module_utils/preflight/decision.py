@@ -15,10 +15,10 @@ from ..errors import MigrationError
 from ..server.endpoint import Endpoint
 from ..verdict.comparison import Verdict
 from ..verdict.findings import Finding, tell_errors
-from ..verdict.judge import Judge
 from .checks.allowances import check_allowances
 from .checks.passwords import check_passwords
-from .examination import Examination, examine
+from .examination import Examination
+from .examine import examine
 from .goals import GOALS, IN_PLACE
 from .outlook import look_ahead
 from .plan import diff, steps
@@ -65,24 +65,7 @@ def decide(
     archived = read_archive(described) if described else None
     if archived and goal.fills:
         archived.require_rows()
-    found = examine(
-        request.source,
-        target,
-        archived,
-        request.client_bindir,
-        settings.may_disconnect,
-        goal=request.goal,
-        load_mode=request.load_mode,
-        fk_strategy=settings.fk_strategy,
-        patterns=settings.patterns,
-        jobs=settings.jobs,
-        allowed=settings.allowed,
-        policy=settings.policy,
-        archive_root=request.archive_root if goal.writes_archive else None,
-        kept=kept,
-        target_room=request.target_room,
-        transfer=request.transfer if goal.fills else "archive",
-    )
+    found = examine(request, archived, kept)
     names = [name for table in found.tables for name in table]
     paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
     found.findings += check_passwords([side for side in (request.source, target) if side], names, paths)
@@ -127,15 +110,8 @@ def _no_rehearsal(request: Request) -> Finding:
 def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdict | None:
     found, settings = decision.found, request.settings
     assert found.tools
-    judge = Judge(
-        live=target,
-        staging=False,
-        tools=found.tools,
-        jobs=settings.jobs,
-        queries=settings.queries,
-        allowed=settings.allowed,
-        patterns=settings.patterns,
-        policy=settings.policy,
+    judge = dataclasses.replace(
+        settings.judge(target, found.tools),
         show_rows=settings.show_rows if found.load_mode == "sync" and request.check_mode else None,
         trusts_note=True,
     )

@@ -16,25 +16,25 @@ from .settings import Settings
 class Request:
     """What a run is for, and by what means."""
 
-    #: one of `GOALS`
-    goal: str
-    #: the name in the inventory
-    host: str
     #: a side that takes no part is None
     source: Endpoint | None
     target: Endpoint | None
+    #: one of `GOALS`
+    goal: str = "migrate"
+    #: the name in the inventory
+    host: str = ""
     #: what stands for the source, if anything does
-    archive: pathlib.Path | None
+    archive: pathlib.Path | None = None
     #: where archives are kept
-    archive_root: pathlib.Path | None
+    archive_root: pathlib.Path | None = None
     #: directory of the client tools; found if empty
-    client_bindir: str
+    client_bindir: str = ""
     #: ``auto`` or one of `LoadMode`
-    load_mode: str
-    #: ``auto``, ``archive`` or ``stream``
-    transfer: str
+    load_mode: str = "auto"
+    #: ``auto``, ``archive``, or ``stream``, which needs no room on this machine
+    transfer: str = "archive"
     #: how many bytes the target may hold, if that is known
-    target_room: int | None
-    settings: Settings
+    target_room: int | None = None
+    settings: Settings = dataclasses.field(default_factory=Settings)
     #: to look on where definitions differ already, and to lock nothing
-    check_mode: bool
+    check_mode: bool = False

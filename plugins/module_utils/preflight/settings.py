@@ -9,8 +9,11 @@ import dataclasses
 import typing as t
 
 from ..catalog.queries import Query
-from ..catalog.selection import Patterns
-from ..privileges.wanted import Policy
+from ..catalog.selection import EVERYTHING, Patterns
+from ..privileges.wanted import AS_BEFORE, Policy
+from ..server.client_tools import ClientTools
+from ..server.endpoint import Endpoint
+from ..verdict.judge import Judge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,23 +21,23 @@ class Settings:
     """The option ``settings`` of a stage's module."""
 
     #: how many relations are read, loaded or compared at once
-    jobs: int
+    jobs: int = 1
     #: reasons for differences that are allowed, by object
-    allowed: t.Mapping[str, str]
+    allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: what both sides must answer
-    queries: tuple[Query, ...]
+    queries: tuple[Query, ...] = ()
     #: which tables the run is about
-    patterns: Patterns
+    patterns: Patterns = EVERYTHING
     #: how tables are filled under their foreign keys: ``auto`` or a strategy
-    fk_strategy: str
+    fk_strategy: str = "auto"
     #: what owners and grants of the target shall be
-    policy: Policy
+    policy: Policy = AS_BEFORE
     #: of how many rows of each table the keys are told where it is only said what would be done
-    show_rows: int
+    show_rows: int = 0
     #: whether a switch may end the sessions of clients
-    may_disconnect: bool
+    may_disconnect: bool = False
     #: whether the sums of columns are told as well
-    sums: bool
+    sums: bool = False
 
     @classmethod
     def of(cls, options: t.Mapping[str, t.Any]) -> Settings:
@@ -50,6 +53,20 @@ class Settings:
             show_rows=options["show_rows"],
             may_disconnect=options["switch_disconnects_clients"],
             sums=options["report_sums"],
+        )
+
+    def judge(self, live: Endpoint, tools: ClientTools) -> Judge:
+        """Return who judges the live database by these settings."""
+        return Judge(
+            live,
+            staging=False,
+            tools=tools,
+            jobs=self.jobs,
+            queries=self.queries,
+            allowed=self.allowed,
+            patterns=self.patterns,
+            policy=self.policy,
+            summed=self.sums,
         )
 
 

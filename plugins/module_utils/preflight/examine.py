@@ -1,0 +1,104 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can be known before anything is changed, all findings at once."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+
+from ..archive.manifest import Manifest
+from ..container.route import open_route
+from ..errors import MigrationError
+from ..server.client_tools import choose_tools
+from ..server.endpoint import Session, connect
+from ..verdict.findings import Finding
+from .checks.extensions import check_builtin, check_kept
+from .checks.identity import check_identity
+from .checks.locks import check_locks
+from .checks.refill import choose_strategy
+from .checks.room import check_lock_room, read_locks_needed
+from .checks.tools import check_tools
+from .examination import Examination
+from .goals import GOALS
+from .request import Request
+from .sides import enter, enter_server
+from .source_side import examine_account, examine_rows, examine_source
+from .target_side import check_live_reading, examine_live, examine_needs, examine_privileges, examine_server
+
+
+def examine(
+    request: Request, archived: Manifest | None = None, kept: contextlib.ExitStack | None = None
+) -> Examination:
+    """Examine the sides that take part; an archive stands for the source when there is one.
+
+    :param archived: of that archive
+    :param kept: what the target's sessions are to end with, if they are kept
+    """
+    found = Examination()
+    settings, goal, target = request.settings, GOALS[request.goal], request.target
+    with contextlib.ExitStack() as stack:
+        found.reached = enter(stack, found, open_route, request.source) if request.source else None
+        source = enter(stack, found, connect, found.reached) if found.reached else None
+        server = enter_server(kept or stack, found, target) if target else None
+        inside = bool(target and server and server.info.dbname == target.dbname)
+        found.server_session = None if inside or not kept else server
+        if archived:
+            found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
+            found.select(functools.partial(archived.select, settings.patterns))
+        if found.reached and source:
+            examine_source(found, request, found.reached, source)
+        partial = bool(settings.patterns) or bool(archived and archived.partial)
+        found.fk_strategy = choose_strategy(settings.fk_strategy, partial, request.load_mode)
+        if target and server:
+            examine_server(found, request, target, server, partial)
+        if source and target and server:
+            _compare_servers(found, request, source, server, partial)
+        # Not before: this session in the live database would be one of the clients that the switch meets.
+        live = None
+        if target and server and found.target_exists and request.goal != "rollback":
+            live = server if inside else enter(kept or stack, found, connect, target)
+            found.live_session = None if inside or not kept else live
+        if target and live:
+            locked = check_locks(live, "target")
+            found.findings += locked
+            found.findings += check_live_reading(found, live, target)
+            if goal.fills and not locked:
+                examine_live(found, request, live, partial)
+                if source and found.in_place and found.can_read_rows and not partial:
+                    found.findings += check_kept(source, live, settings.allowed)
+        if goal.fills and server and found.source:
+            # A lock on a catalog would have to be waited for.
+            if not found.has("locked"):
+                examine_privileges(found, request, source or archived, live, server)
+            examine_needs(found, request, server)
+        if source:
+            examine_rows(found, request, source)
+        _choose_tools(found, request, source)
+        # Of what fills, the outlook tells, which has a dump of the schema anyway.
+        if not goal.fills and found.reached and found.tools and found.can_read_rows and not partial:
+            found.findings += examine_account(found.reached, found.tools, settings.allowed)
+    return found
+
+
+def _compare_servers(found: Examination, request: Request, source: Session, server: Session, partial: bool) -> None:
+    assert request.target
+    # Where sessions do not stay the same, a lock taken in one might never be given back.
+    if not found.has("pooler"):
+        found.findings += check_identity(source, server, request.target)
+    found.findings += check_lock_room(server, "target", read_locks_needed(source))
+    if not partial:
+        found.findings += check_builtin(source, server, request.settings.allowed)
+
+
+def _choose_tools(found: Examination, request: Request, source: Session | None) -> None:
+    if not found.source:
+        return
+    target_major = (found.target_version or found.source.server_version) // 10000
+    try:
+        found.tools = choose_tools(found.source.major, target_major, request.client_bindir)
+        if found.reached and source:
+            found.findings += check_tools(found.tools, found.reached)
+    except MigrationError as error:
+        found.findings.append(Finding("error", "client-tools", "client tools", str(error)))

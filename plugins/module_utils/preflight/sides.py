@@ -1,0 +1,64 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways to the two sides, as far as they are open."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ..container.engine import ContainerError
+from ..errors import MigrationError
+from ..server.endpoint import Endpoint, Session, connect
+from ..staging.databases import database_exists, maintenance_session
+from ..staging.names import Generations
+from ..verdict.findings import Finding
+from .checks.load_mode import check_swap
+from .examination import Examination
+
+Opened = t.TypeVar("Opened")
+
+
+def enter(
+    stack: contextlib.ExitStack,
+    found: Examination,
+    opener: t.Callable[[Endpoint], contextlib.AbstractContextManager[Opened]],
+    endpoint: Endpoint,
+) -> Opened | None:
+    """Open a way or a session for the examination; a refusal is a finding like any other."""
+    try:
+        return stack.enter_context(opener(endpoint))
+    except ContainerError as error:
+        name = f"container {endpoint.container}"
+        found.findings.append(Finding("error", error.code, name, error.message, error.remedy))
+        return None
+    except MigrationError as error:
+        found.findings.append(Finding("error", "no-connection", endpoint.side, str(error)))
+        return None
+
+
+def enter_server(stack: contextlib.ExitStack, found: Examination, target: Endpoint) -> Session | None:
+    """Open a session outside the live database or, where the user may enter no other, in it."""
+    try:
+        return stack.enter_context(maintenance_session(target))
+    except MigrationError as error:
+        outside = Finding("error", "no-connection", target.side, str(error))
+    try:
+        session = stack.enter_context(connect(target))
+    except MigrationError:
+        found.findings.append(outside)
+        return None
+    found.obstacles.append(outside)
+    return session
+
+
+def can_return(target: Endpoint) -> bool:
+    """Return whether the previous database is there and can become the live one again."""
+    try:
+        with maintenance_session(target) as session:
+            return database_exists(session, Generations(target.dbname).previous) and not check_swap(
+                session, target.dbname
+            )
+    except MigrationError:
+        return False
