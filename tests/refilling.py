@@ -13,7 +13,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Kept, Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import RowsReplaced, Strategy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.refill import Received, refill
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
@@ -30,7 +30,7 @@ def refill_target(
     patterns: Patterns = EVERYTHING,
     allowed: t.Mapping[str, str] | None = None,
     archived: Patterns | None = None,
-) -> Kept[Received]:
+) -> RowsReplaced[Received]:
     """Fill the target's tables from the source.
 
     :param archived: which tables the archive holds; by default those that are filled

@@ -20,7 +20,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Kept, Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import RowsReplaced, Strategy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
@@ -42,7 +42,7 @@ def sync_target(
     target_port: int = 0,
     between: t.Callable[[], object] = lambda: None,
     at_the_end: t.Callable[[], object] = lambda: None,
-) -> Kept[tuple[Moved, ...]]:
+) -> RowsReplaced[tuple[Moved, ...]]:
     """Synchronize the target with the source.
 
     :param target_port: by which way the target is reached, if not its own
@@ -69,7 +69,7 @@ def sync_target(
     return done
 
 
-def counts(done: Kept[tuple[Moved, ...]]) -> dict[str, Counts]:
+def counts(done: RowsReplaced[tuple[Moved, ...]]) -> dict[str, Counts]:
     """Return what was done to each table of the schema public that differed."""
     tables = [moved.difference for moved in done.done]
     return {table.relation.name: (table.inserted, table.updated, table.deleted) for table in tables}

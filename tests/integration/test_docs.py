@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import re
@@ -102,6 +103,23 @@ def test_role_s_arguments_are_its_defaults(name: str) -> None:
     for variable, option in options.items():
         if "default" in option:
             assert defaults[variable] == option["default"], variable
+
+
+def test_each_finding_is_in_the_reference() -> None:
+    """Whoever searches for a code finds what it means and what to do."""
+    reference = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    codes = {
+        str(node.args[1].value)
+        for path in (ROOT / "plugins/module_utils").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Finding"
+        and len(node.args) > 1
+        and isinstance(node.args[1], ast.Constant)
+    }
+    assert len(codes) > 50
+    assert not {code for code in codes if f"`{code}`" not in reference}
 
 
 def test_readme_s_targets_exist() -> None:

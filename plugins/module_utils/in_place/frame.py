@@ -41,7 +41,7 @@ Done = t.TypeVar("Done")
 
 
 @dataclasses.dataclass(frozen=True)
-class Ground:
+class LockedDatabase:
     """The live database before its rows are replaced: locked, and its schema is the source's."""
 
     transaction: Transaction
@@ -62,7 +62,7 @@ class Ground:
 
 
 @dataclasses.dataclass(frozen=True)
-class Filling(t.Generic[Done]):
+class RowsPlan(t.Generic[Done]):
     """How rows are replaced."""
 
     #: the tables that are written to, and the partitioned ones by whose names that is done
@@ -73,7 +73,7 @@ class Filling(t.Generic[Done]):
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept(t.Generic[Done]):
+class RowsReplaced(t.Generic[Done]):
     """In which order rows came, which keys were dropped and added again, what was done, and the verdict."""
 
     order: LoadOrder
@@ -88,9 +88,9 @@ def keep_schema(
     folder: pathlib.Path,
     manifest: Manifest,
     strategy: Strategy,
-    plan: t.Callable[[Ground], Filling[Done]],
+    plan: t.Callable[[LockedDatabase], RowsPlan[Done]],
     lock: LockMode = "ACCESS EXCLUSIVE",
-) -> Kept[Done]:
+) -> RowsReplaced[Done]:
     """Have rows replaced, those of the selected tables or all, with nothing of the schema in their way.
 
     The caller must roll back unless the verdict says equal.
@@ -121,8 +121,8 @@ def keep_schema(
             stack.enter_context(owner_unbound(session, tables))
         partitions = {r.full_name: r.partitions for r in everything if r.kind == "partitioned table"}
         sought = manifest.of(selection)
-        ground = Ground(transaction, sought, selection, relations, tables, partitions, links, order, not_valid)
-        filling = plan(ground)
+        live = LockedDatabase(transaction, sought, selection, relations, tables, partitions, links, order, not_valid)
+        filling = plan(live)
         readded = tuple(dict.fromkeys(filling.dropped))
         with (
             without_constraints(session, readded, filling.written, serving_path, not_valid),
@@ -137,7 +137,7 @@ def keep_schema(
         orphans = _find_orphans(transaction, serving_path, selection)
     _, changes = compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
-    return Kept(order, readded, done, verdict)
+    return RowsReplaced(order, readded, done, verdict)
 
 
 def _find_orphans(transaction: Transaction, search_path: str, selection: Selection | None) -> Verdict:

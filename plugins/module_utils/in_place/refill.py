@@ -21,7 +21,7 @@ from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
 from ..verdict.judge import Judge
 from .emptying import empty, empty_views, restart, unlink_all
-from .frame import Filling, Ground, Kept, Strategy, keep_schema
+from .frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
 from .locks import impatient
 
 #: For each table of the archive that was loaded, how many rows the target received.
@@ -30,7 +30,7 @@ Received = list[tuple[ArchivedRows, int]]
 
 def refill(
     transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy, origin: Origin | None = None
-) -> Kept[Received]:
+) -> RowsReplaced[Received]:
     """Put an archive's rows, or those of the selected tables, in the place of the target's own.
 
     The caller must roll back unless the verdict says equal.
@@ -40,27 +40,27 @@ def refill(
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
 
-    def plan(ground: Ground) -> Filling[Received]:
-        return Filling(ground.tables, _choose_keys(ground, strategy), functools.partial(_fill, ground, folder, origin))
+    def plan(live: LockedDatabase) -> RowsPlan[Received]:
+        return RowsPlan(live.tables, _choose_keys(live, strategy), functools.partial(_fill, live, folder, origin))
 
     return keep_schema(transaction, judge, folder, read_manifest(folder), strategy, plan)
 
 
-def _fill(ground: Ground, folder: pathlib.Path, origin: Origin | None) -> Received:
+def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None) -> Received:
     """Load the source's rows, or those of the selected tables; sequences, large objects and views follow."""
-    manifest, session = ground.manifest, ground.transaction.session
+    manifest, session = live.manifest, live.transaction.session
     if origin:
-        manifest = manifest.in_text(_of_other_types(manifest, ground.relations))
-    empty(session, ground.relations, ground.order, ground.links)
+        manifest = manifest.in_text(_of_other_types(manifest, live.relations))
+    empty(session, live.relations, live.order, live.links)
     restart(session, manifest.content.sequences)
-    if ground.selection is None:
+    if live.selection is None:
         unlink_all(session)
         empty_views(session, manifest.content)
     filled = {(table.schema, table.name) for table in manifest.tables}
-    plan = plan_refilling(ground.order.tables, filled, all_once(manifest))
+    plan = plan_refilling(live.order.tables, filled, all_once(manifest))
     # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
     with impatient(session):
-        return fill(ground.transaction.open_session, manifest, origin or ArchiveFiles(folder, manifest), plan, jobs=1)
+        return fill(live.transaction.open_session, manifest, origin or ArchiveFiles(folder, manifest), plan, jobs=1)
 
 
 def _of_other_types(manifest: Manifest, relations: t.Iterable[Relation]) -> set[Name]:
@@ -77,16 +77,16 @@ def _types(relation: Relation) -> list[tuple[str, str]]:
     return [(column.name, column.type) for column in relation.hashed]
 
 
-def _choose_keys(ground: Ground, strategy: Strategy) -> t.Iterator[Link]:
+def _choose_keys(live: LockedDatabase, strategy: Strategy) -> t.Iterator[Link]:
     """Yield the keys that must be dropped meanwhile.
 
     TRUNCATE refuses those by which other tables refer to these, even if they have no rows. Those that are allowed to
     have orphans come back as NOT VALID. Where the server checks each row, it does so for NOT VALID keys as well, whose
     rows may break them, and within a cycle some row always comes before the one that it refers to.
     """
-    own = [link for link in ground.links if link.referring in ground.tables]
-    yield from ground.order.leading_in
-    yield from (link for link in own if str(link.key) in ground.not_valid)
+    own = [link for link in live.links if link.referring in live.tables]
+    yield from live.order.leading_in
+    yield from (link for link in own if str(link.key) in live.not_valid)
     if strategy == "dependency_order":
-        yield from ground.order.within_cycles
+        yield from live.order.within_cycles
         yield from (link for link in own if not link.key.validated)

@@ -20,7 +20,7 @@ from ..errors import MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from ..staging.databases import maintenance_session
 from ..staging.locks import CLASS, key_of, lock_name
-from .held_session import ALIVE_SECONDS, Holder, hold_session
+from .held_session import ALIVE_SECONDS, BackgroundSession, hold_session
 
 #: A run that ends just now may need that long until its server has noticed.
 _WAIT: t.Final = "2s"
@@ -48,8 +48,8 @@ def claim_target(target: Endpoint, run_id: str, lock_file: pathlib.Path, playboo
     :raises TargetClaimedError: when another run has it
     :raises MigrationError: when the server cannot be asked
     """
-    holder = Holder("the claim on the target", target, lock_file, playbook_pid)
-    if claimed_by := hold_session(holder, lambda stack: _open(stack, target, run_id)):
+    background = BackgroundSession("the claim on the target", target, lock_file, playbook_pid)
+    if claimed_by := hold_session(background, lambda stack: _open(stack, target, run_id)):
         raise TargetClaimedError(claimed_by)
 
 

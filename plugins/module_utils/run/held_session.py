@@ -31,7 +31,7 @@ _ENDED: t.Final = (
 Open = t.Callable[[contextlib.ExitStack], tuple[Session | None, str]]
 
 
-class Holder(t.NamedTuple):
+class BackgroundSession(t.NamedTuple):
     """The process that holds a session of a database."""
 
     #: what it holds, in the singular, for messages
@@ -43,22 +43,22 @@ class Holder(t.NamedTuple):
     playbook_pid: int
 
 
-def hold_session(holder: Holder, open_session: Open) -> str:
+def hold_session(background: BackgroundSession, open_session: Open) -> str:
     """Let a new process open a session and hold it; return what is to be told of it.
 
     Call it before anything is connected to a server. The process ends when its connection does.
 
     :raises MigrationError: what opening it raised
     """
-    told = start_background(holder.lock_file, lambda tell: _hold(holder, open_session, tell))
-    answer = json.loads(told) if told else {"error": _ENDED.format(holder.what, holder.lock_file)}
+    told = start_background(background.lock_file, lambda tell: _hold(background, open_session, tell))
+    answer = json.loads(told) if told else {"error": _ENDED.format(background.what, background.lock_file)}
     if "error" in answer:
         raise MigrationError(answer["error"])
     return str(answer["told"])
 
 
-def _hold(holder: Holder, open_session: Open, tell: Tell) -> None:
-    interrupt_when_ended(PlaybookProcess(holder.playbook_pid))
+def _hold(background: BackgroundSession, open_session: Open, tell: Tell) -> None:
+    interrupt_when_ended(PlaybookProcess(background.playbook_pid))
     with contextlib.ExitStack() as stack:
         try:
             session, told = open_session(stack)
@@ -69,8 +69,8 @@ def _hold(holder: Holder, open_session: Open, tell: Tell) -> None:
             tell(json.dumps({"error": str(error)}))
             return
         except Exception as error:  # noqa: BLE001 - nobody else could tell of it
-            folder = holder.lock_file.parent
-            tell(json.dumps({"error": tell_unexpected(error, holder.lock_file.name, folder, _without(holder))}))
+            folder = background.lock_file.parent
+            tell(json.dumps({"error": tell_unexpected(error, background.lock_file.name, folder, _without(background))}))
             return
         tell(json.dumps({"told": told}))
         while session:
@@ -78,7 +78,7 @@ def _hold(holder: Holder, open_session: Open, tell: Tell) -> None:
             session.execute("SELECT")
 
 
-def _without(holder: Holder) -> t.Callable[[str], str]:
+def _without(background: BackgroundSession) -> t.Callable[[str], str]:
     """Return what takes the password out of a text."""
-    password = holder.endpoint.password
+    password = background.endpoint.password
     return lambda text: text.replace(password, "********") if password else text

@@ -16,7 +16,7 @@ from ..catalog.selection import Patterns, tables_to_hold
 from ..catalog.snapshot import exported_snapshot
 from ..container.route import open_route
 from ..server.endpoint import Endpoint, Session
-from .held_session import Holder, hold_session
+from .held_session import BackgroundSession, hold_session
 
 
 def hold_snapshot(source: Endpoint, patterns: Patterns, lock_file: pathlib.Path, playbook_pid: int) -> str:
@@ -28,8 +28,8 @@ def hold_snapshot(source: Endpoint, patterns: Patterns, lock_file: pathlib.Path,
     :param lock_file: of the process that holds it, which also ends with ansible-playbook
     :raises MigrationError: when the source cannot be entered, or a lock cannot be had
     """
-    holder = Holder("the snapshot of the source", source, lock_file, playbook_pid)
-    return hold_session(holder, lambda stack: _open(stack, source, patterns))
+    background = BackgroundSession("the snapshot of the source", source, lock_file, playbook_pid)
+    return hold_session(background, lambda stack: _open(stack, source, patterns))
 
 
 def _open(stack: contextlib.ExitStack, source: Endpoint, patterns: Patterns) -> tuple[Session, str]:

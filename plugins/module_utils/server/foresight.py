@@ -16,7 +16,7 @@ import subprocess
 import typing as t
 
 from .endpoint import Endpoint, tool_environment
-from .guests import message, read_setting, take_guests
+from .protocol import message, read_setting, serve
 
 #: A question without a FROM has one answer, whatever the database holds.
 _FROM: t.Final = re.compile(rb"\bFROM\b", re.IGNORECASE)
@@ -40,15 +40,15 @@ def foresee(
     :param parameters: what a session of that server tells of itself
     :param known: messages that answer questions
     """
-    nobody = _Nobody(parameters, known)
-    with take_guests(nobody, endpoint) as entrance:
+    empty = _EmptyDatabase(parameters, known)
+    with serve(empty, endpoint) as entrance:
         subprocess.run(
             program, env=tool_environment(entrance), stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
-    return nobody.said
+    return empty.said
 
 
-class _Nobody:
+class _EmptyDatabase:
     """A database that holds nothing but what is known."""
 
     def __init__(self, parameters: dict[bytes, bytes], known: t.Mapping[bytes, bytes]) -> None:

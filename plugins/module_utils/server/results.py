@@ -11,7 +11,7 @@ import typing as t
 import psycopg
 from psycopg import pq
 
-from .guests import message
+from .protocol import message
 
 
 def tell_result(result: pq.abc.PGresult) -> bytes:

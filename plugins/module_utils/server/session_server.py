@@ -17,7 +17,7 @@ from psycopg import pq
 
 from .endpoint import Endpoint, Session, break_off
 from .foresight import foresee
-from .guests import read_setting, take_guests
+from .protocol import read_setting, serve
 from .results import tell_error, tell_result
 from .siblings import Siblings
 
@@ -25,11 +25,11 @@ _STATUS: t.Final[dict[int, bytes]] = {pq.TransactionStatus.IDLE: b"I", pq.Transa
 #: What libpq wants to know of a session and its functions ask for.
 _PARAMETERS: t.Final = (b"server_version", b"client_encoding", b"standard_conforming_strings", b"is_superuser")
 
-_BEGIN: t.Final = [b"SAVEPOINT pgconvoy_guest", b"SET TRANSACTION READ ONLY"]
+_BEGIN: t.Final = [b"SAVEPOINT pgconvoy_program", b"SET TRANSACTION READ ONLY"]
 # Prepared statements outlive even a rollback.
-_UNDO: t.Final = [b"ROLLBACK TO SAVEPOINT pgconvoy_guest", b"DEALLOCATE ALL"]
+_UNDO: t.Final = [b"ROLLBACK TO SAVEPOINT pgconvoy_program", b"DEALLOCATE ALL"]
 _AGAIN: t.Final = [*_UNDO, b"SET TRANSACTION READ ONLY"]
-_END: t.Final = [*_UNDO, b"RELEASE SAVEPOINT pgconvoy_guest"]
+_END: t.Final = [*_UNDO, b"RELEASE SAVEPOINT pgconvoy_program"]
 #: Around what nobody has asked for yet.
 _TRY: t.Final = b"SAVEPOINT pgconvoy_alike"
 _TRIED: t.Final = b"RELEASE SAVEPOINT pgconvoy_alike"
@@ -47,12 +47,12 @@ def serve_session(session: Session, endpoint: Endpoint, program: t.Sequence[str]
 
     :param program: its command line, by which it is found out what it is going to ask
     """
-    host = _SessionHost(session)
+    backend = _SessionBackend(session)
     try:
         # What it asks of any database, and then, what it asks of one that holds what this one does.
         for _ in range(2):
-            host.ask_ahead(foresee(program, endpoint, host.parameters(), host.answers))
-        with take_guests(host, endpoint) as entrance:
+            backend.ask_ahead(foresee(program, endpoint, backend.parameters(), backend.answers))
+        with serve(backend, endpoint) as entrance:
             try:
                 yield entrance
             except BaseException:
@@ -61,12 +61,12 @@ def serve_session(session: Session, endpoint: Endpoint, program: t.Sequence[str]
                 raise
     except BaseException:
         with contextlib.suppress(psycopg.Error):
-            host.leave()
+            backend.leave()
         raise
-    host.leave()
+    backend.leave()
 
 
-class _SessionHost:
+class _SessionBackend:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._begin = _BEGIN

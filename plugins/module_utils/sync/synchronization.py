@@ -23,7 +23,7 @@ from ..catalog.transaction import Transaction
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
 from ..in_place.emptying import empty_views, restart
-from ..in_place.frame import Filling, Ground, Kept, Strategy, keep_schema
+from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
 from ..in_place.locks import LockMode, impatient
 from ..server.endpoint import use_search_path
 from ..verdict.judge import Judge
@@ -41,7 +41,7 @@ LOCK: t.Final[LockMode] = "SHARE ROW EXCLUSIVE"
 
 def synchronize(
     here: Snapshot, transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy
-) -> Kept[tuple[Moved, ...]]:
+) -> RowsReplaced[tuple[Moved, ...]]:
     """Make the live database, or the selected tables, equal to the source.
 
     The caller must roll back unless the verdict says equal.
@@ -52,32 +52,34 @@ def synchronize(
     :raises MigrationError: when the schemas differ, a server refuses anything, or a row is lost
     """
 
-    def plan(ground: Ground) -> Filling[tuple[Moved, ...]]:
-        tables, large_objects = _find_differences(here, ground)
+    def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
+        tables, large_objects = _find_differences(here, live)
         written = {name for table in tables for name in (table.relation.full_name, *table.tables)}
-        move = functools.partial(_move, here, ground, folder, tables, large_objects)
-        return Filling(written, _choose_keys(ground, tables, strategy), move)
+        move = functools.partial(_move, here, live, folder, tables, large_objects)
+        return RowsPlan(written, _choose_keys(live, tables, strategy), move)
 
     return keep_schema(transaction, judge, folder, read_manifest(folder), strategy, plan, LOCK)
 
 
-def _find_differences(here: Snapshot, ground: Ground) -> tuple[list[TableDifference], LargeObjectsDifference]:
+def _find_differences(here: Snapshot, live: LockedDatabase) -> tuple[list[TableDifference], LargeObjectsDifference]:
     """Compare what there is: counts and checksums of all, and the rows of what differs by these.
 
     Parents come before their children, and of a tree all is taken at once.
     """
-    ours, path = ground.manifest.content, ground.manifest.database.serving_path
+    ours, path = live.manifest.content, live.manifest.database.serving_path
     relations = [measured.relation for measured in ours.relations]
-    theirs = read_content(Reading(ground.transaction, 1, path, relations, ground.selection))
-    with here.another_session() as source, ground.transaction.another_session() as target:
+    theirs = read_content(Reading(live.transaction, 1, path, relations, live.selection))
+    with here.another_session() as source, live.transaction.another_session() as target:
         for session in (source, target):
             use_search_path(session, path)
         tables = list(find_table_differences(source, target, ours, theirs))
-    tables.sort(key=lambda table: max(map(ground.order.tables.index, table.tables)))
+    tables.sort(key=lambda table: max(map(live.order.tables.index, table.tables)))
     return tables, compare_large_objects(ours.large_objects, theirs.large_objects)
 
 
-def _choose_keys(ground: Ground, differences: t.Collection[TableDifference], strategy: Strategy) -> t.Iterator[Link]:
+def _choose_keys(
+    live: LockedDatabase, differences: t.Collection[TableDifference], strategy: Strategy
+) -> t.Iterator[Link]:
     """Yield the keys that must be dropped meanwhile.
 
     Those by which rows refer to a table of which some are deleted: a row that has changed is deleted, too, while what
@@ -88,34 +90,34 @@ def _choose_keys(ground: Ground, differences: t.Collection[TableDifference], str
     growing = {name for table in differences if table.sent for name in table.tables}
     # Where rows of a tree lie is not known: its tables are not filled one after the other.
     shrinking = {name for table in differences if table.deletes or table.is_tree for name in table.tables}
-    for link in ground.links:
-        children = growing.intersection(ground.partitions.get(link.referring, (link.referring,)))
-        parents = shrinking.intersection(ground.partitions.get(link.referenced, (link.referenced,)))
-        breaking = children and (link in ground.order.within_cycles or not link.key.validated)
+    for link in live.links:
+        children = growing.intersection(live.partitions.get(link.referring, (link.referring,)))
+        parents = shrinking.intersection(live.partitions.get(link.referenced, (link.referenced,)))
+        breaking = children and (link in live.order.within_cycles or not link.key.validated)
         checked = strategy == "dependency_order" and (parents or breaking)
-        if checked or (children and str(link.key) in ground.not_valid):
+        if checked or (children and str(link.key) in live.not_valid):
             yield link
 
 
 def _move(
     here: Snapshot,
-    ground: Ground,
+    live: LockedDatabase,
     folder: pathlib.Path,
     tables: t.Sequence[TableDifference],
     large_objects: LargeObjectsDifference,
 ) -> tuple[Moved, ...]:
     """Move what differs; sequences and views follow."""
-    manifest, session = ground.manifest, ground.transaction.session
+    manifest, session = live.manifest, live.transaction.session
     with impatient(session), here.another_session() as source:
         use_search_path(source, manifest.database.serving_path)
         moved = move_rows(source, session, tables, manifest.database.locale.encoding)
         restart(session, manifest.content.sequences)
-        if ground.selection is None:
+        if live.selection is None:
             move_large_objects(source, session, large_objects)
             empty_views(session, manifest.content)
         rest = [what for what in all_once(manifest) if what != "large objects"]
         plan = plan_refilling([name for table in tables for name in table.tables], (), rest)
         # All rows are there.
         rowless = dataclasses.replace(manifest, tables=(), streamed=False)
-        fill(ground.transaction.open_session, rowless, ArchiveFiles(folder, rowless), plan, jobs=1)
+        fill(live.transaction.open_session, rowless, ArchiveFiles(folder, rowless), plan, jobs=1)
     return moved

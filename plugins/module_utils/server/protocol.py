@@ -38,7 +38,7 @@ def read_setting(statement: bytes) -> tuple[bytes, bytes] | None:
     return (statement, b"") if _SETS.match(statement) else None
 
 
-class Host(t.Protocol):
+class Responder(t.Protocol):
     """Who answers a program."""
 
     def answer(self, query: bytes) -> bytes:
@@ -52,9 +52,9 @@ class Host(t.Protocol):
 
 
 @contextlib.contextmanager
-def take_guests(host: Host, endpoint: Endpoint) -> t.Iterator[Endpoint]:
-    """Give the endpoint by which programs come to the host; it needs no password and no TLS."""
-    with WorkFolder() as folder, _Server(str(folder / f".s.PGSQL.{_PORT}"), host) as server:
+def serve(responder: Responder, endpoint: Endpoint) -> t.Iterator[Endpoint]:
+    """Give the endpoint by which programs come to the responder; it needs no password and no TLS."""
+    with WorkFolder() as folder, _Server(str(folder / f".s.PGSQL.{_PORT}"), responder) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         serving.start()
         try:
@@ -70,12 +70,12 @@ def message(kind: bytes, body: bytes) -> bytes:
 
 
 class _Server(socketserver.UnixStreamServer):
-    def __init__(self, path: str, host: Host) -> None:
-        super().__init__(path, _Guest)
-        self.host = host
+    def __init__(self, path: str, responder: Responder) -> None:
+        super().__init__(path, _Connection)
+        self.responder = responder
 
 
-class _Guest(socketserver.StreamRequestHandler):
+class _Connection(socketserver.StreamRequestHandler):
     """One program's connection. A program that breaks off is a program that failed: its caller tells that."""
 
     server: _Server
@@ -108,7 +108,7 @@ class _Guest(socketserver.StreamRequestHandler):
             if own := _TRANSACTION.match(query):
                 self.wfile.write(message(b"C", own[1].upper() + b"\0"))
             else:
-                self.wfile.write(self.server.host.answer(query))
+                self.wfile.write(self.server.responder.answer(query))
             self._tell_ready()
         if kind != b"X":
             self.wfile.write(message(b"E", b"SFATAL\0C0A000\0Mpgconvoy takes simple queries only\0\0"))
@@ -116,11 +116,11 @@ class _Guest(socketserver.StreamRequestHandler):
 
     def _tell_ready(self) -> None:
         """Tell which settings are new, and that another query may come."""
-        for name, value in self.server.host.parameters().items():
+        for name, value in self.server.responder.parameters().items():
             if self._told.get(name) != value:
                 self._told[name] = value
                 self.wfile.write(message(b"S", name + b"\0" + value + b"\0"))
-        self.wfile.write(message(b"Z", self.server.host.status()))
+        self.wfile.write(message(b"Z", self.server.responder.status()))
         self.wfile.flush()
 
     def _read_body(self) -> bytes:
