@@ -17,12 +17,12 @@ import types
 import typing as t
 
 from ansible import constants
-from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from ..module_utils.run.folder import RunFolder
 from ..module_utils.run.presentation import visible
 from ..module_utils.run.progress_file import ProgressReader
 from . import progress
+from .engine_action import EngineAction
 
 
 def _duplicate(descriptor: int) -> int | None:
@@ -40,7 +40,7 @@ _STDERR: t.Final = _duplicate(2)
 _FOR_PEOPLE: t.Final = ("default", "ansible.builtin.default")
 
 
-class StageAction(NormalAction):
+class StageAction(EngineAction):
     """Runs a stage's module."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
