@@ -48,12 +48,17 @@ options:
   goal:
     description: What the run is for.
     type: str
-    choices: [migrate, dump, restore, verify, rehearse, rollback]
+    choices: [migrate, dump, restore, verify, rehearse, repair, rollback]
     default: migrate
   runs_root:
     description: Folder of all runs.
     type: path
     required: true
+  rerun:
+    description:
+      - An earlier verification of the host, by its C(report.json) or as V(latest). The run is about those tables only
+        which that found different. Where it found anything else that differs, the run is about everything.
+    type: str
   client_bindir:
     description: Directory of pg_dump, pg_restore and psql; found by itself if empty.
     type: path
@@ -142,6 +147,11 @@ archive:
   description: The archive that stands for the source; of a rollback in place, the backup that is to return.
   returned: success
   type: str
+include_tables:
+  description: Which tables the run is about, as patterns; all of them if there are none.
+  returned: success
+  type: list
+  elements: str
 findings:
   description: Everything found, worst first.
   returned: always
@@ -193,6 +203,7 @@ try:
     from ..module_utils.preflight.description import describe_decision
     from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
+    from ..module_utils.run.earlier import Earlier, read_earlier
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
@@ -210,6 +221,7 @@ ARGUMENTS: t.Final = {
     "playbook_pid": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": list(GOALS), "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
+    "rerun": {"type": "str"},
     "client_bindir": {"type": "path"},
     "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place", "sync"], "default": "auto"},
     "target_room": {"type": "int"},
@@ -223,12 +235,18 @@ def main() -> None:
 
 
 def preflight(stage: Stage) -> Outcome:
-    params, request = stage.params, read_request(stage)
+    params = stage.params
+    host, runs_root = params["host"], pathlib.Path(params["runs_root"])
+    earlier = read_earlier(params["rerun"], runs_root, host) if params["rerun"] else None
+    request = read_request(stage, earlier)
     if not request.check_mode:
-        stage.folder = RunFolder.create(pathlib.Path(params["runs_root"]), request.host)
+        stage.folder = RunFolder.create(runs_root, host)
         stage.folder.playbook_pid = params["playbook_pid"]
     run_dir = stage.folder.path if stage.folder else None
-    outcome = Outcome(record={"goal": request.goal, "host": request.host}, returned={"run_dir": str(run_dir or "")})
+    outcome = Outcome(
+        record={"goal": request.goal, "host": host, "rerun": earlier.run_id if earlier else None},
+        returned={"run_dir": str(run_dir or ""), "include_tables": list(request.settings.patterns.include)},
+    )
     # Whoever fills or replaces a database claims it, and clears away what was left beside it.
     claimed = request.target if run_dir and GOALS[request.goal].claims else None
     unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
@@ -237,6 +255,7 @@ def preflight(stage: Stage) -> Outcome:
         for archive in choose_archives(request):
             with contextlib.ExitStack() as kept:
                 decision = decide(request, archive, unclaimed, run_dir, kept)
+                decision.found.findings += tell_earlier(earlier)
                 describe_decision(decision, request.target, outcome)
                 stage.warn(decision.found.findings)
                 if decision.refusal:
@@ -252,8 +271,11 @@ def preflight(stage: Stage) -> Outcome:
     return outcome
 
 
-def read_request(stage: Stage) -> Request:
-    params = stage.params
+def read_request(stage: Stage, earlier: Earlier | None) -> Request:
+    params, settings = stage.params, stage.settings
+    if earlier:
+        patterns = dataclasses.replace(settings.patterns, include=earlier.tables)
+        settings = dataclasses.replace(settings, patterns=patterns)
     return Request(
         goal=params["goal"],
         host=params["host"],
@@ -262,12 +284,22 @@ def read_request(stage: Stage) -> Request:
         archive=pathlib.Path(params["archive"]) if params["archive"] else None,
         archive_root=pathlib.Path(params["archive_root"]) if params["archive_root"] else None,
         client_bindir=params["client_bindir"] or "",
-        load_mode=params["load_mode"],
+        load_mode="sync" if params["goal"] == "repair" else params["load_mode"],
         target_room=params["target_room"],
         transfer=params["transfer"],
-        settings=stage.settings,
+        settings=settings,
         check_mode=stage.module.check_mode,
     )
+
+
+def tell_earlier(earlier: Earlier | None) -> list[Finding]:
+    """Return what the run is about if an earlier one says it: whoever reads "equal" shall know of what."""
+    if earlier is None:
+        return []
+    about = f"Only what the verification {earlier.run_id} found different is looked at: {', '.join(earlier.tables)}."
+    if not earlier.tables:
+        about = f"The verification {earlier.run_id} found more than tables different: everything is looked at."
+    return [Finding("notice", "rerun", "this run", about)]
 
 
 def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Finding | None:

@@ -31,7 +31,7 @@ options:
   goal:
     description: What the run was to do.
     type: str
-    choices: [migrate, dump, restore, verify, rehearse, rollback]
+    choices: [migrate, dump, restore, verify, rehearse, repair, rollback]
     required: true
   host:
     description: The host whose databases the run was about.
@@ -79,8 +79,8 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description:
-    - What the run came to. Good ends are V(migrated) and V(unchanged), V(dumped), V(equal), V(rehearsed), and
-      V(rolled_back).
+    - What the run came to. Good ends are V(migrated) and V(unchanged), V(dumped), V(equal), V(rehearsed),
+      V(repaired), and V(rolled_back).
     - V(refused) is a run that attempted nothing, V(failed) one that broke off, V(different) a verification that found
       differences.
   returned: success

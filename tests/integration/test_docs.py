@@ -26,7 +26,7 @@ _ROLES: t.Final = sorted(path.name for path in (ROOT / "roles").iterdir())
 _CONNECTION: t.Final = "connection"
 #: It documents the inventory's variables of each playbook, by an entry point of its name.
 _VARIABLES: t.Final = "variables"
-_PLAYBOOKS: t.Final = {"migrate", "dump", "restore", "verify", "rehearse", "rollback"}
+_PLAYBOOKS: t.Final = {"migrate", "dump", "restore", "verify", "rehearse", "repair", "rollback"}
 
 
 def _ansible_doc(kind: str, *names: str) -> dict[str, t.Any]:

@@ -39,5 +39,6 @@ GOALS: t.Final = {
     "restore": Goal("migrated", fills=True, replaces=True, judges=True),
     "verify": Goal("equal", reads_source=True, judges=True),
     "rehearse": Goal("rehearsed", reads_source=True, writes_archive=True, fills=True, judges=True),
+    "repair": Goal("repaired", reads_source=True, fills=True, replaces=True, judges=True),
     "rollback": Goal("rolled_back", replaces=True),
 }

@@ -18,6 +18,7 @@ HEADLINES: t.Final = {
     "unchanged": "There was nothing to do",
     "dumped": "The source is dumped",
     "rehearsed": "All of it went well but the switch, which was left out",
+    "repaired": "What differed was brought, and the live database is equal to its source there",
     "equal": "Source and target are equal",
     "rolled_back": "The previous database is live again",
     "different": "Source and target differ",
@@ -29,7 +30,7 @@ HEADLINES: t.Final = {
 def summarize(report: Report) -> str:
     """Return the one line that a person reads."""
     match report["status"]:
-        case "migrated" | "equal":
+        case "migrated" | "repaired" | "equal":
             told = f"{_amount(report['tables'], 'target_rows')}, all equal"
         case "rehearsed":
             told = f"{_amount(report['tables'], 'target_rows')}, all equal in a copy that is dropped; no switch"

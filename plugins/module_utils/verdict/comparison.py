@@ -33,6 +33,14 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
+class SequenceVerdict(Pair):
+    """A sequence on both sides, with the table that owns it."""
+
+    #: by schema and name
+    owner: tuple[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ForeignKeyVerdict:
     """A foreign key on both sides; None where it is missing."""
 
@@ -87,7 +95,7 @@ class Verdict:
     tables: tuple[TableVerdict, ...] = ()
     #: where it was looked for, what differs within tables
     rows: tuple[RowsVerdict, ...] = ()
-    sequences: tuple[Pair, ...] = ()
+    sequences: tuple[SequenceVerdict, ...] = ()
     large_objects: tuple[Pair, ...] = ()
     foreign_keys: tuple[ForeignKeyVerdict, ...] = ()
     objects: tuple[TypeVerdict, ...] = ()
@@ -129,7 +137,11 @@ class Verdict:
 def compare(source: Content, target: Content) -> Verdict:
     """Compare what two databases hold; ``source`` is what must be."""
     tables, differences, notices = compare_relations(source.relations, target.relations)
-    sequences = _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
+    owners = {str(sequence): sequence.owner for sequence in (*target.sequences, *source.sequences)}
+    sequences = [
+        SequenceVerdict(**dataclasses.asdict(pair), owner=owners[pair.name])
+        for pair in _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
+    ]
     large_objects = _pair(_describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects))
     return Verdict(
         tables=tuple(tables),
