@@ -112,6 +112,13 @@ options:
             mode with diff, where only what differs is to be brought.
         type: int
         default: 0
+      application_role:
+        description:
+          - The role that the application enters the target by. When the live database has its new content,
+            O(settings.verify_queries) are asked once more, by this role; the target's user must be a member of it.
+          - Without it, the target's user asks.
+        type: str
+        default: ""
       switch_disconnects_clients:
         description:
           - Whether a switch may end the sessions of clients that use the live database, where they do not end

@@ -92,7 +92,7 @@ def backup(stage: Stage) -> Outcome:
     assert target
     assert run
     tools = tools_in(stage.params["client_bindir"])
-    folder = backup_folder(pathlib.Path(stage.params["archive_root"]), run.path.parent.name, run.run_id)
+    folder = backup_folder(pathlib.Path(stage.params["archive_root"]), run.host, run.run_id)
     if back_up(target, tools, folder, settings.jobs, settings.patterns) is None:
         return Outcome(record={"archive": ""}, returned={"archive": "", "restored": False})
     restored = rehearse(target, tools, folder, run.run_id, settings.jobs, settings.allowed)

@@ -107,7 +107,7 @@ def main() -> None:
 def dump(stage: Stage) -> Outcome:
     folder, settings = stage.folder, stage.settings
     assert folder
-    archive = pathlib.Path(stage.params["archive_root"]) / folder.path.parent.name / folder.run_id
+    archive = pathlib.Path(stage.params["archive_root"]) / folder.host / folder.run_id
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
         manifest = write_archive(

@@ -100,6 +100,7 @@ from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
+    from ..module_utils.archive.manifest import Manifest
     from ..module_utils.archive.writer import write_description
     from ..module_utils.catalog.selection import tables_to_hold
     from ..module_utils.catalog.snapshot import exported_snapshot
@@ -152,12 +153,17 @@ def replace_in_place(stage: Stage) -> Outcome:
         raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
     backup = find_backup(stage)
     judge = dataclasses.replace(settings.judge(target, tools_in(params["client_bindir"])), jobs=1)
-    outcome = fill(stage, judge, backup) if params["archive"] else synchronize_tables(stage, judge, backup)
+    bring = fill if params["archive"] else synchronize_tables
+    outcome, manifest = bring(stage, judge, backup)
     outcome.changed = True
+    try:
+        settings.serving(stage.folder.host if stage.folder else "").require(target, manifest)
+    except MigrationError as error:
+        raise MigrationError(str(error), outcome) from None
     return outcome
 
 
-def fill(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> Outcome:
+def fill(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> tuple[Outcome, Manifest]:
     """Replace all that the live database holds, or keep the schema and fill its tables."""
     archive = pathlib.Path(stage.params["archive"])
     manifest = read_archive(archive, loaded=True)
@@ -177,10 +183,10 @@ def fill(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> Outcome:
             verdict, received, load = kept.verdict, kept.done, tell_load(strategy, kept.order, kept.readded)
         outcome = tell(judge, verdict, tell_ledger(content, received), load)
         require_equal(verdict, f"The {judge.target}, filled from the archive and not committed,", outcome)
-    return outcome
+    return outcome, manifest
 
 
-def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> Outcome:
+def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> tuple[Outcome, Manifest]:
     """Bring what is not the same as in the source, and nothing else."""
     settings = stage.settings
     strategy = choose_strategy(settings.fk_strategy, bool(judge.patterns), "sync")
@@ -200,7 +206,7 @@ def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) 
         load = tell_load(strategy, kept.order, kept.readded)
         outcome = tell(judge, kept.verdict, tell_moved(manifest.content, kept.done), load)
         require_equal(kept.verdict, f"The {judge.target}, made equal to the source and not committed,", outcome)
-    return outcome
+    return outcome, manifest
 
 
 def tell(judge: Judge, verdict: Verdict, tables: list[dict[str, t.Any]], load: dict[str, t.Any] | None) -> Outcome:

@@ -133,7 +133,7 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
     if params["to"] == "previous":
         told = dataclasses.asdict(roll_back(target, settings.may_disconnect, stage.committed))
     else:
-        switched = switch_to_staging(stage, target, generations, folder.run_id)
+        switched = switch_to_staging(stage, target, generations, folder.run_id, folder.host)
         for refusal in switched.left:
             stage.module.warn(f"A database that is kept no longer is still there: {refusal}")
         told = dataclasses.asdict(switched)
@@ -141,19 +141,20 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
     return Outcome(changed=True, record={**names, **told, "staging": generations.staging}, returned=names)
 
 
-def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str) -> Switched:
+def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str, host: str) -> Switched:
     params, settings = stage.params, stage.settings
-    source = read_manifest(pathlib.Path(params["archive"])).database
+    manifest, serving = read_manifest(pathlib.Path(params["archive"])), settings.serving(host)
     with dropped_on_failure(target, generations, run_id):
         return switch(
             target,
-            source,
+            manifest.database,
             run_id,
             settings.may_disconnect,
             params["keep_previous"],
             settings.allowed,
             stage.committed,
             with_grants=settings.policy.grants != "source",
+            prove=lambda: serving.require(target, manifest),
         )
 
 

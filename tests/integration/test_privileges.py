@@ -58,6 +58,31 @@ def test_application_goes_on(sandbox: Controller, source: Database, target: Data
     assert ("grant-without-object", "table public.forgotten") in codes
 
 
+@pytest.mark.parametrize("load_mode", ["swap", "in_place"])
+def test_application_is_served(
+    sandbox: Controller, source: Database, target: Database, app: str, load_mode: str
+) -> None:
+    """It asks what the copy was asked, once that is live. A role that cannot is told before; else the way back is."""
+    readable = {"name": "owners", "sql": "SELECT count(*) FROM owner", "expect": "same"}
+    sandbox.vary(load_mode=load_mode, application_role="nobody_at_all", verify_queries=[readable])
+    assert "role nobody_at_all: the target does not have it" in sandbox.refuse()
+    sandbox.vary(application_role=app)
+    assert sandbox.migrate().report("sandbox-db")["status"] == "migrated"
+    assert enter(target, app, "INSERT INTO owner VALUES (7, 'new'); SELECT FROM owner")
+
+    before = target.contents()
+    source.execute("INSERT INTO owner VALUES (9, 'one more')")
+    sandbox.vary(verify_queries=[readable, {"name": "wealth", "sql": "SELECT count(*) FROM wealth", "expect": "same"}])
+    run = sandbox.run()
+    report = run.report("sandbox-db")
+    assert (report["status"], report["live"]) == ("failed", target.name)
+    assert 'The query "wealth" of verify_queries failed' in run.output
+    assert "permission denied for view wealth" in run.output
+    assert "ansible-playbook playbooks/rollback.yml -l sandbox-db" in run.output
+    assert sandbox.run("playbooks/rollback.yml", extra={"load_mode": load_mode}).rc == 0
+    assert target.contents() == before
+
+
 def test_grants_of_the_source(sandbox: Controller, source: Database, target: Database, app: str) -> None:
     """What the source lets the application do, it can do; a grant that is gone is seen."""
     sandbox.vary(grants="source")

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
-from ..server.endpoint import use_search_path
+from ..server.endpoint import Endpoint, Session, use_search_path
 from .snapshot import Snapshot
 
 #: The expectation that both sides give the same answer.
@@ -29,26 +29,32 @@ class Query:
 
 
 def ask(snapshot: Snapshot, queries: t.Collection[Query], search_path: str) -> dict[str, str]:
+    """Return what a snapshot answers; see `ask_in`."""
+    if not queries:
+        return {}
+    with snapshot.another_session() as session:
+        return ask_in(session, snapshot.endpoint, queries, search_path)
+
+
+def ask_in(session: Session, endpoint: Endpoint, queries: t.Iterable[Query], search_path: str) -> dict[str, str]:
     r"""Return the answers by the queries' names: rows as lines, columns parted by tabs.
 
     A SQL_ASCII database answers in whatever encoding: a byte that is none of UTF-8 becomes ``\xe9``, which stands for
     nothing else, since COPY doubles the backslashes of values.
 
+    :param endpoint: where the session is
     :param search_path: the database's own, so that queries may be written as its users write them
     :raises MigrationError: when a query fails; that is never an answer
     """
     answers: dict[str, str] = {}
-    if not queries:
-        return answers
-    with snapshot.another_session() as session:
-        use_search_path(session, search_path)
-        for query in queries:
-            statement = sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(query.sql.strip().rstrip(";")))
-            try:
-                with session.cursor() as cursor, cursor.copy(statement) as copy:
-                    answers[query.name] = b"".join(copy).decode(errors="backslashreplace").rstrip("\n")
-            except psycopg.Error as error:
-                raise MigrationError(
-                    f'The query "{query.name}" of verify_queries failed on the {snapshot.endpoint}: {describe(error)}'
-                ) from None
+    use_search_path(session, search_path)
+    for query in queries:
+        statement = sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(query.sql.strip().rstrip(";")))
+        try:
+            with session.cursor() as cursor, cursor.copy(statement) as copy:
+                answers[query.name] = b"".join(copy).decode(errors="backslashreplace").rstrip("\n")
+        except psycopg.Error as error:
+            raise MigrationError(
+                f'The query "{query.name}" of verify_queries failed on the {endpoint}: {describe(error)}'
+            ) from None
     return answers

@@ -14,6 +14,7 @@ from ..privileges.wanted import AS_BEFORE, Policy
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
 from ..verdict.judge import Judge
+from ..verdict.serving import Serving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Settings:
     policy: Policy = AS_BEFORE
     #: of how many rows of each table the keys are told where it is only said what would be done
     show_rows: int = 0
+    #: the role that the application enters the target by, if it is named
+    application_role: str = ""
     #: whether a switch may end the sessions of clients
     may_disconnect: bool = False
     #: whether the sums of columns are told as well
@@ -51,9 +54,14 @@ class Settings:
             fk_strategy=options["fk_strategy"],
             policy=Policy(options["grants"], options["owners"], role_map),
             show_rows=options["show_rows"],
+            application_role=options["application_role"],
             may_disconnect=options["switch_disconnects_clients"],
             sums=options["report_sums"],
         )
+
+    def serving(self, host: str) -> Serving:
+        """Return what a host's live database is asked when it has its new content."""
+        return Serving(self.queries, self.application_role, host)
 
     def judge(self, live: Endpoint, tools: ClientTools) -> Judge:
         """Return who judges the live database by these settings."""

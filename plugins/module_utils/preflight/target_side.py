@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from psycopg import sql
 
 from ..archive.manifest import Manifest
@@ -14,6 +16,7 @@ from ..server.endpoint import Endpoint, Session
 from ..server.inquiry import Inquiry, answer, ask, together
 from ..staging.names import Generations
 from ..verdict.findings import Finding, tell_errors
+from .checks.application import ask_application_role
 from .checks.build import check_locale
 from .checks.exchange import check_exchange
 from .checks.in_place import check_in_place
@@ -41,9 +44,13 @@ def examine_server(found: Examination, request: Request, target: Endpoint, sessi
     found.target_version = session.info.server_version
     found.findings += check_session(target.at(session.info.dbname), session)
     present = ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname))
-    (rows,), limits = answer(session, together(present, ask_connections(target, settings.jobs)))
+    asked: list[Inquiry[t.Any]] = [present, ask_connections(target, settings.jobs)]
+    if settings.application_role and goal.fills and goal.replaces:
+        asked.append(ask_application_role(settings.application_role))
+    (rows,), *findings = answer(session, together(*asked))
     found.target_exists = bool(rows)
-    found.findings += limits
+    for told in findings:
+        found.findings += told
     if goal.fills:
         _choose_load_mode(found, request, target, session, partial)
     rolls_back = request.goal == "rollback"

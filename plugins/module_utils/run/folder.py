@@ -26,6 +26,11 @@ class RunFolder:
         """The run's identifier."""
         return self.path.name
 
+    @property
+    def host(self) -> str:
+        """The host in the inventory."""
+        return self.path.parent.name
+
     @classmethod
     def create(cls, runs_root: pathlib.Path, host: str) -> RunFolder:
         """Make the folder of a new run; identifiers sort by time."""

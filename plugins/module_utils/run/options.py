@@ -66,6 +66,7 @@ SETTINGS: t.Final = {
             "owners": {"type": "str", "choices": ["target_user", "live", "source"], "default": "target_user"},
             "role_map": {"type": "dict", "default": {}},
             "show_rows": {"type": "int", "default": 0},
+            "application_role": {"type": "str", "default": ""},
             "switch_disconnects_clients": {"type": "bool", "default": False},
             "report_sums": {"type": "bool", "default": False},
         },

@@ -50,6 +50,7 @@ def switch(
     allowed: t.Container[str] = (),
     committed: t.Callable[[], None] = lambda: None,
     with_grants: bool = True,
+    prove: t.Callable[[], None] = lambda: None,
 ) -> Switched:
     """Make the staging database the live one and the live one the previous one; drop what is kept no longer.
 
@@ -58,6 +59,7 @@ def switch(
     :param allowed: objects that may differ: of the database's properties, those are not carried over
     :param committed: called as soon as it has happened
     :param with_grants: whether the grants on the live database itself go with its name
+    :param prove: makes sure that the new one serves, or raises MigrationError; nothing older is dropped before
     :raises MigrationError: when it cannot be done; the message says whether the live database is what it was
     """
     generations = Generations(target.dbname)
@@ -75,6 +77,7 @@ def switch(
             check_places(now, places_after(databases, renames))
             if interrupted:
                 raise KeyboardInterrupt
+            prove()
             # Only now that the copy is known to be live, nothing older is needed.
             left = {name: refusal for name in surplus if (refusal := _try_to_drop(session, name))}
             dropped = {*surplus} - left.keys()
