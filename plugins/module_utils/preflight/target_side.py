@@ -14,7 +14,9 @@ from ..server.endpoint import Endpoint, Session
 from ..server.inquiry import Inquiry, answer, ask, together
 from ..staging.names import Generations
 from ..verdict.findings import Finding, tell_errors
+from .checks.archiving import ask_archiving
 from .checks.build import check_locale
+from .checks.collation_versions import ask_collation_versions
 from .checks.exchange import check_exchange
 from .checks.in_place import check_in_place
 from .checks.live import ask_live, check_only_live
@@ -41,9 +43,10 @@ def examine_server(found: Examination, request: Request, target: Endpoint, sessi
     found.target_version = session.info.server_version
     found.findings += check_session(target.at(session.info.dbname), session)
     present = ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname))
-    (rows,), limits = answer(session, together(present, ask_connections(target, settings.jobs)))
+    asked = together(present, ask_connections(target, settings.jobs), ask_collation_versions(target.dbname))
+    (rows,), limits, versions = answer(session, asked)
     found.target_exists = bool(rows)
-    found.findings += limits
+    found.findings += [*limits, *versions]
     if goal.fills:
         _choose_load_mode(found, request, target, session, partial)
     rolls_back = request.goal == "rollback"
@@ -79,7 +82,8 @@ def _examine_place(found: Examination, request: Request, target: Endpoint, sessi
     asked: list[Inquiry[list[Finding]]] = []
     # What differs takes little room.
     if not partial and found.load_mode != "sync":
-        asked.append(ask_target_room(target, found.source.size, request.target_room))
+        size = found.source.size
+        asked += [ask_target_room(target, size, request.target_room), ask_archiving(size)]
     if found.load_mode == "swap":
         generations = Generations(target.dbname)
         found.findings += [*check_name(generations), *check_locale(session, found.source.locale)]

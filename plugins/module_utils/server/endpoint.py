@@ -154,7 +154,7 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
         )
         raise MigrationError(
             f"Cannot connect to the {endpoint} as {endpoint.user}: {said}\n"
-            f"{advise(endpoint.side, endpoint.password, said) or check}"
+            f"{advise(endpoint.side, endpoint.host, endpoint.password, said) or check}"
         ) from None
     session.execute(pin_settings(endpoint, settings))
     return session
