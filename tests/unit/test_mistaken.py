@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.pgconvoy.migrate.plugins.lookup.mistaken import LookupModule
+
+from tests.playbooks import ROOT
 
 _INVENTORY: t.Final = trust_as_template("{{ vault_password }}")
 _TEMPLATE: t.Final = ["vault_password is taken for a template"]
@@ -82,3 +85,13 @@ def test_template_that_is_meant() -> None:
 def test_circle() -> None:
     """Ansible tells of it."""
     assert _told(password=trust_as_template("{{ again }}"), again=trust_as_template("{{ password }}")) == []
+
+
+def test_example_of_the_runbook() -> None:
+    """It is what it says, to the letter."""
+    page = (ROOT / "docs/runbooks/passwords.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(vault_source.*?)^```", page, re.MULTILINE | re.DOTALL)
+    vault = DataLoader().load(trust_as_template(example))
+    assert vault == {"vault_source_password": 'it\'s # 100% \\ "mine"', "vault_target_password": ":jT{%D{y"}
+    for name, value in vault.items():
+        assert _told(password=trust_as_template(f"{{{{ {name} }}}}"), **{name: value}) == []
