@@ -9,7 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 .DEFAULT_GOAL := help
 # A .venv that could not be finished is begun anew.
 .DELETE_ON_ERROR:
-.PHONY: help bench changelog demo faults fidelity lab lab-down lint matrix release-check sanity test
+.PHONY: help bench changelog demo faults fidelity lab lab-down lint matrix messages picture release-check sanity test
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ faults: .venv/tests-installed  ## break a migration in every way and at 100 poin
 
 fidelity: .venv/tests-installed  ## write docs/fidelity.md from the table of kinds that the tests walk
 	python -m tests.fidelity
+
+messages: .venv/tests-installed  ## write docs/runbooks/messages.md, the text of each finding, from the code
+	python -m tests.messages
+
+picture: .venv/tests-installed  ## draw docs/images/run.svg, what a terminal shows of a run, in a lab of its own
+	PYTHONPATH=collections python -m tests.picture
 
 bench: .venv/tests-installed  ## time it against other ways to migrate (bench/README.md); ONLY=incident-far for a part
 	PYTHONPATH=collections python -m bench --only='$(ONLY)' $(if $(SCALE),--scale=$(SCALE)) $(if $(ROUNDS),--rounds=$(ROUNDS))

@@ -39,6 +39,12 @@ _CONSTRAINT: t.Final = "23"
 _INTERNAL: t.Final = "XX000"
 #: Where a procedural language's source raises what a user's function says.
 _LANGUAGES: t.Final = ("pl_exec.c", "plpy_", "plperl.c", "pltcl.c")
+#: Where it raises that there is no shared memory left, with the SQLSTATE and the words of a full disk.
+_SHARED_MEMORY: t.Final = "dsm_impl.c"
+_ENLARGE: t.Final = (
+    "It is the server's shared memory (/dev/shm) that is too small, and not its disk. Give its container more: "
+    "--shm-size=256m for docker run, shm_size for Compose, the variable RAILWAY_SHM_SIZE_BYTES at Railway."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +76,8 @@ class Message:
         lines = [f"{self.severity} {self.sqlstate}: {self.summary}"]
         detail = _of_key(self.detail) if self.of_row else self.detail
         quiet = self.of_row or self.sqlstate == _INTERNAL
-        parts = (("DETAIL", detail), ("HINT", "" if quiet else self.hint), ("CONTEXT", _of_context(self.context)))
+        hint = _ENLARGE if self.source_file.startswith(_SHARED_MEMORY) else "" if quiet else self.hint
+        parts = (("DETAIL", detail), ("HINT", hint), ("CONTEXT", _of_context(self.context)))
         return "\n".join([*lines, *(f"{label}: {text}" for label, text in parts if text)])
 
     @property

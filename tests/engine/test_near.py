@@ -55,6 +55,15 @@ def test_shared_memory_that_is_too_small(servers: Servers) -> None:
         case.arrives()
 
 
+def test_shared_memory_that_is_too_small_for_a_view(servers: Servers) -> None:
+    """Of several processes that fill a materialized view, one remains."""
+    told = """and current_query() like '%REFRESH%'
+        and current_setting('max_parallel_workers_per_gather') <> '0' then raise sqlstate '53100';"""
+    view = "create materialized view v as select said(id) from t"
+    with new_case(servers.source(), servers.target(), f"{_SAID.format(told)} {view}") as case:
+        case.arrives()
+
+
 def test_disk_that_is_full(servers: Servers) -> None:
     """What is no matter of processes is told as ever."""
     told = "then raise sqlstate '53100' using message = 'no room';"

@@ -95,7 +95,11 @@ def test_pooler_by_transaction(servers: Servers, side: t.Literal["source", "targ
     """A setting would hold for whoever gets the server's process next, and not for us."""
     with pgbouncer(servers.source(), mode, size=size) as port:
         at = dataclasses.replace(endpoint(side, servers.source(), "postgres"), port=port)
-        assert codes(at) == ["pooler"]
+        with contextlib.closing(connect(at)) as session:
+            (finding,) = check_session(at, session)
+        assert finding.code == "pooler"
+        assert f"{side}_host" in finding.remedy
+        assert "DATABASE_PUBLIC_UNPOOLED_URL" in finding.remedy
 
 
 def test_pooler_that_takes_turns(servers: Servers) -> None:

@@ -131,6 +131,27 @@ def test_collation_version_of_the_database(servers: Servers) -> None:
         assert case.migrate().status == "unchanged"
 
 
+def test_collation_version_of_the_target(servers: Servers) -> None:
+    """Of the live database, and of the one that new ones are made of."""
+    set_version = "update pg_database set datcollversion = {} where datname in ('template1', '{}')"
+    with new_case(servers.source(), servers.target(), "create table t(a text)") as case:
+        case.arrives()
+        assert case.finds("target-collation-version") == []
+        execute(case.target, "postgres", set_version.format("'1'", case.name))
+        try:
+            assert case.finds("collation-version") == []
+            live, template = (f for f in case.examine() if f.code == "target-collation-version")
+        finally:
+            execute(case.target, "postgres", set_version.format("null", case.name))
+        assert (live.severity, live.object) == (
+            "warning",
+            f'target database "{case.name}" (1 when it was made, none now)',
+        )
+        assert f'REINDEX DATABASE "{case.name}", then ALTER DATABASE "{case.name}" REFRESH COLL' in live.remedy
+        assert template.object == 'target database "template1" (1 when it was made, none now)'
+        assert 'ALTER DATABASE "template1" REFRESH COLLATION VERSION' in template.remedy
+
+
 def test_duplicates_that_a_changed_collation_leaves(servers: Servers) -> None:
     """The copy's index could not be built. NULLs are no duplicates, unless the index says so."""
     script = """

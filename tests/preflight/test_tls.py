@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import ipaddress
@@ -46,11 +47,12 @@ class Authority:
         path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def certify(self, address: str, folder: Path) -> None:
-        """Write certificate and key of a server at an address, where it looks for them."""
+    def certify(self, host: str, folder: Path) -> None:
+        """Write certificate and key of a server at an address or of a name, where it looks for them."""
         made = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        name = x509.DNSName(host) if host == "localhost" else x509.IPAddress(ipaddress.ip_address(host))
+        names = x509.SubjectAlternativeName([name])
         draft = _draft(subject, self.certificate.subject, made).add_extension(names, critical=False)
         signed = draft.sign(self.key, hashes.SHA256())
         (folder / "server.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
@@ -166,6 +168,33 @@ def test_wrong_host_name(encrypted: Encrypted, tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match='does not match host name "localhost"'):
         connect(dataclasses.replace(at, sslmode="verify-full"))
     connect(dataclasses.replace(at, sslmode="verify-ca")).close()
+
+
+def test_certificate_of_localhost(encrypted: Encrypted, tmp_path: Path) -> None:
+    """As Railway makes them: the message tells what holds by such a one, and that does."""
+    trusted = str(encrypted.authority.write(tmp_path / "authority.pem"))
+    at = dataclasses.replace(endpoint("target", encrypted.server, "postgres"), sslrootcert=trusted)
+    with _certificate(encrypted, "localhost"):
+        with pytest.raises(MigrationError, match="made out to localhost, as Railway's is") as refused:
+            connect(dataclasses.replace(at, sslmode="verify-full"))
+        assert "Set target_sslmode to require, or to verify-ca; or open a tunnel" in str(refused.value)
+        assert "Check target_host" not in str(refused.value)
+        connect(dataclasses.replace(at, sslmode="require", sslrootcert="")).close()
+        connect(dataclasses.replace(at, sslmode="verify-ca")).close()
+        connect(dataclasses.replace(at, sslmode="verify-full", host="localhost")).close()
+
+
+@contextlib.contextmanager
+def _certificate(encrypted: Encrypted, host: str) -> t.Iterator[None]:
+    """Let the server be another one by its certificate, as long as the block lasts."""
+    data = encrypted.server.server.folder / "data"
+    encrypted.authority.certify(host, data)
+    encrypted.admit("host all")
+    try:
+        yield
+    finally:
+        encrypted.authority.certify("127.0.0.1", data)
+        encrypted.admit("host all")
 
 
 def test_missing_authority(encrypted: Encrypted, tmp_path: Path) -> None:

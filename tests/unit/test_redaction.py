@@ -48,6 +48,17 @@ MESSAGES = [
         Message("ERREUR", "22P02", "syntaxe en entrée invalide pour le type integer : « canary »"),
         "ERREUR 22P02: syntaxe en entrée invalide pour le type integer : ...",
     ),
+    (
+        Message(
+            "ERROR",
+            "53100",
+            'could not resize shared memory segment "/PostgreSQL.1" to 8 bytes: No space left on device',
+            source_file="dsm_impl.c:354",
+        ),
+        'ERROR 53100: could not resize shared memory segment "/PostgreSQL.1" to 8 bytes: No space left on device\n'
+        "HINT: It is the server's shared memory (/dev/shm) that is too small, and not its disk. Give its container "
+        "more: --shm-size=256m for docker run, shm_size for Compose, the variable RAILWAY_SHM_SIZE_BYTES at Railway.",
+    ),
     (Message("ERROR", "22003", 'value "99canary" is out of range for type integer'), "ERROR 22003: value ..."),
     (
         Message("ERROR", "22001", "value too long for type character varying(3)"),

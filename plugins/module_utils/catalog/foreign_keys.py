@@ -17,6 +17,7 @@ from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
 from ..server.endpoint import Session, break_off, use_search_path
 from ..server.inquiry import Inquiry, answer
+from ..server.shared_memory import read
 from .graph import find_ways_back
 from .snapshot import Snapshot
 
@@ -269,7 +270,7 @@ class _Counter:
         key = joined.key
         try:
             orphans, null_rows = self._numbers(joined)
-            examples = tuple(row for (row,) in self.session.execute(_examples(joined)).fetchall()) if orphans else ()
+            examples = tuple(row for (row,) in read(self.session, _examples(joined))) if orphans else ()
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error as error:
@@ -285,9 +286,8 @@ class _Counter:
         query = sql.SQL("SELECT (SELECT count(*) FROM {0} WHERE {1}), (SELECT count(*) FROM {0} WHERE {2})").format(
             joined.referring.as_source("c"), _is_orphan(joined), _is_null(joined)
         )
-        row = self.session.execute(query).fetchone()
-        assert row is not None
-        return row[0], row[1]
+        ((orphans, null_rows),) = read(self.session, query)
+        return orphans, null_rows
 
 
 def _is_orphan(joined: Joined) -> sql.Composed:

@@ -22,6 +22,7 @@ from ..server.batches import Rows as Answer
 from ..server.batches import ask_all, split
 from ..server.endpoint import Session, break_off, use_search_path
 from ..server.inquiry import answer, together
+from ..server.shared_memory import read
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import read_extension_rows
@@ -276,14 +277,12 @@ class _Begun:
     def _add(self, piece: _Piece, session: Session) -> None:
         relation = piece.relation
         try:
-            row = session.execute(sum_query(relation.hashed, piece.rows)).fetchone()
+            ((count, hashes),) = read(session, sum_query(relation.hashed, piece.rows))
         except psycopg.errors.LockNotAvailable:
             # The snapshot tells who stands in the way.
             raise
         except psycopg.Error as error:
             raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
-        assert row is not None
-        count, hashes = row
         self._sums[relation.full_name].append((int(count), int(hashes)))
 
     def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:

@@ -17,6 +17,7 @@ from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
 from ..server.batches import split
 from ..server.endpoint import Session, break_off, use_search_path
+from ..server.shared_memory import read
 from .checksums import HashedColumn
 from .relations import Relation
 from .snapshot import Snapshot
@@ -70,13 +71,12 @@ class _Summer:
         for some in split(columns, _TOGETHER):
             query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(map(_expressions, some)), relation.own_rows)
             try:
-                row = self.session.execute(query).fetchone()
+                (row,) = read(self.session, query)
             except psycopg.errors.LockNotAvailable:
                 # The snapshot tells who stands in the way.
                 raise
             except psycopg.Error as error:
                 raise MigrationError(f"Cannot sum up the columns of table {relation}: {describe(error)}") from None
-            assert row is not None
             self.sums.extend(
                 ColumnSum(relation.schema, relation.name, column.name, *row[place : place + 3])
                 for place, column in zip(range(0, len(row), 3), some, strict=True)

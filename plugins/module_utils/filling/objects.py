@@ -14,6 +14,7 @@ from ..archive.schema import Entry
 from ..errors import MigrationError, describe
 from ..server.batches import change, split
 from ..server.endpoint import Session
+from ..server.shared_memory import make
 
 #: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
 _BATCH_ENTRIES: t.Final = 200
@@ -60,20 +61,11 @@ def _try_singly(session: Session, entries: t.Iterable[Entry], absent: set[int]) 
     for entry in entries:
         if _possible([entry], absent):
             try:
-                _make(session, entry)
+                make(session, entry.statements)
             except psycopg.Error as error:
                 _require_open(session, [entry], error)
                 absent.add(entry.number)
                 yield Refusal(entry, error)
-
-
-def _make(session: Session, entry: Entry) -> None:
-    """Make one object; if it takes several processes more shared memory than there is, let one do it."""
-    try:
-        change(session, entry.statements)
-    except psycopg.errors.DiskFull:
-        # Shared memory is a file, too, in a container of 64 MB at the most if nobody has said otherwise.
-        change(session, b"SET LOCAL max_parallel_maintenance_workers = 0;\n" + entry.statements)
 
 
 def _possible(entries: t.Iterable[Entry], absent: set[int]) -> list[Entry]:

@@ -12,8 +12,8 @@ from psycopg import sql
 
 from ..catalog.selection import Name
 from ..errors import MigrationError, describe
-from ..server.batches import change
 from ..server.endpoint import Session
+from ..server.shared_memory import make
 
 
 def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
@@ -28,7 +28,7 @@ def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
         failed: dict[Name, psycopg.Error] = {}
         for name in waiting:
             try:
-                change(session, refresh_statement(*name).as_bytes(session))
+                make(session, refresh_statement(*name).as_bytes(session))
             except psycopg.errors.ObjectNotInPrerequisiteState as error:
                 failed[name] = error
             except psycopg.Error as error:

@@ -17,7 +17,9 @@ from ..server.inquiry import Inquiry, answer, ask, together
 from ..staging.names import Generations
 from ..verdict.findings import Finding, tell_errors
 from .checks.application import ask_application_role
+from .checks.archiving import ask_archiving
 from .checks.build import check_locale
+from .checks.collation_versions import ask_collation_versions
 from .checks.exchange import check_exchange
 from .checks.in_place import check_in_place
 from .checks.live import ask_live, check_only_live
@@ -44,7 +46,11 @@ def examine_server(found: Examination, request: Request, target: Endpoint, sessi
     found.target_version = session.info.server_version
     found.findings += check_session(target.at(session.info.dbname), session)
     present = ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname))
-    asked: list[Inquiry[t.Any]] = [present, ask_connections(target, settings.jobs)]
+    asked: list[Inquiry[t.Any]] = [
+        present,
+        ask_connections(target, settings.jobs),
+        ask_collation_versions(target.dbname),
+    ]
     if settings.application_role and goal.fills and goal.replaces:
         asked.append(ask_application_role(settings.application_role))
     (rows,), *findings = answer(session, together(*asked))
@@ -86,7 +92,8 @@ def _examine_place(found: Examination, request: Request, target: Endpoint, sessi
     asked: list[Inquiry[list[Finding]]] = []
     # What differs takes little room.
     if not partial and found.load_mode != "sync":
-        asked.append(ask_target_room(target, found.source.size, request.target_room))
+        size = found.source.size
+        asked += [ask_target_room(target, size, request.target_room), ask_archiving(size)]
     if found.load_mode == "swap":
         generations = Generations(target.dbname)
         found.findings += [*check_name(generations), *check_locale(session, found.source.locale)]

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import pq, sql
 
 from ..errors import MigrationError, describe
+from .advice import advise
 
 Session = psycopg.Connection[tuple[t.Any, ...]]
 #: How those that fill a database come to a session of it: a new one each, or all the same one.
@@ -145,11 +146,15 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
             autocommit=True,
         )
     except psycopg.Error as error:
-        raise MigrationError(
-            f"Cannot connect to the {endpoint} as {endpoint.user}: {describe(error)}\n"
+        said = describe(error)
+        check = (
             f"Check {endpoint.side}_{'container' if endpoint.container else 'host'}, {endpoint.side}_port, "
             f"{endpoint.side}_dbname, {endpoint.side}_user and {endpoint.side}_password"
             + (f", {endpoint.side}_sslmode and {endpoint.side}_sslrootcert." if endpoint.tls in _TLS_MODES else ".")
+        )
+        raise MigrationError(
+            f"Cannot connect to the {endpoint} as {endpoint.user}: {said}\n"
+            f"{advise(endpoint.side, endpoint.host, endpoint.password, said) or check}"
         ) from None
     session.execute(pin_settings(endpoint, settings))
     return session

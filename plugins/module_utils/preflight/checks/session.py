@@ -53,7 +53,8 @@ def _check_steadiness(endpoint: Endpoint, session: Session, other: Session) -> l
             "a pooler is in between that gives each transaction another server process: what is set for a session does "
             "not stay set, so that values might be read in another form and no snapshot be shared.",
             f"Name the server itself in {endpoint.side}_host and {endpoint.side}_port, or a pooler's port that pools "
-            "by session.",
+            "by session. At Railway, whose PgBouncer takes over DATABASE_URL and DATABASE_PUBLIC_URL, these are those "
+            "of DATABASE_PUBLIC_UNPOOLED_URL.",
         )
     ]
 

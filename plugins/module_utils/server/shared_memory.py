@@ -1,0 +1,46 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What several of a server's processes do together, and one does alone where that takes too much shared memory.
+
+In a container, shared memory is a file system of 64 MB unless somebody has said otherwise; what finds no room there
+fails with the SQLSTATE of a full disk.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+import psycopg
+from psycopg import pq, sql
+
+from .batches import Rows, change, execute_together
+from .endpoint import Session
+
+_ALONE: t.Final = b"SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL max_parallel_maintenance_workers = 0"
+
+
+def read(session: Session, query: sql.Composed) -> Rows:
+    """Return the rows of a query; where the memory is too small, one process reads alone until the transaction ends.
+
+    :raises psycopg.Error: when it fails for another reason, or again
+    """
+    if session.info.transaction_status == pq.TransactionStatus.IDLE:
+        return session.execute(query).fetchall()
+    try:
+        _, rows, _ = execute_together(session, b"SAVEPOINT shared", query, b"RELEASE SAVEPOINT shared")
+    except psycopg.errors.DiskFull:
+        session.execute(b"ROLLBACK TO SAVEPOINT shared; RELEASE SAVEPOINT shared; " + _ALONE)
+        return session.execute(query).fetchall()
+    return rows
+
+
+def make(session: Session, statements: bytes) -> None:
+    """Execute statements as `change` does; where the memory is too small, one process does it alone.
+
+    :raises psycopg.Error: when one fails for another reason, or again
+    """
+    try:
+        change(session, statements)
+    except psycopg.errors.DiskFull:
+        change(session, _ALONE + b";\n" + statements)
