@@ -77,6 +77,12 @@ options:
         write-ahead log must fit into it, or the run is refused.
       - Without it, the room on the disk is looked at where the server is on this machine.
     type: int
+  asks:
+    description:
+      - Whether somebody will be asked before the live database is replaced. What that means is told, then, in
+        RV(question); for this, both sides count their rows.
+    type: bool
+    default: false
   transfer:
     description:
       - How the source's rows come to the target. V(archive) writes them to O(archive_root) first, from where they can
@@ -177,6 +183,13 @@ replaces:
   description: What the run would replace and what would take its place, as a diff.
   returned: success, if there is anything to do
   type: dict
+question:
+  description:
+    - What a person must know before the live database is replaced. What it holds, which tables lose and gain rows, who
+      is connected, what the undo is, how long it will take, and whether it was tried elsewhere.
+  returned: success, with O(asks), if there is anything to do
+  type: list
+  elements: str
 plan:
   description: What the run would do, step by step; empty if there is nothing to do.
   returned: success
@@ -201,9 +214,11 @@ try:
     from ..module_utils.preflight.archives import choose_archives
     from ..module_utils.preflight.decision import decide
     from ..module_utils.preflight.description import describe_decision
+    from ..module_utils.preflight.question import put_question
     from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
     from ..module_utils.run.earlier import Earlier, read_earlier
+    from ..module_utils.run.trials import read_trials
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
@@ -225,6 +240,7 @@ ARGUMENTS: t.Final = {
     "client_bindir": {"type": "path"},
     "load_mode": {"type": "str", "choices": ["auto", "swap", "in_place", "sync"], "default": "auto"},
     "target_room": {"type": "int"},
+    "asks": {"type": "bool", "default": False},
     "transfer": {"type": "str", "choices": ["auto", "archive", "stream"], "default": "auto"},
 }
 
@@ -257,6 +273,10 @@ def preflight(stage: Stage) -> Outcome:
                 decision = decide(request, archive, unclaimed, run_dir, kept)
                 decision.found.findings += tell_earlier(earlier)
                 describe_decision(decision, request.target, outcome)
+                if decision.standing:
+                    history = read_trials(runs_root, host, outcome.record["source"], archive)
+                    question = put_question(decision.standing, history)
+                    outcome.record["question"] = outcome.returned["question"] = question
                 stage.warn(decision.found.findings)
                 if decision.refusal:
                     raise MigrationError(decision.refusal)
@@ -287,6 +307,7 @@ def read_request(stage: Stage, earlier: Earlier | None) -> Request:
         load_mode="sync" if params["goal"] == "repair" else params["load_mode"],
         target_room=params["target_room"],
         transfer=params["transfer"],
+        asks=params["asks"] or stage.module.check_mode,
         settings=settings,
         check_mode=stage.module.check_mode,
     )

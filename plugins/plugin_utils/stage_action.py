@@ -55,6 +55,12 @@ class StageAction(EngineAction):
         undoing.end(str(result.get("msg", "")))
         return result
 
+    def tell(self, lines: t.Iterable[str]) -> None:
+        """Show lines to people, who would not see them in a task's result."""
+        if not _callback().rpartition(".")[2].startswith("json"):
+            for line in lines:
+                self._display.display(line)
+
     def _view(self, host: str, title: str) -> progress.View:
         if _STDERR is not None and progress.CAN_DRAW and not self._display.verbosity and _is_terminal(_STDERR):
             return progress.Bar(_write, lambda: os.get_terminal_size(_STDERR).columns, host)
@@ -82,8 +88,11 @@ def _is_terminal(descriptor: int) -> bool:
 
 
 def _is_for_people() -> bool:
-    callback = constants.DEFAULT_STDOUT_CALLBACK  # type: ignore[attr-defined]  # made of Ansible's configuration
-    return callback in _FOR_PEOPLE
+    return _callback() in _FOR_PEOPLE
+
+
+def _callback() -> str:
+    return str(constants.DEFAULT_STDOUT_CALLBACK)  # type: ignore[attr-defined]  # made of Ansible's configuration
 
 
 def _write(text: str) -> None:

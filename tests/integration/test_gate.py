@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 
 from tests.databases import Database, untouched
-from tests.playbooks import Controller
+from tests.playbooks import Controller, Run
 
 _PHRASE: t.Final = "MIGRATE PRODUCTION"
 _PROMPT: t.Final = r"Type MIGRATE PRODUCTION to go on; anything else leaves it as it is:"
@@ -28,9 +28,20 @@ def test_phrase_typed(production: Controller, source: Database, target: Database
     """Whoever types it gets the migration; what is replaced is told before."""
     run = production.run(limit="production", answers={_PROMPT: _PHRASE})
     assert run.rc == 0, run.output
+    told, asked = (run.output.index(text) for text in ("what this run replaces", "This replaces the database"))
+    assert told < asked
     assert f"This replaces the database {target.name} at 127.0.0.1:{target.server.port} (production-db)." in run.output
+    assert "public.forgotten: 1 row fewer, and the table goes" in run.output[told:asked]
     assert target.contents() == source.contents()
-    assert run.report("production-db")["status"] == "migrated"
+    report = run.report("production-db")
+    assert report["status"] == "migrated"
+    assert {line.partition("  ")[0] for line in report["question"]} > {
+        "live now",
+        "lost",
+        "gained",
+        "the undo",
+        "tried",
+    }
 
 
 def test_phrase_supplied(production: Controller, source: Database, target: Database) -> None:
@@ -38,12 +49,25 @@ def test_phrase_supplied(production: Controller, source: Database, target: Datab
     run = production.run(limit="production", extra={"confirm_answer": _PHRASE})
     assert run.rc == 0, run.output
     assert "Type MIGRATE PRODUCTION" not in run.output
+    assert "public.forgotten: 1 row fewer, and the table goes" in run.output
     assert target.contents() == source.contents()
 
     # There is nothing to do any more, so nothing to ask.
     again = production.run(limit="production")
     assert again.rc == 0, again.output
-    assert again.report("production-db")["status"] == "unchanged"
+    report = again.report("production-db")
+    assert (report["status"], report["question"]) == ("unchanged", [])
+
+    # The last run tells how long another one will take, and since when its content is there.
+    source.execute("DELETE FROM item WHERE id = 1")
+    with untouched(source, target):
+        looked = production.run("migrate.yml", "--check", limit="production")
+    assert f"(run {report_id(run)}) and of what clients did since" in looked.output
+    assert f"for the copy, by run {report_id(run)}" in looked.output
+
+
+def report_id(run: Run) -> str:
+    return run.folders["production-db"].name
 
 
 def test_another_phrase_typed(production: Controller, source: Database, target: Database) -> None:
@@ -149,4 +173,5 @@ def test_sandbox_asks_nothing(sandbox: Controller, source: Database, target: Dat
     rc, output = sandbox.start("migrate.yml", "--limit=sandbox").finish()
     assert rc == 0, output
     assert "Type " not in output
+    assert "what this run replaces" not in output
     assert target.contents() == source.contents()

@@ -22,7 +22,9 @@ from .examine import examine
 from .goals import GOALS, IN_PLACE
 from .outlook import look_ahead
 from .plan import diff, steps
+from .question import Standing
 from .request import Request
+from .standing import look_around
 
 
 @dataclasses.dataclass
@@ -38,6 +40,8 @@ class Decision:
     plan: list[str] = dataclasses.field(default_factory=list)
     #: what it would replace, as a diff; none if there is nothing to do
     replaces: dict[str, str] | None = None
+    #: what is known of both sides, for a person who is asked; None if nobody is
+    standing: Standing | None = None
     #: why the run cannot go on
     refusal: str = ""
 
@@ -93,6 +97,8 @@ def decide(
     )
     if target and decision.plan:
         decision.replaces = diff(target, decision.verdict, found.load_mode)
+        if request.asks and GOALS[request.goal].replaces:
+            decision.standing = look_around(request, found, target, archived)
     return decision
 
 

@@ -35,6 +35,8 @@ class Request:
     transfer: str = "archive"
     #: how many bytes the target may hold, if that is known
     target_room: int | None = None
+    #: whether somebody will be asked before the live database is replaced, and must be told what that means
+    asks: bool = False
     settings: Settings = dataclasses.field(default_factory=Settings)
     #: to look on where definitions differ already, and to lock nothing
     check_mode: bool = False

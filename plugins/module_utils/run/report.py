@@ -75,6 +75,7 @@ def compose(records: Records, run: Run) -> Report:
         "ended_at": max((_end(record) for record in records.values()), default=None),
         "source": preflight.get("source"),
         "target": preflight.get("target"),
+        "question": preflight.get("question", []),
         "rerun": preflight.get("rerun"),
         "load_mode": preflight.get("load_mode"),
         "transfer": preflight.get("transfer"),
