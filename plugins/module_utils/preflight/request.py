@@ -35,6 +35,8 @@ class Request:
     transfer: str = "archive"
     #: how many bytes the target may hold, if that is known
     target_room: int | None = None
+    #: ``full``, or ``short``: the source is frozen at the end only, and what it has got meanwhile is brought
+    downtime: str = "full"
     settings: Settings = dataclasses.field(default_factory=Settings)
     #: to look on where definitions differ already, and to lock nothing
     check_mode: bool = False
