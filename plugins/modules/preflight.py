@@ -93,6 +93,14 @@ options:
     type: str
     choices: [auto, archive, stream]
     default: auto
+  downtime:
+    description:
+      - How long the source's clients must not write. V(full) is from the dump to the end, which is up to those who run
+        it. With V(short) they go on meanwhile; then the source is frozen, and what they have written since the dump is
+        brought, before the copy becomes the live database. Only with O(load_mode=swap).
+    type: str
+    choices: [full, short]
+    default: full
 requirements:
   - psycopg >= 3.2
   - msgspec >= 0.19
@@ -144,6 +152,11 @@ transfer:
   returned: success
   type: str
   sample: archive
+downtime:
+  description: V(short) if the source is to be frozen at the end, else V(full).
+  returned: success
+  type: str
+  sample: full
 fk_strategy:
   description: How tables are filled whose foreign keys are there; V(post_data) is to have them added last.
   returned: success
@@ -242,6 +255,7 @@ ARGUMENTS: t.Final = {
     "target_room": {"type": "int"},
     "asks": {"type": "bool", "default": False},
     "transfer": {"type": "str", "choices": ["auto", "archive", "stream"], "default": "auto"},
+    "downtime": {"type": "str", "choices": ["full", "short"], "default": "full"},
 }
 
 
@@ -308,6 +322,7 @@ def read_request(stage: Stage, earlier: Earlier | None) -> Request:
         target_room=params["target_room"],
         transfer=params["transfer"],
         asks=params["asks"] or stage.module.check_mode,
+        downtime=params["downtime"],
         settings=settings,
         check_mode=stage.module.check_mode,
     )

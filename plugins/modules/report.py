@@ -155,8 +155,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     folder = RunFolder(Path(module.params["run_dir"]))
-    run = Run(module.params["goal"], module.params["host"], folder.run_id, read_failure(module.params["failure"]))
+    failure = read_failure(module.params["failure"])
     try:
+        # Not before it has ended is it known until when.
+        if folder.freeze.exists() and not module.check_mode:
+            end_background(folder.freeze)
+        run = Run(module.params["goal"], module.params["host"], folder.run_id, failure, folder.read_freeze())
         report = compose(folder.read_records(), run)
         if not module.check_mode:
             write(report, folder, Path(module.params["templates"]))
@@ -164,10 +168,10 @@ def main() -> None:
             let_go(module, folder)
         result = tell(report, folder)
     except (OSError, ValueError) as error:
-        reason = f"\nThe run itself was stopped by this: {run.failure.message}" if run.failure else ""
+        reason = f"\nThe run itself was stopped by this: {failure.message}" if failure else ""
         module.fail_json(msg=f"The report in {folder.path} cannot be made: {error}{reason}")
     except Exception as error:  # noqa: BLE001 - whatever it is, Ansible would print it with all that is in it
-        reason = f"\nThe run itself was stopped by this: {run.failure.message}" if run.failure else ""
+        reason = f"\nThe run itself was stopped by this: {failure.message}" if failure else ""
         told = tell_unexpected(error, "report", None if module.check_mode else folder.path, str)
         module.fail_json(msg=f"The report in {folder.path} cannot be made: {told}{reason}")
     module.exit_json(**result)

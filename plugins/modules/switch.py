@@ -13,12 +13,15 @@ version_added: "0.1.0"
 description:
   - Renames the live database to the previous one and the staging database to the live one, in one transaction. The
     live one's owner, grants and settings go with the name.
+  - With O(source), that must be frozen by M(pgconvoy.migrate.freeze) in the same run, and still hold what it held then.
+    It is let go when the databases are exchanged, or when that has failed.
   - Databases that were live before that move on to the next name; the oldest are dropped when the copy is known to be
     live.
   - Or, to undo it, exchanges the live database and the previous one, and proves what is live then. It is the very
     database that was the previous one, the target user enters it under the live name, and reads from all of its tables
     that it may read.
 extends_documentation_fragment:
+  - pgconvoy.migrate.connection.source
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.gate
@@ -30,7 +33,9 @@ options:
     choices: [staging, previous]
     default: staging
   archive:
-    description: Folder of the archive that the staging database was made from. Needed with O(to=staging).
+    description:
+      - Folder of the archive that the staging database was made from, or what M(pgconvoy.migrate.freeze) has returned.
+        Needed with O(to=staging).
     type: path
   replaces:
     description:
@@ -82,19 +87,22 @@ previous:
   sample: app__pgconvoy_previous
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import GATE, RUN, SETTINGS, TARGET
+from ..module_utils.run.options import GATE, RUN, SETTINGS, SOURCE, TARGET
 from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.archive.manifest import Manifest
     from ..module_utils.errors import Outcome
     from ..module_utils.run.confirmation import require_confirmation
+    from ..module_utils.run.held_freeze import Described, kept_until_committed
     from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.databases import dropped_on_failure
     from ..module_utils.staging.names import Generations
@@ -103,6 +111,7 @@ except ImportError:
     pass  # Stage says which library is missing
 
 ARGUMENTS: t.Final = {
+    **SOURCE,
     **TARGET,
     **RUN,
     **GATE,
@@ -144,7 +153,7 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
 def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str, host: str) -> Switched:
     params, settings = stage.params, stage.settings
     manifest, serving = read_manifest(pathlib.Path(params["archive"])), settings.serving(host)
-    with dropped_on_failure(target, generations, run_id):
+    with dropped_on_failure(target, generations, run_id), source_frozen(stage, manifest):
         return switch(
             target,
             manifest.database,
@@ -156,6 +165,18 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
             with_grants=settings.policy.grants != "source",
             prove=lambda: serving.require(target, manifest),
         )
+
+
+def source_frozen(stage: Stage, manifest: Manifest) -> contextlib.AbstractContextManager[None]:
+    """Keep the source as the manifest describes it until the block ends, if the run has frozen it."""
+    source = stage.endpoint("source")
+    if source is None:
+        return contextlib.nullcontext()
+    assert stage.folder
+    content = manifest.content
+    tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
+    described = Described(stage.settings.patterns, tables, content.large_objects)
+    return kept_until_committed(source, stage.folder, described)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def keep_schema(
     strategy: Strategy,
     plan: t.Callable[[LockedDatabase], RowsPlan[Done]],
     lock: LockMode = "ACCESS EXCLUSIVE",
+    kept: Verdict | None = None,
 ) -> RowsReplaced[Done]:
     """Have rows replaced, those of the selected tables or all, with nothing of the schema in their way.
 
@@ -98,6 +99,7 @@ def keep_schema(
     :param judge: with the patterns that select the tables, and the differences that are allowed
     :param folder: where the source's schema is, and the manifest of what must be there then
     :param plan: tells how they are replaced, of the database as it is then
+    :param kept: the verdict on the schema, where that is known
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
     session, judge = transaction.session, dataclasses.replace(judge, jobs=1)
@@ -108,7 +110,7 @@ def keep_schema(
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     lock_tables(session, tables, lock)
-    kept = judge_kept_schema(transaction, judge, folder, manifest, selection)
+    kept = kept or judge_kept_schema(transaction, judge, folder, manifest, selection)
     privileges = read_privileges(session)
     definitions, links = judge.read_definitions(transaction), list_links(session)
     order = order_selected(everything, links, selection)

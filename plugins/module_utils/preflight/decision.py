@@ -93,7 +93,14 @@ def decide(
         return decision
     streamed = bool(found.transfer and found.transfer.way == "stream")
     decision.plan = steps(
-        request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order, streamed=streamed
+        request.goal,
+        target,
+        found.target_exists,
+        decision.verdict,
+        found.load_mode,
+        found.order,
+        streamed=streamed,
+        short=found.freezes,
     )
     if target and decision.plan:
         decision.replaces = diff(target, decision.verdict, found.load_mode)

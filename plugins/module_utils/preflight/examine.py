@@ -15,6 +15,7 @@ from ..server.client_tools import choose_tools
 from ..server.endpoint import Session, connect
 from ..verdict.findings import Finding
 from .checks.extensions import check_builtin, check_kept
+from .checks.freeze import check_freeze, check_load_mode
 from .checks.identity import check_identity
 from .checks.locks import check_locks
 from .checks.refill import choose_strategy
@@ -73,6 +74,10 @@ def examine(
             if not found.has("locked"):
                 examine_privileges(found, request, source or archived, live, server)
             examine_needs(found, request, server)
+        if source and request.downtime == "short" and request.goal == "migrate":
+            found.freezes = True
+            found.findings += check_load_mode(found.load_mode)
+            found.findings += check_freeze(source)
         if source:
             examine_rows(found, request, source)
         _choose_tools(found, request, source)

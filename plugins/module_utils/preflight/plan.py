@@ -32,11 +32,13 @@ def steps(
     order: LoadOrder | None = None,
     *,
     streamed: bool = False,
+    short: bool = False,
 ) -> list[str]:
     """Return the steps of a run in words; none where the target equals its source already.
 
     :param order: in which order tables are filled that are kept
     :param streamed: whether rows come straight from the source
+    :param short: whether the source is frozen at the end
     """
     if verdict and verdict.equal:
         return []
@@ -62,6 +64,11 @@ def steps(
         ]
         if not wanted.replaces:
             return [*planned, f'drop "{names.staging}"']
+        if short:
+            planned += [
+                "freeze the source: its clients go on reading, and wait where they write, until all is done",
+                f'bring what has been written since into "{names.staging}", and verify it against the frozen source',
+            ]
         if target_exists:
             planned.append(f'rename "{names.live}" to "{names.previous}", the undo')
         planned.append(f'rename "{names.staging}" to "{names.live}"')

@@ -37,6 +37,8 @@ class Request:
     target_room: int | None = None
     #: whether somebody will be asked before the live database is replaced, and must be told what that means
     asks: bool = False
+    #: ``full``, or ``short``: the source is frozen at the end only, and what it has got meanwhile is brought
+    downtime: str = "full"
     settings: Settings = dataclasses.field(default_factory=Settings)
     #: to look on where definitions differ already, and to lock nothing
     check_mode: bool = False

@@ -64,6 +64,34 @@ class RunFolder:
         return self.path / "snapshot"
 
     @property
+    def freeze(self) -> pathlib.Path:
+        """The file that the process locks which keeps the source frozen, if anything does."""
+        return self.path / "freeze"
+
+    @property
+    def freeze_record(self) -> pathlib.Path:
+        """The file in which that process tells since when, and until when."""
+        return self.path / "freeze.json"
+
+    @property
+    def freeze_decision(self) -> pathlib.Path:
+        """The file that either the switch makes or the end of the freeze at its limit, whichever comes first."""
+        return self.path / "freeze.decision"
+
+    def read_freeze(self) -> Record | None:
+        """Return what is known of the run's freeze; None if there was none."""
+        try:
+            record: Record = json.loads(self.freeze_record.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return record
+
+    @property
+    def frozen(self) -> pathlib.Path:
+        """The folder in which lies what a frozen source held."""
+        return self.path / "frozen" / "description"
+
+    @property
     def description(self) -> pathlib.Path:
         """The folder in which lies what is kept of a source whose rows are streamed."""
         return self.path / "source" / "description"

@@ -43,21 +43,27 @@ class BackgroundSession(t.NamedTuple):
     playbook_pid: int
 
 
-def hold_session(background: BackgroundSession, open_session: Open) -> str:
+def _wait() -> bool:
+    time.sleep(ALIVE_SECONDS)
+    return True
+
+
+def hold_session(background: BackgroundSession, open_session: Open, go_on: t.Callable[[], bool] = _wait) -> str:
     """Let a new process open a session and hold it; return what is to be told of it.
 
     Call it before anything is connected to a server. The process ends when its connection does.
 
+    :param go_on: waits a moment, after which the server is asked for a sign of life; returns whether to hold it still
     :raises MigrationError: what opening it raised
     """
-    told = start_background(background.lock_file, lambda tell: _hold(background, open_session, tell))
+    told = start_background(background.lock_file, lambda tell: _hold(background, open_session, go_on, tell))
     answer = json.loads(told) if told else {"error": _ENDED.format(background.what, background.lock_file)}
     if "error" in answer:
         raise MigrationError(answer["error"])
     return str(answer["told"])
 
 
-def _hold(background: BackgroundSession, open_session: Open, tell: Tell) -> None:
+def _hold(background: BackgroundSession, open_session: Open, go_on: t.Callable[[], bool], tell: Tell) -> None:
     interrupt_when_ended(PlaybookProcess(background.playbook_pid))
     with contextlib.ExitStack() as stack:
         try:
@@ -73,8 +79,7 @@ def _hold(background: BackgroundSession, open_session: Open, tell: Tell) -> None
             tell(json.dumps({"error": tell_unexpected(error, background.lock_file.name, folder, _without(background))}))
             return
         tell(json.dumps({"told": told}))
-        while session:
-            time.sleep(ALIVE_SECONDS)
+        while session and go_on():
             session.execute("SELECT")
 
 

@@ -31,7 +31,7 @@ def summarize(report: Report) -> str:
     """Return the one line that a person reads."""
     match report["status"]:
         case "migrated" | "repaired" | "equal":
-            told = f"{_amount(report['tables'], 'target_rows')}, all equal"
+            told = f"{_amount(report['tables'], 'target_rows')}, all equal{_thawed(report['freeze'])}"
         case "rehearsed":
             told = f"{_amount(report['tables'], 'target_rows')}, all equal in a copy that is dropped; no switch"
         case "dumped":
@@ -46,6 +46,13 @@ def summarize(report: Report) -> str:
         case status:
             told = HEADLINES[status].lower()
     return visible(f"{spoken(report['status'])}: {told}")
+
+
+def _thawed(freeze: Record | None) -> str:
+    if not freeze:
+        return ""
+    began, ended = freeze["began_at"][11:19], freeze["ended_at"][11:19]
+    return f"; the source was frozen from {began} to {ended} UTC, and what is written to it since is not on the target"
 
 
 def explain(report: Report) -> str:

@@ -19,7 +19,7 @@ Records = t.Mapping[str, Record]
 REACHED: t.Final = frozenset({"unchanged", *(goal.status for goal in GOALS.values())})
 
 #: The stages that write anything but their record: once one of them has begun, a run cannot be refused, only fail.
-_ACTING: t.Final = {"dump", "schema_restore", "data_restore", "switch", "backup", "replace"}
+_ACTING: t.Final = {"dump", "schema_restore", "data_restore", "freeze", "switch", "backup", "replace"}
 #: What is told of the rows of each table where only those that differ are brought.
 _MOVED: t.Final = ("inserted", "updated", "deleted")
 #: Those that replace the live database.
@@ -49,6 +49,8 @@ class Run:
     host: str
     run_id: str
     failure: Failure | None = None
+    #: since when the source was frozen, and until when; None if it was not
+    freeze: Record | None = None
 
 
 def compose(records: Records, run: Run) -> Report:
@@ -80,6 +82,7 @@ def compose(records: Records, run: Run) -> Report:
         "load_mode": preflight.get("load_mode"),
         "transfer": preflight.get("transfer"),
         "load": records.get("replace", {}).get("load") or preflight.get("load"),
+        "freeze": run.freeze and {key: run.freeze[key] for key in ("began_at", "ended_at", "ended_by")},
         "tables": _tables(records),
         "foreign_keys": _foreign_keys(verdict.get("foreign_keys", []), preflight.get("foreign_keys", [])),
         "sequences": verdict.get("sequences", []),
@@ -104,16 +107,25 @@ def compose(records: Records, run: Run) -> Report:
 
 
 def _verdict(records: Records) -> Record:
-    """Return the verdict on the copy: a run in place has it from the stage that made it."""
+    """Return the verdict on the copy: a run in place has it from the stage that made it.
+
+    What a frozen source has brought is judged last.
+    """
     verdict: Record = records.get("compare") or records.get("replace", {}).get("verdict", {})
-    return verdict
+    return {**verdict, **records.get("freeze", {}).get("verdict", {})}
+
+
+def _moved(records: Records) -> list[Record]:
+    """Return what moved of each table where only what differed did."""
+    tables: list[Record] = (records.get("freeze") or records.get("replace", {})).get("tables", [])
+    return tables
 
 
 def _tables(records: Records) -> list[Record]:
     """Return the verdict on each table; where only what differed was brought, with the number of such rows."""
     moved = {
         (table["schema"], table["name"]): {key: table[key] for key in _MOVED}
-        for table in records.get("replace", {}).get("tables", [])
+        for table in _moved(records)
         if "kept_rows" in table
     }
     return [
@@ -184,10 +196,13 @@ def _errors(records: Records, failure: Failure | None) -> list[dict[str, str]]:
 
 def _ledger(records: Records, goal: str) -> list[Record]:
     """Return what became of each table's rows on their way; None is what the run did not come to."""
-    filled = records.get("data_restore") or records.get("replace", {})
+    brought = records.get("freeze", {}).get("tables")
+    filled = brought or records.get("data_restore", {}).get("tables") or records.get("replace", {}).get("tables", [])
+    # What a frozen source had then, is what counts, and not what was dumped of it before.
+    sent_before = [] if brought else records.get("dump", {}).get("tables", [])
     dumped, restored, verdicts = (
-        {(table["schema"], table["name"]): table for table in record.get("tables", [])}
-        for record in (records.get("dump", {}), filled, _verdict(records))
+        {(table["schema"], table["name"]): table for table in tables}
+        for tables in (sent_before, filled, _verdict(records).get("tables", []))
     )
     ledger = []
     for schema, name in dumped | restored:

@@ -16,6 +16,7 @@ import typing as t
 
 from ..archive.files import ArchiveFiles
 from ..archive.folder import read_manifest
+from ..catalog.content import Content
 from ..catalog.foreign_keys import Link
 from ..catalog.reading import Reading, read_content
 from ..catalog.snapshot import Snapshot
@@ -26,6 +27,7 @@ from ..in_place.emptying import empty_views, restart
 from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
 from ..in_place.locks import LockMode, impatient
 from ..server.endpoint import use_search_path
+from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
 from .differences import (
     LargeObjectsDifference,
@@ -39,8 +41,22 @@ from .moving import Moved, move_large_objects, move_rows
 LOCK: t.Final[LockMode] = "SHARE ROW EXCLUSIVE"
 
 
+class Known(t.NamedTuple):
+    """What a verdict has told of the database that is made equal."""
+
+    #: the verdict on its schema
+    schema: Verdict
+    #: what it holds; None if that may differ from what it should have held
+    content: Content | None
+
+
 def synchronize(
-    here: Snapshot, transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy
+    here: Snapshot,
+    transaction: Transaction,
+    judge: Judge,
+    folder: pathlib.Path,
+    strategy: Strategy,
+    known: Known | None = None,
 ) -> RowsReplaced[tuple[Moved, ...]]:
     """Make the live database, or the selected tables, equal to the source.
 
@@ -49,26 +65,31 @@ def synchronize(
     :param here: the source, at the instant that the manifest describes
     :param judge: with the patterns that select the tables, and the differences that are allowed
     :param folder: where the schema and the manifest are
+    :param known: what need not be read of a database that nobody else writes to
     :raises MigrationError: when the schemas differ, a server refuses anything, or a row is lost
     """
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
-        tables, large_objects = _find_differences(here, live)
+        tables, large_objects = _find_differences(here, live, known.content if known else None)
         written = {name for table in tables for name in (table.relation.full_name, *table.tables)}
         move = functools.partial(_move, here, live, folder, tables, large_objects)
         return RowsPlan(written, _choose_keys(live, tables, strategy), move)
 
-    return keep_schema(transaction, judge, folder, read_manifest(folder), strategy, plan, LOCK)
+    return keep_schema(
+        transaction, judge, folder, read_manifest(folder), strategy, plan, LOCK, known.schema if known else None
+    )
 
 
-def _find_differences(here: Snapshot, live: LockedDatabase) -> tuple[list[TableDifference], LargeObjectsDifference]:
+def _find_differences(
+    here: Snapshot, live: LockedDatabase, known: Content | None
+) -> tuple[list[TableDifference], LargeObjectsDifference]:
     """Compare what there is: counts and checksums of all, and the rows of what differs by these.
 
     Parents come before their children, and of a tree all is taken at once.
     """
     ours, path = live.manifest.content, live.manifest.database.serving_path
     relations = [measured.relation for measured in ours.relations]
-    theirs = read_content(Reading(live.transaction, 1, path, relations, live.selection))
+    theirs = known or read_content(Reading(live.transaction, 1, path, relations, live.selection))
     with here.another_session() as source, live.transaction.another_session() as target:
         for session in (source, target):
             use_search_path(session, path)

@@ -1,0 +1,174 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Freeze the source, and bring what it has got since it was dumped."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: freeze
+short_description: Freeze the source, and bring what it has got since it was dumped
+version_added: "0.1.0"
+description:
+  - Locks all tables of the source, so that its clients go on reading and wait where they write. A process of its own
+    holds that lock until M(pgconvoy.migrate.switch) has made the copy the live database, until O(timeout), or until
+    C(ansible-playbook) has ended.
+  - Then compares the source with what was dumped, brings those rows into the staging database that are not the same,
+    and all positions of sequences and large objects that are not, and judges all of it, in one transaction.
+  - Any failure lets the source's clients go on, and drops the staging database. The live database is not touched.
+  - Nothing but rows, sequences and large objects may have changed since the dump.
+extends_documentation_fragment:
+  - pgconvoy.migrate.connection.source
+  - pgconvoy.migrate.connection.target
+  - pgconvoy.migrate.stage
+  - pgconvoy.migrate.stage.tools
+  - pgconvoy.migrate.settings
+options:
+  archive:
+    description: The folder that M(pgconvoy.migrate.dump) has returned, from which the staging database was filled.
+    type: path
+    required: true
+  timeout:
+    description: After how many seconds the source's clients go on, unless the switch has begun.
+    type: int
+    default: 300
+attributes:
+  idempotent:
+    description: A run freezes its source once.
+    support: none
+author:
+  - the pgconvoy contributors (@pgconvoy)
+"""
+
+EXAMPLES = r"""
+- name: Freeze the source, and bring what it has got meanwhile
+  pgconvoy.migrate.freeze:
+    source: {host: localhost, dbname: app, user: app, password: "{{ source_password }}"}
+    target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
+    run_dir: "{{ examined.run_dir }}"
+    client_bindir: "{{ examined.client_bindir }}"
+    archive: "{{ dumped.archive }}"
+  register: frozen
+"""
+
+RETURN = r"""
+archive:
+  description: The folder in which lies what the frozen source holds; the switch needs it.
+  returned: success
+  type: str
+  sample: runs/sandbox-db/20261122T101500Z-1f2e3d/frozen/description
+began_at:
+  description: When the freeze began, by the source's clock, in UTC.
+  returned: success
+  type: str
+  sample: "2026-11-22T10:16:02.123456+00:00"
+rows:
+  description: How many rows the staging database received.
+  returned: success
+  type: int
+  sample: 213
+"""
+
+import dataclasses
+import pathlib
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
+from ..module_utils.run.stage import Stage
+
+try:
+    from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.archive.writer import write_description
+    from ..module_utils.catalog.snapshot import imported_snapshot
+    from ..module_utils.catalog.transaction import begin
+    from ..module_utils.errors import Outcome
+    from ..module_utils.run.folder import Record
+    from ..module_utils.run.held_freeze import hold_freeze, let_go_on_failure
+    from ..module_utils.schedule.progress import Step, doing
+    from ..module_utils.server.client_tools import tools_in
+    from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
+    from ..module_utils.staging.names import Generations
+    from ..module_utils.sync.account import tell_moved
+    from ..module_utils.sync.same_schema import require_same_schema
+    from ..module_utils.sync.synchronization import Known, synchronize
+    from ..module_utils.verdict.failure import require_equal
+except ImportError:
+    pass  # Stage says which library is missing
+
+ARGUMENTS: t.Final = {
+    **SOURCE,
+    **TARGET,
+    **RUN,
+    **TOOLS,
+    **SETTINGS,
+    "archive": {"type": "path", "required": True},
+    "timeout": {"type": "int", "default": 300},
+}
+
+
+def main() -> None:
+    stage = Stage("freeze", AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True))
+    stage.only_predict(archive="", rows=0)
+    stage.run(lambda: freeze(stage))
+
+
+def freeze(stage: Stage) -> Outcome:
+    source, target, folder = stage.endpoint("source"), stage.endpoint("target"), stage.folder
+    assert source
+    assert target
+    assert folder
+    assert folder.playbook_pid
+    generations = Generations(target.dbname)
+    with dropped_on_failure(target, generations, folder.run_id), let_go_on_failure(folder):
+        # Before anything is connected.
+        held = hold_freeze(source, stage.settings.patterns, folder, folder.playbook_pid, stage.params["timeout"])
+        with doing(Step(f"the source's writers wait since {held['began_at'][11:19]} UTC")):
+            with maintenance_session(target) as session:
+                check_staging(session, generations, folder.run_id)
+            return bring(stage, held)
+
+
+def bring(stage: Stage, held: Record) -> Outcome:
+    """Bring what the frozen source holds and the staging database does not, and judge it.
+
+    :raises MigrationError: when anything fails, or the verdict is not that both are equal
+    """
+    target, folder, settings = stage.endpoint("target"), stage.folder, stage.settings
+    assert target
+    assert folder
+    tools, archive = tools_in(stage.params["client_bindir"]), pathlib.Path(stage.params["archive"])
+    judge = dataclasses.replace(settings.judge(target, tools), staging=True)
+    with stage.source() as reached, imported_snapshot(reached, held["snapshot"]) as here:
+        manifest = write_description(
+            here, tools, folder.frozen, settings.jobs, settings.queries, settings.patterns, summed=settings.sums
+        )
+        # What was allowed to differ in the copy is not what the dump holds.
+        known = None if settings.allowed else read_manifest(archive).content
+        schema = require_same_schema(archive, folder.frozen, tools)
+        with begin(judge.target) as transaction:
+            done = synchronize(here, transaction, judge, folder.frozen, "dependency_order", Known(schema, known))
+            verdict = done.verdict
+            tables = tell_moved(manifest.content, done.done)
+            told = dataclasses.asdict(verdict)
+            outcome = Outcome(
+                changed=True,
+                record={
+                    "tables": tables,
+                    # Of privileges, the comparison before has told.
+                    "verdict": {"equal": verdict.equal, **{k: v for k, v in told.items() if k != "privileges"}},
+                },
+                returned={
+                    "archive": str(folder.frozen),
+                    "began_at": held["began_at"],
+                    "rows": sum(table["received_rows"] for table in tables),
+                },
+            )
+            require_equal(verdict, f"The {judge.target}, made equal to the frozen source,", outcome)
+    return outcome
+
+
+if __name__ == "__main__":
+    main()
