@@ -61,7 +61,7 @@ class Settings:
 
     def serving(self, host: str) -> Serving:
         """Return what a host's live database is asked when it has its new content."""
-        return Serving(self.queries, self.application_role, host)
+        return Serving(self.queries, self.application_role, host, self.allowed)
 
     def judge(self, live: Endpoint, tools: ClientTools) -> Judge:
         """Return who judges the live database by these settings."""

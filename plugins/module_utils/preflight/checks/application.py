@@ -29,5 +29,6 @@ def ask_application_role(role: str) -> Inquiry[list[Finding]]:
     ((may, user),) = found
     if may:
         return []
+    grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(user))
     message = f"the target's user {user} may not become it, and so cannot try whether it is served."
-    return [Finding("error", "application-role", f"role {role}", message, f"GRANT {role} TO {user}.")]
+    return [Finding("error", "application-role", f"role {role}", message, f"{grant.as_string()}.")]
