@@ -44,7 +44,7 @@ def test_pgbench_writes_on(servers: Servers, controller: Controller, tmp_path: P
         command = ["pgbench", "--no-vacuum", "-f", str(tmp_path / "script.sql"), "-c", "2", "-T", "600", "-R", "200"]
         with subprocess.Popen(
             [str(server.bindir / command[0]), *command[1:], source.name],
-            env=server.environment,
+            env=server.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as writers:
