@@ -147,7 +147,7 @@ def bring(stage: Stage, held: Record) -> Outcome:
         )
         # What was allowed to differ in the copy is not what the dump holds.
         known = None if settings.allowed else read_manifest(archive).content
-        schema = require_same_schema(archive, folder.frozen, tools)
+        schema = require_same_schema(archive, folder.frozen, tools, settings.policy)
         with begin(judge.target) as transaction:
             done = synchronize(here, transaction, judge, folder.frozen, "dependency_order", Known(schema, known))
             verdict = done.verdict

@@ -4,7 +4,8 @@
 """A snapshot of a database that stays what the database holds: readers go on, writers wait until it is let go.
 
 The lock is taken in the read-only transaction that exports the snapshot, before it is taken (docs: LOCK, Description).
-So whoever can import the snapshot knows that no row has been committed since.
+So whoever can import the snapshot knows that no row has been committed since. Large objects are not kept: who reads one
+locks them as a writer does (inv_api.c).
 """
 
 from __future__ import annotations
@@ -35,10 +36,6 @@ _UNAVAILABLE: t.Final = (
     psycopg.errors.DeadlockDetected,
 )
 
-#: What else is locked where the user may: large objects know no other lock.
-_LARGE_OBJECTS: t.Final = "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'UPDATE')"
-_STORES: t.Final = (("pg_catalog", "pg_largeobject"), ("pg_catalog", "pg_largeobject_metadata"))
-
 
 @contextlib.contextmanager
 def frozen(endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[Name]]) -> t.Iterator[ExportedSnapshot]:
@@ -61,16 +58,15 @@ def frozen(endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[Nam
 
 
 def _lock(session: Session, endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[Name]]) -> None:
-    stores = _STORES if _is_true(session, _LARGE_OBJECTS) else ()
     for number, patience in enumerate(_TRIES):
         if number:
             time.sleep(_PAUSE_SECONDS)
         tables = sorted(list_tables(session))
-        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in (*tables, *stores))
+        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in tables)
         try:
             # SET and LOCK take no snapshot.
             session.execute(sql.SQL(_BEGIN + "; SET LOCAL statement_timeout = {}").format(patience))
-            if tables or stores:
+            if tables:
                 session.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(names))
             session.execute("SET LOCAL statement_timeout = 0")
             # A table that was made in between is not locked.
@@ -86,11 +82,6 @@ def _lock(session: Session, endpoint: Endpoint, list_tables: t.Callable[[Session
         f"on with it as before. These hold locks there:{_tell_holders(session) or ' nobody any more'}\n"
         "Let them come to their end, or end them, and run again."
     )
-
-
-def _is_true(session: Session, query: t.LiteralString) -> bool:
-    row = session.execute(query).fetchone()
-    return bool(row and row[0])
 
 
 # What SHARE waits for (docs: 13.3.1 Table-Level Locks).

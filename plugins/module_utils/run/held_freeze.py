@@ -43,7 +43,7 @@ class Described(t.NamedTuple):
 
 
 @dataclasses.dataclass
-class _Clock:
+class Clock:
     """The source's clock, by this machine's: what it showed when the freeze began, and what has passed since."""
 
     folder: RunFolder
@@ -69,7 +69,7 @@ class _Clock:
     def go_on(self) -> bool:
         """Wait a moment; return whether the session is held any longer."""
         time.sleep(min(_LOOK_SECONDS, max(self.left, 0)))
-        if self.left <= 0 and _decide(self.folder, "limit"):
+        if self.left <= 0 and decide(self.folder, "limit"):
             self.ended_by = "limit"
             return False
         if self.left <= 0:
@@ -100,13 +100,13 @@ def hold_freeze(source: Endpoint, patterns: Patterns, folder: RunFolder, playboo
     :param limit: after how many seconds it lets go, unless the switch has begun
     :raises MigrationError: when the source cannot be entered, or a lock cannot be had
     """
-    clock = _Clock(folder, limit)
+    clock = Clock(folder, limit)
     background = BackgroundSession("the freeze of the source", source, folder.freeze, playbook_pid)
     hold_session(background, lambda stack: _open(stack, source, patterns, clock), clock.go_on)
     return folder.read_freeze() or {}
 
 
-def _open(stack: contextlib.ExitStack, source: Endpoint, patterns: Patterns, clock: _Clock) -> tuple[Session, str]:
+def _open(stack: contextlib.ExitStack, source: Endpoint, patterns: Patterns, clock: Clock) -> tuple[Session, str]:
     # The way into a container has a folder and programs of its own, which must not stay behind.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
@@ -120,7 +120,7 @@ def _open(stack: contextlib.ExitStack, source: Endpoint, patterns: Patterns, clo
 
 
 @contextlib.contextmanager
-def _stopped(clock: _Clock) -> t.Iterator[None]:
+def _stopped(clock: Clock) -> t.Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -130,7 +130,7 @@ def _stopped(clock: _Clock) -> t.Iterator[None]:
         clock.stop()
 
 
-def _decide(folder: RunFolder, who: str) -> bool:
+def decide(folder: RunFolder, who: str) -> bool:
     """Return whether it is this one who comes first."""
     try:
         descriptor = os.open(folder.freeze_decision, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -189,7 +189,7 @@ def kept_until_committed(source: Endpoint, folder: RunFolder, described: Describ
     :raises MigrationError: when the freeze has ended, or what no lock keeps out was written meanwhile
     """
     try:
-        if not _decide(folder, "switch"):
+        if not decide(folder, "switch"):
             require_frozen(folder)
         with open_route(source) as reached, contextlib.ExitStack() as stack:
             try:

@@ -51,7 +51,8 @@ def summarize(report: Report) -> str:
 def _thawed(freeze: Record | None) -> str:
     if not freeze:
         return ""
-    began, ended = freeze["began_at"][11:19], freeze["ended_at"][11:19]
+    # Of a process that was killed, nobody knows when it ended.
+    began, ended = freeze["began_at"][11:19], (freeze["ended_at"] or "")[11:19] or "?"
     return f"; the source was frozen from {began} to {ended} UTC, and what is written to it since is not on the target"
 
 

@@ -10,38 +10,50 @@ import pathlib
 from ..archive.folder import read_manifest
 from ..archive.schema import read_schema
 from ..errors import MigrationError
+from ..privileges.catalog import Privileges
+from ..privileges.wanted import Policy
 from ..server.client_tools import ClientTools
 from ..verdict.bindings import compare_bindings
 from ..verdict.comparison import Verdict, compare_databases, compare_foreign_keys
 from ..verdict.definitions import compare_schemas
+from ..verdict.extensions import judge_members
 
 
-def require_same_schema(before: pathlib.Path, now: pathlib.Path, tools: ClientTools) -> Verdict:
+def require_same_schema(before: pathlib.Path, now: pathlib.Path, tools: ClientTools, policy: Policy) -> Verdict:
     """Return the verdict that all but the rows is the same in both archives or descriptions of the source.
 
+    :param policy: whether owners and grants of the source matter
     :raises MigrationError: when it is not, with what has changed
     """
     old, new = read_manifest(before), read_manifest(now)
-    ours, theirs = (
-        read_schema(tools, folder / manifest.schema.name) for folder, manifest in ((now, new), (before, old))
-    )
-    objects, differences = compare_schemas(ours, theirs)
-    differences += compare_bindings(new.bindings, old.bindings, None, [one.object for one in differences])
-    differences += compare_databases(new.database, old.database, with_settings=True)
-    changed = [difference.object for difference in differences]
-    changed += [d.object for d in compare_foreign_keys(new.content.foreign_keys, old.content.foreign_keys).differences]
-    changed += [
-        what
-        for what, is_same in (
-            ("the members of extensions", new.members == old.members),
-            ("owners, grants or default privileges", new.privileges == old.privileges),
-        )
-        if not is_same
+    then, today = (read_schema(tools, at / one.schema.name) for at, one in ((before, old), (now, new)))
+    objects, definitions = compare_schemas(today, then)
+    keys = compare_foreign_keys(new.content.foreign_keys, old.content.foreign_keys)
+    differences = [
+        *definitions,
+        *compare_bindings(new.bindings, old.bindings, None, [one.object for one in definitions]),
+        *compare_databases(new.database, old.database, with_settings=True),
+        *keys.differences,
     ]
+    if new.members and old.members:
+        differences += judge_members(new.members, old.members).differences
+    changed = [difference.object for difference in differences]
+    if policy.needs_source:
+        changed += _compare_privileges(old.require_privileges(True), new.require_privileges(True))
     if changed:
         raise MigrationError(
             "Since the copy was begun, clients have changed more of the source than its rows, and only rows can be "
             f"brought now: {', '.join(dict.fromkeys(changed))}. Run again, and let nobody alter the source meanwhile."
         )
-    keys = compare_foreign_keys(new.content.foreign_keys, old.content.foreign_keys)
     return Verdict(objects=objects).joined(keys)
+
+
+def _compare_privileges(old: Privileges | None, new: Privileges | None) -> list[str]:
+    """Return what has another owner or other grants; large objects come and go as rows do."""
+    then, today = (
+        {str(one): one for one in (*side.objects, *side.defaults) if getattr(one, "kind", "") != "LARGE OBJECT"}
+        for side in (old, new)
+        if side
+    )
+    names = sorted(then.keys() | today.keys())
+    return [f"owner or grants of {name}" for name in names if then.get(name) != today.get(name)]

@@ -1,0 +1,262 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Short downtime: clients write while the copy is built, and no row that they committed is missing after the switch."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import threading
+import typing as t
+from pathlib import Path
+
+import psycopg
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.freeze import check_freeze
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run import held_freeze
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+
+from tests import oracle
+from tests.case import Case, new_case
+from tests.databases import Database
+from tests.engine.test_sync import EDITS, SHOP
+from tests.freezing import ShortDowntime, short_downtime
+from tests.migration import endpoint
+from tests.playbooks import wait_until
+from tests.servers import Servers
+
+SCRIPT: t.Final = """
+    CREATE TABLE note (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp());
+    CREATE TABLE untouched (id int PRIMARY KEY); INSERT INTO untouched SELECT generate_series(1, 1000);
+    INSERT INTO note SELECT -generate_series(1, 1000);
+    SELECT lo_from_bytea(70001, 'large');
+"""
+
+
+@pytest.fixture
+def case(servers: Servers) -> t.Iterator[Case]:
+    with new_case(servers.source(), servers.target(), SCRIPT) as new:
+        yield new
+
+
+@pytest.fixture
+def run(case: Case, tmp_path: Path) -> t.Iterator[ShortDowntime]:
+    with short_downtime(case, tmp_path) as new:
+        yield new
+
+
+class Writer:
+    """An application that commits a row after the other, each with a number that it remembers."""
+
+    def __init__(self, case: Case) -> None:
+        self.committed: list[int] = []
+        self.stopped = threading.Event()
+        self._case = case
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> t.Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        with contextlib.closing(self._case.source.connect(self._case.name)) as connection:
+            connection.execute("SET application_name = 'writer'")
+            while not self.stopped.is_set():
+                number = len(self.committed) + 1
+                connection.execute("INSERT INTO note VALUES (%s)", (number,))
+                self.committed.append(number)
+
+    def goes_on(self) -> None:
+        """Wait until it has written some more."""
+        before = len(self.committed)
+        wait_until(lambda: len(self.committed) > before + 5)
+
+    def waits(self) -> None:
+        """Wait until it waits for a lock."""
+        wait_until(lambda: self._case.ask(_WAITING, side="source"))
+
+
+_WAITING: t.Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'writer' AND wait_event_type = 'Lock'"
+    " AND datname = current_database()"
+)
+
+
+def test_no_row_is_lost(case: Case, run: ShortDowntime) -> None:
+    """What was committed before the end of the freeze is on the target; who waits for it, is served after it."""
+    with Writer(case) as writer:
+        writer.goes_on()
+        run.copy()
+        writer.goes_on()
+        by_then = len(writer.committed)
+
+        def look() -> None:
+            writer.waits()
+            assert case.ask("SELECT count(*) FROM note WHERE id > 0", side="source") == len(writer.committed)
+
+        run.freeze(look)
+        frozen = list(writer.committed)
+        run.switch(writer.waits)
+        writer.goes_on()
+    assert len(frozen) >= by_then > 0
+    with case.target.connect(case.name) as connection:
+        arrived = [number for (number,) in connection.execute("SELECT id FROM note WHERE id > 0 ORDER BY 1")]
+    assert arrived == frozen
+    assert case.ask("SELECT count(*) FROM note WHERE id > 0", side="source") == len(writer.committed)
+    record = run.folder.read_freeze()
+    assert record
+    began, ended = (datetime.datetime.fromisoformat(record[key]) for key in ("began_at", "ended_at"))
+    assert began.utcoffset() == datetime.timedelta(0)
+    with case.source.connect(case.name) as connection:
+        times = "SELECT max(at) FILTER (WHERE id <= %s), min(at) FILTER (WHERE id > %s) FROM note"
+        row = connection.execute(times.encode(), (len(frozen), len(frozen) + 1)).fetchone()
+    assert row
+    assert row[0] < began < ended < row[1]
+    assert record["ended_by"] == "run"
+
+
+def test_everything(servers: Servers, tmp_path: Path) -> None:
+    """Every kind of key and table, changed between the passes: only what differs moves, the sequences stand right."""
+    with new_case(servers.source(), servers.target(), SHOP) as case, short_downtime(case, tmp_path) as run:
+        run.copy()
+        case.run(EDITS)
+        run.freeze()
+        run.switch()
+        merge = ("public.thing_0", "public.thing_1")
+        oracle.assert_equal(case.source, case.name, case.target, case.name, merge=merge)
+
+
+def test_a_writer_that_holds_a_lock(case: Case, run: ShortDowntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, nothing is frozen, and the application goes on."""
+    monkeypatch.setattr(freeze, "_TRIES", ("50ms", "50ms"))
+    monkeypatch.setattr(freeze, "_PAUSE_SECONDS", 0)
+    run.copy()
+    with contextlib.closing(case.source.connect(case.name)) as connection:
+        connection.execute("SET application_name = 'nightly'; BEGIN; INSERT INTO untouched VALUES (0)")
+        with pytest.raises(MigrationError, match=r"could not be locked in 2 tries") as raised:
+            run.freeze()
+        assert re.search(
+            r"session \d+ of \S+ \(nightly\) holds RowExclusiveLock on public.untouched", str(raised.value)
+        )
+        assert run.folder.read_freeze() is None
+        goes_on(case)
+        connection.execute("COMMIT")
+    nothing_happened(case)
+
+
+def test_the_limit(case: Case, tmp_path: Path) -> None:
+    """Who waits goes on as soon as the limit has passed, and the run fails."""
+    with short_downtime(case, tmp_path, limit=0) as run, Writer(case) as writer:
+        run.copy()
+        with pytest.raises(MigrationError, match=r"let go after 0 seconds, its limit \(freeze_timeout\)"):
+            run.freeze(writer.goes_on)
+        writer.goes_on()
+        assert (run.folder.read_freeze() or {})["ended_by"] == "limit"
+    nothing_happened(case)
+
+
+def test_either_the_limit_or_the_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the switch has begun, the source stays frozen until it has ended, and it does not begin after the limit."""
+    monkeypatch.setattr(held_freeze, "_LOOK_SECONDS", 0)
+    for first in ("limit", "switch"):
+        folder = RunFolder(tmp_path / first)
+        folder.path.mkdir()
+        clock = held_freeze.Clock(folder, limit=0)
+        if first == "limit":
+            assert not clock.go_on()
+            assert not held_freeze.decide(folder, "switch")
+        else:
+            assert held_freeze.decide(folder, "switch")
+            assert clock.go_on()
+
+
+@pytest.mark.parametrize("switching", [False, True])
+def test_a_source_that_dies(case: Case, run: ShortDowntime, switching: bool) -> None:
+    """The locks are gone with the session that holds them: the run fails, whether it has noticed yet or not."""
+
+    def die() -> None:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+        with case.source.connect() as connection:
+            connection.execute(query.encode(), (case.name,))
+
+    run.copy()
+    if switching:
+        run.freeze()
+        die()
+        with pytest.raises(MigrationError, match=r"snapshot .* is gone|freeze of the source was lost"):
+            run.switch()
+    else:
+        with pytest.raises((MigrationError, psycopg.Error), match=r"gone|lost|closed|terminat"):
+            run.freeze(die)
+    goes_on(case)
+    nothing_happened(case)
+
+
+def test_what_is_no_row(case: Case, run: ShortDowntime) -> None:
+    """More than rows has changed between the passes: the run fails, in plain words."""
+    run.migration.policy = Policy(grants="source", owners="target_user")
+    run.copy()
+    case.run(f"""
+        ALTER TABLE note ADD more text; CREATE TABLE another (id int); GRANT SELECT ON untouched TO public;
+        ALTER DATABASE {case.name} SET work_mem = '5MB'
+    """)
+    with pytest.raises(MigrationError, match=r"clients have changed more of the source than its rows") as raised:
+        run.freeze()
+    told = str(raised.value)
+    for what in (
+        "table public.note",
+        "table public.another",
+        "database setting work_mem",
+        "grants of table public.untou",
+    ):
+        assert what in told
+    goes_on(case)
+    nothing_happened(case)
+
+
+def test_what_no_lock_keeps(case: Case, run: ShortDowntime) -> None:
+    """A large object that is written by, and a table that is made, while the source is frozen, stop the switch."""
+    run.copy()
+    case.run("SELECT lo_from_bytea(70002, 'between')")
+    run.freeze()
+    case.run("SELECT lo_put(70001, 0, 'L'); CREATE TABLE late (id int)")
+    with pytest.raises(MigrationError, match=r"what no lock keeps: table public\.late, large objects"):
+        run.switch()
+    goes_on(case)
+    nothing_happened(case)
+
+
+def test_who_may_lock(case: Case) -> None:
+    """A role that may only read cannot freeze; one that may update can, and no more is needed."""
+    source = Database(case.source, case.name)
+    source.execute("CREATE ROLE freezer LOGIN PASSWORD 'x'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO freezer")
+    try:
+        at = endpoint("source", case.source, case.name, ("freezer", "x"))
+        with connect(at) as session:
+            assert [f.object for f in check_freeze(session)] == ["table public.note", "table public.untouched"]
+            source.execute("GRANT UPDATE ON ALL TABLES IN SCHEMA public TO freezer")
+            assert check_freeze(session) == []
+        with freeze.frozen(at, lambda _: [("public", "note"), ("public", "untouched")]) as snapshot:
+            assert snapshot.session.execute("SELECT count(*) FROM public.note").fetchone() == (1000,)
+    finally:
+        source.execute("DROP OWNED BY freezer; DROP ROLE freezer")
+
+
+def goes_on(case: Case) -> None:
+    """Make sure that the application can write to every table."""
+    case.run("SET lock_timeout = '2s'; INSERT INTO note VALUES (1000001); INSERT INTO untouched VALUES (1000001)")
+
+
+def nothing_happened(case: Case) -> None:
+    """Make sure that the target has no database, neither live nor another."""
+    assert Database(case.target, case.name).generations() == []

@@ -1,0 +1,124 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A migration whose source is frozen at the end, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_description
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import RowsReplaced
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_freeze import (
+    Described,
+    hold_freeze,
+    kept_until_committed,
+    let_go_on_failure,
+)
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import dropped_on_failure
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.same_schema import require_same_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import Known, synchronize
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.failure import require_equal
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+
+from tests.case import Case
+from tests.migration import Migration, prepare
+
+Nothing = t.Callable[[], object]
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclasses.dataclass
+class ShortDowntime:
+    """The stages of a run with ``downtime: short``, a method each."""
+
+    migration: Migration
+    folder: RunFolder
+    limit: int = 300
+
+    def copy(self) -> None:
+        """Build the copy, and find that it is what was dumped."""
+        self.migration.preflight()
+        self.migration.dump()
+        self.migration.restore_schema()
+        self.migration.restore_data()
+        self.migration.verify()
+
+    def freeze(
+        self, when_frozen: Nothing = _nothing, at_the_end: Nothing = _nothing
+    ) -> RowsReplaced[tuple[Moved, ...]]:
+        """Freeze the source, and bring what has moved.
+
+        :param when_frozen: called as soon as the source is frozen
+        :param at_the_end: called when all is brought, before it is looked whether the source still is
+        """
+        one, archive, frozen = self.migration, self.migration.archive, self.folder.frozen
+        assert one.tools
+        judge = Judge(one.target, staging=True, tools=one.tools, jobs=2)
+        with (
+            dropped_on_failure(one.target, one.generations, one.run_id),
+            let_go_on_failure(self.folder),
+            contextlib.ExitStack() as stack,
+        ):
+            held = hold_freeze(one.source, EVERYTHING, self.folder, os.getpid(), self.limit)
+            when_frozen()
+            here = stack.enter_context(imported_snapshot(one.source, held["snapshot"]))
+            write_description(here, one.tools, frozen, 2)
+            known = Known(require_same_schema(archive, frozen, one.tools, one.policy), read_manifest(archive).content)
+            with begin(judge.target) as transaction:
+                done = synchronize(here, transaction, judge, frozen, "dependency_order", known)
+                require_equal(done.verdict, "The copy")
+            stack.close()
+            at_the_end()
+            return done
+
+    def switch(self, before: Nothing = _nothing) -> None:
+        """Switch, and let go.
+
+        :param before: called when it is sure that the source is frozen, and stays so
+        """
+        content = read_manifest(self.folder.frozen).content
+        tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
+        described = Described(EVERYTHING, tables, content.large_objects)
+        one = self.migration
+        with (
+            dropped_on_failure(one.target, one.generations, one.run_id),
+            kept_until_committed(one.source, self.folder, described),
+        ):
+            before()
+            one.switch()
+
+
+@contextlib.contextmanager
+def short_downtime(case: Case, folder: Path, limit: int = 300) -> t.Iterator[ShortDowntime]:
+    """Give such a run; at its end nothing is frozen any more."""
+    migration = prepare(
+        case.source,
+        case.name,
+        case.target,
+        case.name,
+        folder / "archive",
+        source_user=case.source_user,
+        target_user=case.target_user,
+    )
+    (folder / "run").mkdir()
+    run = ShortDowntime(migration, RunFolder(folder / "run"), limit)
+    try:
+        yield run
+    finally:
+        if run.folder.freeze.exists():
+            end_background(run.folder.freeze)
