@@ -28,7 +28,10 @@ extends_documentation_fragment:
   - pgconvoy.migrate.settings
 options:
   archive:
-    description: Folder of an archive that stands for the source. Its files are checked.
+    description:
+      - Folder of an archive that stands for the source. Its files are checked.
+      - V(latest), with O(goal=restore) or O(goal=verify), is the newest one that a run of one of the O(tried_on) has
+        ended V(migrated) with, and that is still whole.
     type: path
   archive_root:
     description:
@@ -45,6 +48,11 @@ options:
       - When it has ended, however that came, every stage of the run breaks off.
     type: int
     required: true
+  tried_on:
+    description: The hosts on which archives are tried, those of the group C(sandbox). Their runs lie in O(runs_root).
+    type: list
+    elements: str
+    default: []
   goal:
     description: What the run is for.
     type: str
@@ -193,6 +201,7 @@ try:
     from ..module_utils.preflight.description import describe_decision
     from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
+    from ..module_utils.run.promotion import LATEST, TAKES_LATEST, find_tried
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
@@ -207,6 +216,7 @@ ARGUMENTS: t.Final = {
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
+    "tried_on": {"type": "list", "elements": "str", "default": []},
     "playbook_pid": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": list(GOALS), "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
@@ -234,9 +244,11 @@ def preflight(stage: Stage) -> Outcome:
     unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
     stage.begin(params["playbook_pid"])
     try:
+        request, promoted = take_latest(stage, request)
         for archive in choose_archives(request):
             with contextlib.ExitStack() as kept:
                 decision = decide(request, archive, unclaimed, run_dir, kept)
+                decision.found.findings += promoted
                 describe_decision(decision, request.target, outcome)
                 stage.warn(decision.found.findings)
                 if decision.refusal:
@@ -268,6 +280,22 @@ def read_request(stage: Stage) -> Request:
         settings=stage.settings,
         check_mode=stage.module.check_mode,
     )
+
+
+def take_latest(stage: Stage, request: Request) -> tuple[Request, list[Finding]]:
+    """Put the archive that was tried last into the place of the word for it; return also what to tell of it.
+
+    :raises MigrationError: when there is none, or the run is not about an archive of the source
+    """
+    if request.archive != pathlib.Path(LATEST):
+        return request, []
+    if request.goal not in TAKES_LATEST:
+        raise MigrationError(
+            "Nothing was changed. archive=latest is the archive that was tried last on sandbox; a rollback goes back "
+            "to what was live before. Leave it out, or name the archive's folder."
+        )
+    archive, findings = find_tried(pathlib.Path(stage.params["runs_root"]), stage.params["tried_on"])
+    return dataclasses.replace(request, archive=archive), findings
 
 
 def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Finding | None:

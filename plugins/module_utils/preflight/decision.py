@@ -92,7 +92,7 @@ def decide(
         request.goal, target, found.target_exists, decision.verdict, found.load_mode, found.order, streamed=streamed
     )
     if target and decision.plan:
-        decision.replaces = diff(target, decision.verdict, found.load_mode)
+        decision.replaces = diff(target, decision.verdict, found.load_mode, archive)
     return decision
 
 

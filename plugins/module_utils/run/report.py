@@ -91,7 +91,7 @@ def compose(records: Records, run: Run) -> Report:
         "findings": [*preflight.get("findings", []), *compare.get("findings", []), *verdict.get("notices", [])],
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
-        "archive": dump.get("archive"),
+        "archive": dump.get("archive") or preflight.get("archive"),
         "backup": backup.get("archive") or None,
         "uncertain": _is_uncertain(records, run.failure),
         "live": replaced.get("live"),
