@@ -55,7 +55,11 @@ def test_latest_is_what_sandbox_has_tried(
 def test_several_hosts_at_once(sandbox: Controller, source: Database, servers: Servers) -> None:
     """Each is asked for by itself, also if the first is not; one that fails stops those alone that were not begun."""
     assert sandbox.run("playbooks/dump.yml").rc == 0
+    again = sandbox.run("playbooks/dump.yml")
+    assert again.stats["changed"] == {}, again.output
     (archive,) = sandbox.archives()
+    assert again.report("sandbox-db")["archive"] == str(archive)
+    assert f"dumped: unchanged since {again.report('sandbox-db')['reused_from']}" in again.output
     with contextlib.ExitStack() as stack:
         lives = [stack.enter_context(database(servers.target(), BEFORE)) for _ in range(4)]
         for number, live in enumerate(lives, 1):

@@ -92,6 +92,7 @@ def compose(records: Records, run: Run) -> Report:
         "timings": {stage: record["seconds"] for stage, record in records.items()},
         "errors": errors,
         "archive": dump.get("archive") or preflight.get("archive"),
+        "reused_from": dump.get("reused_from") or None,
         "backup": backup.get("archive") or None,
         "uncertain": _is_uncertain(records, run.failure),
         "live": replaced.get("live"),
