@@ -90,7 +90,9 @@ class Controller:
         if group == "production":
             merged["confirm_phrase"] = "MIGRATE PRODUCTION"
         merged |= variables
-        self._groups[group][name or f"{group}-db"] = {key: value for key, value in merged.items() if value is not None}
+        self._groups.setdefault(group, {})[name or f"{group}-db"] = {
+            key: value for key, value in merged.items() if value is not None
+        }
 
     def vary(self, **variables: object) -> None:
         """Change variables of all hosts; None takes one away."""

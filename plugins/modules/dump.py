@@ -28,6 +28,13 @@ options:
     description: Folder of all archives; this one is C(<host>/<run-id>) below it.
     type: path
     required: true
+  reuse:
+    description:
+      - Whether the host's newest archive is returned in place of a new one, if it is whole and the source, which is
+        read for that, still holds what is in it. Whatever differs, or cannot be told, is a reason to write a new one.
+      - In check mode, the source is not read, and a new archive is foretold.
+    type: bool
+    default: false
   transfer:
     description: Whether to write an archive, or to hold a snapshot from which rows are streamed.
     type: str
@@ -35,8 +42,8 @@ options:
     default: archive
 attributes:
   idempotent:
-    description: Every run takes a new archive.
-    support: none
+    description: Every run takes a new archive, unless O(reuse) is set and nothing has changed.
+    support: partial
 author:
   - the pgconvoy contributors (@pgconvoy)
 """
@@ -57,6 +64,11 @@ archive:
   returned: success
   type: str
   sample: archives/sandbox-db/20261122T101500Z-1f2e3d
+reused_from:
+  description: When the archive was taken, if it is an earlier one since which nothing has changed; else empty.
+  returned: success
+  type: str
+  sample: "2026-11-22T10:15:00+00:00"
 tables:
   description: How many tables it holds.
   returned: success
@@ -79,6 +91,7 @@ from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.manifest import Manifest
+    from ..module_utils.archive.reuse import find_earlier
     from ..module_utils.archive.writer import write_archive, write_description
     from ..module_utils.catalog.snapshot import imported_snapshot
     from ..module_utils.errors import Outcome
@@ -94,6 +107,7 @@ ARGUMENTS: t.Final = {
     **TOOLS,
     **SETTINGS,
     "archive_root": {"type": "path", "required": True},
+    "reuse": {"type": "bool", "default": False},
     "transfer": {"type": "str", "choices": ["archive", "stream"], "default": "archive"},
 }
 
@@ -107,20 +121,38 @@ def main() -> None:
 def dump(stage: Stage) -> Outcome:
     folder, settings = stage.folder, stage.settings
     assert folder
-    archive = pathlib.Path(stage.params["archive_root"]) / folder.host / folder.run_id
+    root, host = pathlib.Path(stage.params["archive_root"]), folder.host
+    archive = root / host / folder.run_id
+    earlier = find_earlier(root, host) if stage.params["reuse"] else None
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
         manifest = write_archive(
-            source, tools, archive, settings.jobs, settings.queries, settings.patterns, summed=settings.sums
+            source,
+            tools,
+            archive,
+            settings.jobs,
+            settings.queries,
+            settings.patterns,
+            summed=settings.sums,
+            earlier=earlier,
         )
+    reused_from = ""
+    if earlier and manifest is earlier.manifest:
+        archive, reused_from = earlier.folder, manifest.taken_at
     files = {(table.schema, table.name): table for table in manifest.tables}
     tables = tell_tables(manifest)
     for table in tables:
         written = files.get((table["schema"], table["name"]))
         table["sent_rows"] = written.rows if written else 0
         table["bytes"] = written.file.size if written and written.file else 0
-    record = {"archive": str(archive), "bytes": sum(file.size for file in manifest.files), "tables": tables}
-    return Outcome(changed=True, record=record, returned=tell(archive, manifest))
+    record = {
+        "archive": str(archive),
+        "reused_from": reused_from,
+        "bytes": sum(file.size for file in manifest.files),
+        "tables": tables,
+    }
+    returned = {**tell(archive, manifest), "reused_from": reused_from}
+    return Outcome(changed=not reused_from, record=record, returned=returned)
 
 
 def describe(stage: Stage) -> Outcome:

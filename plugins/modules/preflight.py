@@ -28,7 +28,10 @@ extends_documentation_fragment:
   - pgconvoy.migrate.settings
 options:
   archive:
-    description: Folder of an archive that stands for the source. Its files are checked.
+    description:
+      - Folder of an archive that stands for the source. Its files are checked.
+      - V(latest), with O(goal=restore) or O(goal=verify), is the newest one that a run of one of the O(tried_on) has
+        ended V(migrated) with, and that is still whole.
     type: path
   archive_root:
     description:
@@ -45,6 +48,11 @@ options:
       - When it has ended, however that came, every stage of the run breaks off.
     type: int
     required: true
+  tried_on:
+    description: The hosts on which archives are tried, those of the group C(sandbox). Their runs lie in O(runs_root).
+    type: list
+    elements: str
+    default: []
   goal:
     description: What the run is for.
     type: str
@@ -231,6 +239,7 @@ try:
     from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
     from ..module_utils.run.earlier import Earlier, read_earlier
+    from ..module_utils.run.promotion import take_latest
     from ..module_utils.run.trials import read_trials
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
@@ -246,6 +255,7 @@ ARGUMENTS: t.Final = {
     "archive": {"type": "path"},
     "archive_root": {"type": "path"},
     "host": {"type": "str", "required": True},
+    "tried_on": {"type": "list", "elements": "str", "default": []},
     "playbook_pid": {"type": "int", "required": True},
     "goal": {"type": "str", "choices": list(GOALS), "default": "migrate"},
     "runs_root": {"type": "path", "required": True},
@@ -282,10 +292,11 @@ def preflight(stage: Stage) -> Outcome:
     unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
     stage.begin(params["playbook_pid"])
     try:
+        request, promoted = take_latest(request, runs_root, params["tried_on"])
         for archive in choose_archives(request):
             with contextlib.ExitStack() as kept:
                 decision = decide(request, archive, unclaimed, run_dir, kept)
-                decision.found.findings += tell_earlier(earlier)
+                decision.found.findings += [*promoted, *(earlier.findings if earlier else [])]
                 describe_decision(decision, request.target, outcome)
                 if decision.standing:
                     history = read_trials(runs_root, host, outcome.record["source"], archive)
@@ -326,16 +337,6 @@ def read_request(stage: Stage, earlier: Earlier | None) -> Request:
         settings=settings,
         check_mode=stage.module.check_mode,
     )
-
-
-def tell_earlier(earlier: Earlier | None) -> list[Finding]:
-    """Return what the run is about if an earlier one says it: whoever reads "equal" shall know of what."""
-    if earlier is None:
-        return []
-    about = f"Only what the verification {earlier.run_id} found different is looked at: {', '.join(earlier.tables)}."
-    if not earlier.tables:
-        about = f"The verification {earlier.run_id} found more than tables different: everything is looked at."
-    return [Finding("notice", "rerun", "this run", about)]
 
 
 def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Finding | None:

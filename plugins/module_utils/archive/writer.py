@@ -34,6 +34,7 @@ from ..server.endpoint import Endpoint
 from .folder import create_private, describe_file, new_folder
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
 from .origin import Reader
+from .reuse import Earlier, holds_the_same
 from .schema import dump_schema
 from .streams import SnapshotStreams
 
@@ -50,18 +51,33 @@ def write_archive(
     patterns: Patterns = EVERYTHING,
     *,
     summed: bool = False,
+    earlier: Earlier | None = None,
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
+
+    Where an earlier one holds the same, no other is written, and its manifest is returned.
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
     :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
-    with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
+    with (
+        exported_snapshot(source, tables_to_hold(patterns)) as snapshot,
+        contextlib.suppress(_SameError),
+        new_folder(folder) as partial,
+    ):
         manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False, summed=summed)
+        if earlier and holds_the_same(earlier, tools, manifest, partial):
+            raise _SameError
         manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs)
         _write_manifest(manifest, partial)
-    return manifest
+        return manifest
+    assert earlier
+    return earlier.manifest
+
+
+class _SameError(Exception):
+    """There is an archive of the same already: what was begun is given up."""
 
 
 def write_description(

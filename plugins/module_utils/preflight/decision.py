@@ -103,7 +103,7 @@ def decide(
         short=found.freezes,
     )
     if target and decision.plan:
-        decision.replaces = diff(target, decision.verdict, found.load_mode)
+        decision.replaces = diff(target, decision.verdict, found.load_mode, archive)
         if request.asks and GOALS[request.goal].replaces:
             decision.standing = look_around(request, found, target, archived)
     return decision

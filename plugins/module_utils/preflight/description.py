@@ -24,6 +24,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
     findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: _ORDER.index(f.severity))]
     outcome.record |= {
         "findings": findings,
+        "archive": str(decision.archive or "") or None,
         "source": _describe_source(found),
         "target": _describe_target(target, found),
         "load_mode": found.load_mode,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import typing as t
 
 from ..in_place.order import LoadOrder
@@ -85,8 +86,16 @@ def _filling(target: Endpoint, order: LoadOrder | None) -> str:
     return f'empty and fill {named} of "{target.dbname}", whose schema is kept'
 
 
-def diff(target: Endpoint, verdict: Verdict | None, load_mode: LoadMode | None = "swap") -> dict[str, str]:
-    """Return what differs, before and after the run, one sorted line an object, as Ansible shows a diff."""
+def diff(
+    target: Endpoint,
+    verdict: Verdict | None,
+    load_mode: LoadMode | None = "swap",
+    archive: pathlib.Path | None = None,
+) -> dict[str, str]:
+    """Return what differs, before and after the run, one sorted line an object, as Ansible shows a diff.
+
+    :param archive: what stands for the source, if anything does
+    """
     before, after = [], []
     for table in verdict.tables if verdict else ():
         if not table.equal:
@@ -104,7 +113,7 @@ def diff(target: Endpoint, verdict: Verdict | None, load_mode: LoadMode | None =
     place = f"{target.host}:{target.port}/{target.dbname}"
     return {
         "before_header": f"{place} now",
-        "after_header": f"{place} after the run",
+        "after_header": f"{place} after the run" + (f", by the archive {archive}" if archive else ""),
         "before": "".join(f"{line}\n" for line in sorted(before)),
         "after": "".join(f"{line}\n" for line in sorted(after)),
     }

@@ -12,6 +12,7 @@ import pathlib
 import typing as t
 
 from ..errors import MigrationError
+from ..verdict.findings import Finding
 from .report import Report
 
 #: In place of a path: the newest one there is.
@@ -25,6 +26,14 @@ class Earlier:
     path: pathlib.Path
     run_id: str
     tables: tuple[str, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the run is about: whoever reads "equal" shall know of what."""
+        about = f"only what the verification {self.run_id} found different is looked at: {', '.join(self.tables)}."
+        if not self.tables:
+            about = f"the verification {self.run_id} found more than tables different: everything is looked at."
+        return [Finding("notice", "rerun", "this run", about)]
 
 
 def read_earlier(named: str, runs_root: pathlib.Path, host: str) -> Earlier:

@@ -35,7 +35,9 @@ def summarize(report: Report) -> str:
         case "rehearsed":
             told = f"{_amount(report['tables'], 'target_rows')}, all equal in a copy that is dropped; no switch"
         case "dumped":
-            told = f"{_amount(report['ledger'], 'snapshot_rows')}, in {report['archive']}"
+            reused = report.get("reused_from")
+            told = f"unchanged since {reused}, no new archive is written; " if reused else ""
+            told += f"{_amount(report['ledger'], 'snapshot_rows')}, in {report['archive']}"
         case "different":
             told = counted(len(report["differences"]), "difference")
         case "refused" | "failed":
