@@ -149,7 +149,7 @@ def test_playbook_s_variables_are_checked_first(name: str) -> None:
     """By the entry of its own name, before any other role."""
     (play,) = yaml.safe_load((ROOT / f"playbooks/{name}.yml").read_text(encoding="utf-8"))
     assert (play["vars"]["run_goal"], play["roles"]) == (name, ["pgconvoy.migrate.run"])
-    (frame,) = yaml.safe_load((ROOT / "roles/run/tasks/main.yml").read_text(encoding="utf-8"))
+    _guard, frame = yaml.safe_load((ROOT / "roles/run/tasks/main.yml").read_text(encoding="utf-8"))
     first = frame["block"][0]
     assert first["ansible.builtin.import_role"]["name"] == "pgconvoy.migrate.variables"
     assert first["vars"] == {"variables_goal": "{{ run_goal }}"}
