@@ -24,6 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.notes import Notes
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
@@ -49,6 +50,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.resume import describe_origin, take_over
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
@@ -108,6 +110,8 @@ class Migration:
     tools: ClientTools | None = None
     #: the name of what is streamed
     snapshot: str = ""
+    #: the run that was killed whose staging database is filled on
+    resumed_from: str | None = None
 
     @property
     def generations(self) -> Generations:
@@ -182,10 +186,16 @@ class Migration:
         """Make the staging database and what must be in it before the rows."""
         manifest = read_archive(self.archive)
         with dropped_on_failure(self.target, self.generations, self.run_id):
+            origin = describe_origin(self.archive, self.target, self.allowed)
             with maintenance_session(self.target) as session:
+                self.resumed_from = take_over(session, self.target, self.run_id, origin, manifest)
+                if self.resumed_from:
+                    drop_leftovers(session, self.generations, kept=[self.generations.staging])
+                    return
                 create_staging(session, self.generations, manifest.database.locale, self.run_id)
             with connect(self.staging) as session:
-                restore_schema(session, self._tools(), self.archive, manifest)
+                notes = Notes(self.run_id).begin(origin)
+                restore_schema(session, self._tools(), self.archive, manifest, notes)
 
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
@@ -205,6 +215,7 @@ class Migration:
                 self.allowed,
                 carriage.finish,
                 origin,
+                Notes(self.run_id),
             )
         return {(table.schema, table.name): rows for table, rows in received}
 
