@@ -74,6 +74,8 @@ class Outcome:
     #: the rows that the target received, by schema and table; empty tables are not sent
     received: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
     verdict: Verdict | None = None
+    #: the run that was killed whose staging database was filled on
+    resumed_from: str | None = None
 
     @property
     def refusals(self) -> set[tuple[str, str]]:
@@ -86,7 +88,8 @@ class Outcome:
         return {code for code, _ in self.refusals}
 
     def __str__(self) -> str:
-        told = [self.status, self.error, *(f"{finding.code} {finding}" for finding in self.findings)]
+        resumed = f"resumed from {self.resumed_from}" if self.resumed_from else ""
+        told = [self.status, self.error, resumed, *(f"{finding.code} {finding}" for finding in self.findings)]
         return "\n".join(line for line in told if line)
 
 
@@ -312,12 +315,14 @@ def run(migration: Migration) -> Outcome:
                 drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"
             return outcome
-        outcome.manifest = migration.dump()
+        there = migration.transfer == "archive" and migration.archive.exists()
+        outcome.manifest = read_archive(migration.archive) if there else migration.dump()
         if found.load_mode == "in_place":
             outcome.received, outcome.verdict = migration.replace()
             outcome.status = "migrated"
             return outcome
         migration.restore_schema()
+        outcome.resumed_from = migration.resumed_from
         outcome.received = migration.restore_data()
         outcome.verdict = migration.verify()
         migration.switch()
