@@ -187,15 +187,17 @@ from ..module_utils.run.options import SETTINGS, SOURCE, TARGET
 from ..module_utils.run.stage import Stage
 
 try:
+    from ..module_utils.archive.folder import read_manifest
     from ..module_utils.errors import MigrationError, Outcome
     from ..module_utils.preflight.archives import choose_archives
-    from ..module_utils.preflight.decision import decide
+    from ..module_utils.preflight.decision import Decision, decide
     from ..module_utils.preflight.description import describe_decision
     from ..module_utils.preflight.request import Request
     from ..module_utils.run.claim import TargetClaimedError, claim_target
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
+    from ..module_utils.staging.resume import describe_origin, foresee
     from ..module_utils.verdict.findings import Finding
 except ImportError:
     pass  # Stage says which library is missing
@@ -237,6 +239,8 @@ def preflight(stage: Stage) -> Outcome:
         for archive in choose_archives(request):
             with contextlib.ExitStack() as kept:
                 decision = decide(request, archive, unclaimed, run_dir, kept)
+                if request.goal == "restore" and decision.found.load_mode == "swap":
+                    foresee_resumption(request, decision)
                 describe_decision(decision, request.target, outcome)
                 stage.warn(decision.found.findings)
                 if decision.refusal:
@@ -285,6 +289,15 @@ def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outco
     except MigrationError as error:
         return Finding("error", "no-connection", "target", str(error))
     return None
+
+
+def foresee_resumption(request: Request, decision: Decision) -> None:
+    """Say in the plan if a copy is to be filled on that a killed run has left, instead of a new one."""
+    target, session, archive = request.target, decision.found.server_session, decision.archive
+    if decision.plan and target and session and archive:
+        origin = describe_origin(archive, target, request.settings.allowed)
+        if step := foresee(session, target, origin, read_manifest(archive)):
+            decision.plan[0] = step
 
 
 def clear(session: Session, generations: Generations, outcome: Outcome) -> None:

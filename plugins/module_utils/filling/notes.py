@@ -80,10 +80,18 @@ class Notes:
         """
         rename = sql.SQL("ALTER TABLE {} RENAME TO {}").format(earlier._table, self._name)
         _, rows = execute_together(session, rename, sql.SQL("SELECT part, rows FROM {}").format(self._table))
-        done: dict[str, int] = dict(rows)
-        sent = {rows_part(table): table.rows for table in manifest.tables}
-        counted = {part: rows for part, rows in done.items() if part.startswith("rows ")}
-        return done.pop(_origin(origin), None) == 0 and counted.items() <= sent.items()
+        return is_of(dict(rows), origin, manifest)
+
+
+def is_of(done: t.Mapping[str, int], origin: str, manifest: Manifest) -> bool:
+    """Tell whether a run's notes are of a filling from that origin, and say nothing that cannot be."""
+    sent = {rows_part(table): table.rows for table in manifest.tables}
+    return done.get(_origin(origin)) == 0 and counted(done).items() <= sent.items()
+
+
+def counted(done: t.Mapping[str, int]) -> dict[str, int]:
+    """Return what is noted of tables, with their rows."""
+    return {part: rows for part, rows in done.items() if part.startswith("rows ")}
 
 
 def rows_part(table: ArchivedRows) -> str:

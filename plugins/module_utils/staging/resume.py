@@ -14,7 +14,7 @@ import psycopg
 
 from ..archive.manifest import FILE_NAME, Manifest
 from ..errors import MigrationError
-from ..filling.notes import Notes
+from ..filling.notes import Notes, counted, is_of
 from ..server.endpoint import Endpoint, Session, connect
 from .databases import mark_staging, staging_run
 from .names import Generations
@@ -59,3 +59,25 @@ def take_over(session: Session, target: Endpoint, run_id: str, origin: str, mani
         # Its schema is half made, it is full already, or it is somebody else's.
         return None
     return earlier if same else None
+
+
+def foresee(session: Session, target: Endpoint, origin: str, manifest: Manifest) -> str:
+    """Return what would be taken over, in words for the plan; nothing where a run begins anew.
+
+    :param session: outside of it
+    """
+    generations = Generations(target.dbname)
+    earlier = staging_run(session, generations)
+    if earlier is None or manifest.streamed:
+        return ""
+    try:
+        with connect(target.at(generations.staging)) as inside:
+            done = Notes(earlier).read(inside)
+    except (psycopg.Error, MigrationError):
+        return ""
+    if not is_of(done, origin, manifest):
+        return ""
+    return (
+        f'go on filling "{generations.staging}", which run {earlier} has left: '
+        f"the rows of {len(counted(done))} of {len(manifest.tables)} tables are there"
+    )
