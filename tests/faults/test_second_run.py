@@ -68,6 +68,8 @@ def _end_at(scene: Scene, watch: Watch, *, crash: bool = False) -> None:
             with scene.target.server.connect() as connection:
                 connection.execute("CHECKPOINT")
             kill_backend(scene, "target", message)
+        # The server would carry out what it still gets.
+        message.link.reset()
 
     here = _staging(scene).name
     scene.proxies["target"].at(lambda m: m.link.database == here and watch(m), end)
