@@ -24,6 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError, describe
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.notes import Notes
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.replacement import replace
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.unchanged import require_unchanged
@@ -49,6 +50,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.resume import describe_origin, take_over
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import Switched, switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
@@ -72,6 +74,8 @@ class Outcome:
     #: the rows that the target received, by schema and table; empty tables are not sent
     received: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
     verdict: Verdict | None = None
+    #: the run that was killed whose staging database was filled on
+    resumed_from: str | None = None
 
     @property
     def refusals(self) -> set[tuple[str, str]]:
@@ -84,7 +88,8 @@ class Outcome:
         return {code for code, _ in self.refusals}
 
     def __str__(self) -> str:
-        told = [self.status, self.error, *(f"{finding.code} {finding}" for finding in self.findings)]
+        resumed = f"resumed from {self.resumed_from}" if self.resumed_from else ""
+        told = [self.status, self.error, resumed, *(f"{finding.code} {finding}" for finding in self.findings)]
         return "\n".join(line for line in told if line)
 
 
@@ -108,6 +113,8 @@ class Migration:
     tools: ClientTools | None = None
     #: the name of what is streamed
     snapshot: str = ""
+    #: the run that was killed whose staging database is filled on
+    resumed_from: str | None = None
 
     @property
     def generations(self) -> Generations:
@@ -182,10 +189,16 @@ class Migration:
         """Make the staging database and what must be in it before the rows."""
         manifest = read_archive(self.archive)
         with dropped_on_failure(self.target, self.generations, self.run_id):
+            origin = describe_origin(self.archive, self.target, self.allowed)
             with maintenance_session(self.target) as session:
+                self.resumed_from = take_over(session, self.target, self.run_id, origin, manifest)
+                if self.resumed_from:
+                    drop_leftovers(session, self.generations, kept=[self.generations.staging])
+                    return
                 create_staging(session, self.generations, manifest.database.locale, self.run_id)
             with connect(self.staging) as session:
-                restore_schema(session, self._tools(), self.archive, manifest)
+                notes = Notes(self.run_id).begin(origin)
+                restore_schema(session, self._tools(), self.archive, manifest, notes)
 
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
@@ -205,6 +218,7 @@ class Migration:
                 self.allowed,
                 carriage.finish,
                 origin,
+                Notes(self.run_id),
             )
         return {(table.schema, table.name): rows for table, rows in received}
 
@@ -301,12 +315,14 @@ def run(migration: Migration) -> Outcome:
                 drop_leftovers(session, migration.generations)
             outcome.status = "unchanged"
             return outcome
-        outcome.manifest = migration.dump()
+        there = migration.transfer == "archive" and migration.archive.exists()
+        outcome.manifest = read_archive(migration.archive) if there else migration.dump()
         if found.load_mode == "in_place":
             outcome.received, outcome.verdict = migration.replace()
             outcome.status = "migrated"
             return outcome
         migration.restore_schema()
+        outcome.resumed_from = migration.resumed_from
         outcome.received = migration.restore_data()
         outcome.verdict = migration.verify()
         migration.switch()

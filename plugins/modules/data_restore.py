@@ -65,6 +65,7 @@ try:
     from ..module_utils.archive.folder import read_manifest
     from ..module_utils.errors import Outcome
     from ..module_utils.filling.ledger import tell_ledger
+    from ..module_utils.filling.notes import Notes
     from ..module_utils.privileges.reading import read_privileges
     from ..module_utils.run.origin import open_origin
     from ..module_utils.server.client_tools import tools_in
@@ -109,7 +110,15 @@ def data_restore(stage: Stage) -> Outcome:
         source = manifest.require_privileges(settings.policy.needs_source)
         carriage = Carriage(settings.policy, live, source, settings.allowed)
         received = restore_data(
-            open_session, tools, archive, manifest, settings.jobs, settings.allowed, carriage.finish, origin
+            open_session,
+            tools,
+            archive,
+            manifest,
+            settings.jobs,
+            settings.allowed,
+            carriage.finish,
+            origin,
+            Notes(folder.run_id),
         )
     return Outcome(
         changed=True,

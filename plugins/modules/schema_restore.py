@@ -15,11 +15,14 @@ description:
     must be there before the rows.
   - The archive is checked before. A staging database that an earlier run left is dropped, and so is this one on
     failure. The live database is not touched.
+  - What a run that was killed has left half filled is taken over instead, where it was filled from the same archive, by
+    the same role, version and allowed differences.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
   - pgconvoy.migrate.stage.tools
   - pgconvoy.migrate.stage.gate
+  - pgconvoy.migrate.settings
 options:
   archive:
     description: The archive's folder, as M(pgconvoy.migrate.dump) returns it.
@@ -27,7 +30,7 @@ options:
     required: true
 attributes:
   idempotent:
-    description: Every run builds a new staging database.
+    description: Every run builds a new staging database, or takes over what one that was killed has left.
     support: none
 author:
   - the pgconvoy contributors (@pgconvoy)
@@ -49,6 +52,11 @@ staging:
   returned: always
   type: str
   sample: app__pgconvoy_staging
+resumed_from:
+  description: The run that was killed whose staging database is filled on; empty if it is a new one.
+  returned: success
+  type: str
+  sample: 20261122T101500Z-1f2e3d
 """
 
 import pathlib
@@ -56,27 +64,34 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import GATE, RUN, TARGET, TOOLS
+from ..module_utils.run.options import GATE, RUN, SETTINGS, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
     from ..module_utils.errors import Outcome
+    from ..module_utils.filling.notes import Notes
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import connect
-    from ..module_utils.staging.databases import create_staging, dropped_on_failure, maintenance_session
+    from ..module_utils.staging.databases import (
+        create_staging,
+        drop_leftovers,
+        dropped_on_failure,
+        maintenance_session,
+    )
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_schema
+    from ..module_utils.staging.resume import describe_origin, take_over
 except ImportError:
     pass  # Stage says which library is missing
 
-ARGUMENTS: t.Final = {**TARGET, **RUN, **TOOLS, **GATE, "archive": {"type": "path", "required": True}}
+ARGUMENTS: t.Final = {**TARGET, **RUN, **TOOLS, **GATE, **SETTINGS, "archive": {"type": "path", "required": True}}
 
 
 def main() -> None:
     stage = Stage("schema_restore", AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True))
-    stage.only_predict(staging=Generations(stage.params["target"]["dbname"]).staging)
+    stage.only_predict(staging=Generations(stage.params["target"]["dbname"]).staging, resumed_from="")
     stage.run(lambda: schema_restore(stage))
 
 
@@ -88,13 +103,19 @@ def schema_restore(stage: Stage) -> Outcome:
         require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
     manifest, tools = read_archive(archive, loaded=True), tools_in(params["client_bindir"])
+    notes, filled_from = Notes(folder.run_id), describe_origin(archive, target, stage.settings.allowed)
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
-            create_staging(session, generations, manifest.database.locale, folder.run_id)
-        with connect(target.at(generations.staging)) as session:
-            objects = restore_schema(session, tools, archive, manifest)
-    staging = {"staging": generations.staging}
-    return Outcome(changed=True, record={**staging, "objects": objects}, returned=staging)
+            if resumed := take_over(session, target, folder.run_id, filled_from, manifest):
+                drop_leftovers(session, generations, kept=[generations.staging])
+            else:
+                create_staging(session, generations, manifest.database.locale, folder.run_id)
+        objects = 0
+        if not resumed:
+            with connect(target.at(generations.staging)) as session:
+                objects = restore_schema(session, tools, archive, manifest, notes.begin(filled_from))
+    returned = {"staging": generations.staging, "resumed_from": resumed or ""}
+    return Outcome(changed=True, record={**returned, "objects": objects}, returned=returned)
 
 
 if __name__ == "__main__":

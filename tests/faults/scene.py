@@ -79,6 +79,8 @@ class Scene:
         #: whether a run goes through the proxies
         self.proxied = True
         self.archive_root = folder / "archives"
+        #: of the engine's runs, if they share one: what the first has dumped, the others restore
+        self.archive: Path | None = None
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self._controller = Controller(folder)
@@ -115,7 +117,7 @@ class Scene:
         parameters = {
             "source": self._endpoint("source"),
             "target": self._endpoint("target"),
-            "archive": str(self.archive_root / "engine" / run_id),
+            "archive": str(self.archive or self.archive_root / "engine" / run_id),
             "options": {
                 "run_id": run_id,
                 "jobs": self.jobs,

@@ -1,15 +1,26 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two runs on one target at once: one of them wins, whichever it is."""
+"""Two runs on one target: at once, one of them wins, whichever it is; after one that was killed, the other goes on."""
 
 from __future__ import annotations
 
+import re
+import typing as t
+
 import pytest
 
+from tests import oracle
+from tests.databases import Database
 from tests.faults import places
 from tests.faults.aftermath import assert_next_run_succeeds
+from tests.faults.proxy import Message, Watch
 from tests.faults.scene import Scene
+from tests.faults.servers import kill_backend, wait_for_recovery
+
+_NOTES: t.Final = "__pgconvoy_notes"
+#: What is made once, and where it would fail if it were made again or double what is there.
+_MADE: t.Final = re.compile(rb'(?m)^(COPY "public"|CREATE INDEX|CREATE TABLE)')
 
 
 @pytest.mark.faults
@@ -32,3 +43,105 @@ def test_second_run_at_once(scene: Scene) -> None:
     assert scene.live() == scene.new
     assert not scene.leftovers()
     assert_next_run_succeeds(scene, "playbook")
+
+
+def _staging(scene: Scene) -> Database:
+    return Database(scene.target.server, f"{scene.target.name}__pgconvoy_staging")
+
+
+def _table_of_notes(scene: Scene) -> str:
+    query = f"SELECT relname FROM pg_class WHERE relnamespace = '{_NOTES}'::regnamespace"
+    with scene.target.server.connect(_staging(scene).name) as connection:
+        ((run_id,),) = connection.execute(query).fetchall()
+    return f'{_NOTES}."{run_id}"'
+
+
+def _end_at(scene: Scene, watch: Watch, *, crash: bool = False) -> None:
+    """Have a first run killed where it fills the copy, and the server with it or not; its archive is there."""
+    scene.archive = scene.archive_root / "engine" / "kept"
+    scene.jobs = 1
+
+    def end(message: Message) -> None:
+        scene.run.kill()
+        if crash:
+            # Commits are not waited for until they are on disk; which of the last ones are lost is not known.
+            with scene.target.server.connect() as connection:
+                connection.execute("CHECKPOINT")
+            kill_backend(scene, "target", message)
+        # The server would carry out what it still gets.
+        message.link.reset()
+
+    here = _staging(scene).name
+    scene.proxies["target"].at(lambda m: m.link.database == here and watch(m), end)
+    rc, words = scene.start("engine").finish()
+    wait_for_recovery("target", scene)
+    scene.heal()
+    assert rc != 0, words
+
+
+def _run_again(scene: Scene) -> tuple[bool, set[bytes]]:
+    """Run once more, which must succeed; return whether it has gone on, and what it has made in the copy."""
+    made: set[bytes] = set()
+    here = _staging(scene).name
+    scene.proxies["target"].at(
+        lambda m: m.link.database == here and m.kind in ("Q", "P") and m.origin == "client",
+        lambda m: made.update(_MADE.findall(m.link.statement)),
+        once=False,
+    )
+    rc, words = scene.start("engine").finish()
+    scene.heal()
+    assert rc == 0, words
+    assert scene.is_copied(), oracle.differences(scene.new, scene.live())
+    assert not scene.leftovers()
+    return "resumed from" in words, made
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["run", "server"])
+@pytest.mark.parametrize(
+    ("place", "again"),
+    [
+        (places.copy_middle, {b'COPY "public"', b"CREATE INDEX"}),
+        (places.index_built, {b"CREATE INDEX"}),
+        (places.statement(rb"REFRESH"), set()),
+    ],
+    ids=["within-rows", "before-an-index", "before-a-refresh"],
+)
+def test_killed_run_is_resumed(scene: Scene, place: Watch, again: set[bytes], crash: bool) -> None:
+    """What it had done is not done again, and all the rest is."""
+    _end_at(scene, place, crash=crash)
+    resumed, made = _run_again(scene)
+    assert resumed
+    assert made == again
+
+
+def test_crash_that_empties_unlogged_tables(scene: Scene) -> None:
+    """Of a copy some of whose rows are gone, nothing is used."""
+    scene.change_source("ALTER TABLE note SET UNLOGGED")
+    _end_at(scene, places.index_built, crash=True)
+    resumed, made = _run_again(scene)
+    assert not resumed
+    assert b'COPY "public"' in made
+
+
+def _alter_rows(scene: Scene) -> None:
+    _staging(scene).execute(f"UPDATE {_table_of_notes(scene)} SET rows = rows + 1 WHERE part LIKE 'rows %'")
+
+
+def _alter_archive(scene: Scene) -> None:
+    assert scene.archive
+    manifest = scene.archive / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+
+
+def _drop_notes(scene: Scene) -> None:
+    _staging(scene).execute(f"DROP SCHEMA {_NOTES} CASCADE")
+
+
+@pytest.mark.parametrize("alter", [_alter_rows, _alter_archive, _drop_notes])
+def test_what_differs_begins_anew(scene: Scene, alter: t.Callable[[Scene], None]) -> None:
+    """A copy is filled on from nothing else, nor where its notes cannot be true."""
+    _end_at(scene, places.index_built)
+    alter(scene)
+    resumed, made = _run_again(scene)
+    assert not resumed
+    assert b"CREATE TABLE" in made

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import APPLICATION, BEFORE, Database, database, untouched
+from tests.migration import prepare
 from tests.playbooks import Controller, Run
 from tests.servers import Servers
 
@@ -138,3 +139,19 @@ def test_rollback_without_previous_database(sandbox: Controller, source: Databas
     with untouched(source, target):
         message = sandbox.refuse("playbooks/rollback.yml")
     assert f'database "{target.previous.name}": there is none to go back to' in message
+
+
+def test_restore_goes_on_where_a_killed_one_was(dump: Dump, servers: Servers, tmp_path: Path) -> None:
+    """What it has left of the same archive is filled on, and both plan and report say so."""
+    controller = Controller(tmp_path)
+    with database(servers.target(), BEFORE) as target:
+        controller.add_host("sandbox", target.variables("target"))
+        killed = prepare(dump.source.server, dump.source.name, target.server, target.name, dump.archive)
+        killed.preflight()
+        killed.restore_schema()
+        run = controller.run("playbooks/restore.yml", limit="sandbox", extra={"archive": str(dump.archive)})
+        assert run.rc == 0, run.output
+        assert f"which run {killed.run_id} has left: the rows of 0 of " in str(run.result("preflight")["plan"])
+        report = run.report("sandbox-db")
+        assert (report["status"], report["resumed_from"]) == ("migrated", killed.run_id)
+        assert target.contents() == dump.source.contents()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import types
 import typing as t
 
 import psycopg
@@ -14,6 +15,7 @@ from psycopg import sql
 
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin, Reader
+from ..archive.schema import Entry
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -25,6 +27,7 @@ from ..schedule.progress import Step, moved
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
 from ..server.endpoint import OpenSession, Session, break_off, use_search_path
+from .notes import LARGE_OBJECTS, Notes, entry_part, rows_part
 from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
 from .refresh import refresh
@@ -47,6 +50,8 @@ def fill(
     plan: t.Iterable[Work[Task]],
     jobs: int,
     finish: t.Callable[[Session], object] | None = None,
+    notes: Notes | None = None,
+    done: t.Mapping[str, int] = types.MappingProxyType({}),
 ) -> list[tuple[ArchivedRows, int]]:
     """Do what is planned; return, for each table that was loaded, how many rows the target received.
 
@@ -54,9 +59,11 @@ def fill(
     :param origin: where the rows come from; each session has a reader of its own
     :param jobs: how many sessions there may be
     :param finish: what is done where the plan says so
+    :param notes: where what is done is noted; what is done last is to finish, then
+    :param done: what an earlier run has noted
     :raises MigrationError: naming the table or object that failed
     """
-    filling = _Filling(manifest, finish)
+    filling = _Filling(manifest, finish, notes, done)
 
     @contextlib.contextmanager
     def open_filler() -> t.Iterator[_Filler]:
@@ -66,7 +73,8 @@ def fill(
             session.execute(_USE_MEMORY, (jobs,))
             yield _Filler(session, reader, filling)
 
-    told = [dataclasses.replace(work, step=filling.step(work)) for work in plan]
+    left = [dataclasses.replace(work, item=item) for work in plan if (item := filling.left(work.item)) is not None]
+    told = [dataclasses.replace(work, step=filling.step(work)) for work in left]
     run_lanes([Lane(told, jobs, open_filler)], "fill the database")
     return [(table, filling.received[table]) for table in manifest.tables if table in filling.received]
 
@@ -74,13 +82,35 @@ def fill(
 class _Filling:
     """What the sessions share."""
 
-    def __init__(self, manifest: Manifest, finish: t.Callable[[Session], object] | None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        finish: t.Callable[[Session], object] | None,
+        notes: Notes | None,
+        done: t.Mapping[str, int],
+    ) -> None:
         self.manifest = manifest
         self.finish = finish
+        self.notes = notes
+        self.done = done
         self.tables: dict[Name, ArchivedRows] = {(table.schema, table.name): table for table in manifest.tables}
         self.relations: dict[Name, Relation] = {m.relation.full_name: m.relation for m in manifest.content.relations}
         #: how many rows of each table have arrived
-        self.received: dict[ArchivedRows, int] = {}
+        self.received: dict[ArchivedRows, int] = {
+            table: done[part] for table in manifest.tables if (part := rows_part(table)) in done
+        }
+
+    def left(self, item: Task) -> Task | None:
+        """Return what of a task is not done; what is not noted can be done twice."""
+        match item:
+            case CopyRows(names):
+                names = tuple(name for name in names if rows_part(self.tables[name]) not in self.done)
+                return dataclasses.replace(item, tables=names) if names else None
+            case MakeObjects(entries):
+                entries = tuple(entry for entry in entries if entry_part(entry) not in self.done)
+                return MakeObjects(entries) if entries else None
+            case _:
+                return item
 
     def step(self, work: Work[Task]) -> Step:
         """Return what people are told of a work."""
@@ -105,7 +135,7 @@ class _Filler:
             case CopyRows(tables, frozen):
                 self._copy([self.filling.tables[name] for name in tables], frozen=frozen)
             case MakeObjects(entries):
-                create_entries(self.session, entries)
+                self._make(entries)
             case Analyze(tables):
                 self._analyze(tables)
             case _:
@@ -114,6 +144,13 @@ class _Filler:
     def cancel(self) -> None:
         self.reader.cancel()
         break_off(self.session)
+
+    def _make(self, entries: t.Sequence[Entry]) -> None:
+        if notes := self.filling.notes:
+            entries = [
+                dataclasses.replace(entry, statements=notes.note_entry(entry) + entry.statements) for entry in entries
+            ]
+        create_entries(self.session, entries)
 
     def _copy(self, tables: t.Sequence[ArchivedRows], *, frozen: bool) -> None:
         received = receive(self.session, [self._stream(table, frozen) for table in tables])
@@ -126,6 +163,9 @@ class _Filler:
         statements: list[sql.Composable] = [copy_in(relation, encoding, table.format, frozen=frozen)]
         if frozen:
             statements.insert(0, sql.SQL("TRUNCATE ONLY {}").format(relation.identifier))
+        if self.filling.notes:
+            # Committed only if so many are received.
+            statements.insert(0, self.filling.notes.note(rows_part(table), table.rows))
         return Stream(f"table {relation}", statements, self.reader.read(table))
 
     def _analyze(self, tables: t.Iterable[Name]) -> None:
@@ -149,16 +189,20 @@ class _Filler:
                 self._analyze(manifest.refresh_order)
             case "finish":
                 assert self.filling.finish
-                use_search_path(self.session, "")
+                forget = self.filling.notes.forget() if self.filling.notes else b""
+                self.session.execute(forget + b"SET search_path = ''")
                 self.filling.finish(self.session)
                 use_search_path(self.session, manifest.database.serving_path)
 
     def _load_large_objects(self) -> None:
         """Load all large objects; there must be none of their OIDs."""
-        objects = self.filling.manifest.content.large_objects
-        with self.session.transaction():
-            self.session.execute(CREATE_PIECES)
-            receive(self.session, [Stream("the large objects", [copy_pieces_in()], self.reader.read_large_objects())])
-            make_large_objects(self.session, objects)
+        objects, notes = self.filling.manifest.content.large_objects, self.filling.notes
+        if LARGE_OBJECTS not in self.filling.done:
+            statements = [notes.note(LARGE_OBJECTS)] if notes else []
+            pieces = self.reader.read_large_objects()
+            with self.session.transaction():
+                self.session.execute(CREATE_PIECES)
+                receive(self.session, [Stream("the large objects", [*statements, copy_pieces_in()], pieces)])
+                make_large_objects(self.session, objects)
         # Not within that transaction: each comment locks its object, and the server has room for so many locks.
         comment_on(self.session, objects)

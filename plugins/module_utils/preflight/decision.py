@@ -9,10 +9,11 @@ import contextlib
 import dataclasses
 import pathlib
 
-from ..archive.folder import read_archive
+from ..archive.folder import read_archive, read_manifest
 from ..container.route import open_route
 from ..errors import MigrationError
 from ..server.endpoint import Endpoint
+from ..staging.resume import describe_origin, foresee
 from ..verdict.comparison import Verdict
 from ..verdict.findings import Finding, tell_errors
 from .checks.allowances import check_allowances
@@ -103,10 +104,21 @@ def decide(
         short=found.freezes,
     )
     if target and decision.plan:
+        if request.goal == "restore" and found.load_mode == "swap":
+            _foresee_resumption(request, decision, target)
         decision.replaces = diff(target, decision.verdict, found.load_mode, archive)
         if request.asks and GOALS[request.goal].replaces:
             decision.standing = look_around(request, found, target, archived)
     return decision
+
+
+def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) -> None:
+    """Say in the plan if a copy is to be filled on that a killed run has left, instead of a new one."""
+    session, archive = decision.found.server_session, decision.archive
+    if session and archive:
+        origin = describe_origin(archive, target, request.settings.allowed)
+        if step := foresee(session, target, origin, read_manifest(archive)):
+            decision.plan[0] = step
 
 
 def _no_rehearsal(request: Request) -> Finding:

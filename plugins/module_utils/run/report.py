@@ -104,6 +104,7 @@ def compose(records: Records, run: Run) -> Report:
         "previous": replaced.get("previous") or None,
         "kept": list(replaced.get("kept", [])),
         "proof": replaced.get("proof"),
+        "resumed_from": records.get("schema_restore", {}).get("resumed_from") or None,
     }
 
 

@@ -58,7 +58,18 @@ def create_staging(session: Session, generations: Generations, locale: Locale, r
     """
     drop_leftovers(session, generations)
     _create(session, generations.staging, locale)
+    mark_staging(session, generations, run_id)
+
+
+def mark_staging(session: Session, generations: Generations, run_id: str) -> None:
+    """Make the staging database the run's."""
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(generations.staging), _mark(run_id)))
+
+
+def staging_run(session: Session, generations: Generations) -> str | None:
+    """Return the run whose staging database is there."""
+    mark = _read_mark(session, generations)
+    return mark.removeprefix(_mark("")) if mark and mark.startswith(_mark("")) else None
 
 
 def create_database(session: Session, name: str, locale: Locale) -> None:
@@ -92,15 +103,16 @@ def create_statement(name: str, locale: Locale, server_version: int) -> sql.Comp
     return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options))
 
 
-def drop_leftovers(session: Session, generations: Generations) -> list[str]:
+def drop_leftovers(session: Session, generations: Generations, kept: t.Container[str] = ()) -> list[str]:
     """Drop what runs have left that were killed, and return its names. The caller's run has claimed the target.
 
     Runs of a role that may not create databases have left nothing.
 
+    :param kept: names of what is not dropped
     :raises MigrationError: when the server refuses, with its message
     """
     dropped = []
-    names = [generations.staging, generations.discarded, generations.scratch]
+    names = [name for name in (generations.staging, generations.discarded, generations.scratch) if name not in kept]
     rows = session.execute(
         "SELECT datname FROM pg_catalog.pg_database WHERE datname = ANY (%s)"
         " AND (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",

@@ -12,22 +12,26 @@ import typing as t
 from ..archive.files import ArchiveFiles
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin
-from ..archive.schema import read_section
+from ..archive.schema import Entry, read_section
 from ..filling.filler import fill
+from ..filling.notes import Notes
 from ..filling.plan import all_once, plan_filling
 from ..server.client_tools import ClientTools
 from ..server.endpoint import OpenSession, Session
 from .schema import allow_orphans, create_pre_data, left_unvalidated
 
 
-def restore_schema(session: Session, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> int:
+def restore_schema(
+    session: Session, tools: ClientTools, folder: pathlib.Path, manifest: Manifest, notes: Entry | None = None
+) -> int:
     """Create everything that must be there before the rows: types, functions, tables, views. Return how many objects.
 
+    :param notes: what makes the notes of what follows
     :raises MigrationError: naming the object that failed
     """
     manifest.require_whole()
     entries = read_section(tools, folder / manifest.schema.name, "pre-data")
-    create_pre_data(session, entries, manifest.database)
+    create_pre_data(session, [*entries, notes] if notes else entries, manifest.database)
     return len(entries)
 
 
@@ -40,6 +44,7 @@ def restore_data(
     allowed: t.Collection[str] = (),
     finish: t.Callable[[Session], object] | None = None,
     origin: Origin | None = None,
+    notes: Notes | None = None,
 ) -> list[tuple[ArchivedRows, int]]:
     """Load rows, large objects and sequences, and make what must hold over complete rows.
 
@@ -48,6 +53,7 @@ def restore_data(
     :param allowed: foreign keys, as ``fk constraint <table> <name>``, that are added without a look at the rows
     :param finish: what else is to be done when everything is made but event triggers, which would fire at it
     :param origin: where the rows come from, if not from the archive's files
+    :param notes: what is done already, and where the rest is noted
     :raises MigrationError: naming the table or object that failed
     """
     schema = folder / manifest.schema.name
@@ -61,7 +67,14 @@ def restore_data(
         not_valid = left_unvalidated(relations, allowed, first.info.server_version)
         plan = plan_filling(relations, filled, pre_data, allow_orphans(post_data, not_valid), once)
         return fill(
-            _handing_on(first, open_session), manifest, origin or ArchiveFiles(folder, manifest), plan, jobs, finish
+            _handing_on(first, open_session),
+            manifest,
+            origin or ArchiveFiles(folder, manifest),
+            plan,
+            jobs,
+            finish,
+            notes,
+            notes.read(first) if notes else {},
         )
 
 
