@@ -93,8 +93,8 @@ class ShortDowntime:
         """
         content = read_manifest(self.folder.frozen).content
         tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
-        described = Described(EVERYTHING, tables, content.large_objects)
         one = self.migration
+        described = Described(EVERYTHING, tables, content.large_objects, content.sequences, one.staging)
         with (
             dropped_on_failure(one.target, one.generations, one.run_id),
             kept_until_committed(one.source, self.folder, described),

@@ -175,7 +175,10 @@ def source_frozen(stage: Stage, manifest: Manifest) -> contextlib.AbstractContex
     assert stage.folder
     content = manifest.content
     tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
-    described = Described(stage.settings.patterns, tables, content.large_objects)
+    target = stage.endpoint("target")
+    assert target
+    staging = target.at(Generations(target.dbname).staging)
+    described = Described(stage.settings.patterns, tables, content.large_objects, content.sequences, staging)
     return kept_until_committed(source, stage.folder, described)
 
 

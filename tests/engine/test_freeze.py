@@ -236,6 +236,16 @@ def test_what_no_lock_keeps(case: Case, run: ShortDowntime) -> None:
     nothing_happened(case)
 
 
+def test_numbers_that_are_drawn_meanwhile(case: Case, run: ShortDowntime) -> None:
+    """No lock keeps clients from a sequence; the target gives out no number that the source has."""
+    case.run("CREATE SEQUENCE number")
+    run.copy()
+    run.freeze()
+    case.run("SELECT nextval('number') FROM generate_series(1, 5)")
+    run.switch()
+    assert case.ask("SELECT nextval('number')") == 6
+
+
 def test_who_may_lock(case: Case) -> None:
     """A role that may only read cannot freeze; one that may update can, and no more is needed."""
     source = Database(case.source, case.name)

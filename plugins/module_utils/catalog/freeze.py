@@ -30,6 +30,10 @@ _TRIES: t.Final = ("900ms",) * 5 + ("3s",) * 2
 #: Meanwhile the writers that have waited behind a try come to their end.
 _PAUSE_SECONDS: t.Final = 0.5
 
+#: How long the server hears nothing from who has frozen it until it lets go by itself: of a machine that has vanished,
+#: or sleeps, it would learn much later.
+_SILENCE: t.Final = "30s"
+
 _UNAVAILABLE: t.Final = (
     psycopg.errors.QueryCanceled,
     psycopg.errors.LockNotAvailable,
@@ -48,6 +52,7 @@ def frozen(endpoint: Endpoint, list_tables: t.Callable[[Session], t.Iterable[Nam
         _lock(session, endpoint, list_tables)
         try:
             session.execute(pin_settings(endpoint))
+            session.execute(sql.SQL("SET idle_in_transaction_session_timeout = {}").format(_SILENCE))
             row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
             assert row is not None
             yield ExportedSnapshot(endpoint, session, row[0])

@@ -22,10 +22,11 @@ import typing as t
 from ..catalog.freeze import frozen
 from ..catalog.large_objects import read_large_objects
 from ..catalog.selection import Name, Patterns, tables_to_hold
+from ..catalog.sequences import Sequence, read_sequences, set_sequences
 from ..catalog.snapshot import exported_snapshot, imported_snapshot
 from ..container.route import open_route
 from ..errors import MigrationError
-from ..server.endpoint import Endpoint, Session
+from ..server.endpoint import Endpoint, Session, connect
 from .background import end_background
 from .folder import Record, RunFolder, write_private
 from .held_session import BackgroundSession, hold_session
@@ -40,6 +41,9 @@ class Described(t.NamedTuple):
     patterns: Patterns
     tables: frozenset[Name]
     large_objects: tuple[t.Any, ...]
+    sequences: tuple[Sequence, ...]
+    #: the database that is about to become live
+    staging: Endpoint
 
 
 @dataclasses.dataclass
@@ -197,7 +201,9 @@ def kept_until_committed(source: Endpoint, folder: RunFolder, described: Describ
             except MigrationError as error:
                 require_frozen(folder, error)
                 raise
-            _require_nothing_written(stack.enter_context(exported_snapshot(reached)).session, described)
+            now = stack.enter_context(exported_snapshot(reached)).session
+            _require_nothing_written(now, described)
+            _bring_numbers(now, described)
         yield
     finally:
         end_background(folder.freeze)
@@ -214,3 +220,12 @@ def _require_nothing_written(session: Session, described: Described) -> None:
             f"While the source was frozen, clients have changed what no lock keeps: {', '.join(changed[:20])}. Nothing "
             "was switched. Keep them from it, and run again."
         )
+
+
+def _bring_numbers(session: Session, described: Described) -> None:
+    """Set the sequences from which clients have drawn meanwhile: a lock keeps nobody from that (docs: 13.3.1)."""
+    before = {(sequence.schema, sequence.name): sequence for sequence in described.sequences}
+    drawn = [s for s in read_sequences(session) if before.get((s.schema, s.name), s) != s]
+    if drawn:
+        with connect(described.staging) as staging:
+            set_sequences(staging, drawn)
