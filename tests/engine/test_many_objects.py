@@ -54,6 +54,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def migrate(case: Case, folder: Path, waits: list[int]) -> dict[str, int]:
     """Migrate by a switch, and once more in place; return how often each stage has waited."""
     migration = prepare(case.source, case.name, case.target, case.name, folder / case.name)
+    # Whether a second session is opened in time for any work depends on the machine.
+    migration.jobs = 1
     stages: tuple[t.Callable[[], t.Any], ...] = (
         *(migration.preflight, migration.dump, migration.restore_schema, migration.restore_data, migration.verify),
         *(migration.switch, migration.replace),

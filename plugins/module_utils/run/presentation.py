@@ -31,7 +31,7 @@ def summarize(report: Report) -> str:
     """Return the one line that a person reads."""
     match report["status"]:
         case "migrated" | "repaired" | "equal":
-            told = f"{_amount(report['tables'], 'target_rows')}, all equal{_thawed(report['freeze'])}"
+            told = f"{_amount(report['tables'], 'target_rows')}, all equal{_thawed(report['freeze'])}{_about(report)}"
         case "rehearsed":
             told = f"{_amount(report['tables'], 'target_rows')}, all equal in a copy that is dropped; no switch"
         case "dumped":
@@ -132,6 +132,11 @@ def _amount(tables: list[Record], count: str) -> str:
     holders = [table for table in tables if table.get("kind", "table") == "table"]
     rows = sum(table[count] or 0 for table in holders)
     return f"{counted(len(holders), 'table')}, {counted(rows, 'row')}"
+
+
+def _about(report: Report) -> str:
+    """Return what is said of a run that does not look at everything."""
+    return f", of what run {report['rerun']} had found different" if report["rerun"] else ""
 
 
 def _proven(proof: Record) -> str:
