@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Strategy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences, synchronization
 
 from bench.line import Line
 from tests import oracle
@@ -380,3 +380,13 @@ def test_what_is_written_after_the_snapshot_does_not_arrive(pair: MakePair) -> N
     sync_target(case, between=lambda: case.run("UPDATE a SET v = 'late'; DELETE FROM a WHERE id > 500"))
     assert case.ask("SELECT v FROM a WHERE id = 5") == "old"
     assert case.ask("SELECT count(*) FROM a") == 1000
+
+
+def test_a_schema_that_is_not_as_before_is_seen(pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the run itself were to leave behind."""
+    case = pair("CREATE TABLE t (id int PRIMARY KEY)", source="INSERT INTO t VALUES (1)")
+    monkeypatch.setattr(
+        synchronization, "restart", lambda session, _: session.execute("ALTER TABLE t SET (fillfactor = 70)")
+    )
+    with untouched(live(case)), pytest.raises(MigrationError, match=r"table public\.t"):
+        sync_target(case)

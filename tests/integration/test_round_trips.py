@@ -17,6 +17,8 @@ _SAMPLE: t.Final = ROOT / "roles/lab/files/sigmasight.sql"
 #: What may cross the line to the target, for a whole migrate.yml. None of it depends on how fast the machine is. Lower
 #: it whenever less crosses.
 FIRST_RUN: t.Final = Counts(connections=24, turns=300, up=7_700_000, down=2_400_000)
+#: Most of it is the backup, which is written and tried whole before anything is brought.
+SYNC: t.Final = Counts(connections=28, turns=510, up=8_400_000, down=14_200_000)
 NOTHING_TO_DO: t.Final = Counts(connections=4, turns=55, up=120_000, down=200_000)
 
 
@@ -27,6 +29,16 @@ def test_incident(servers: Servers, controller: Controller) -> None:
         controller.add_host("sandbox", source.variables("source"), target.variables("target"))
         assert_at_most(FIRST_RUN, run(controller, target.server.port, "migrated"))
         assert_at_most(NOTHING_TO_DO, run(controller, target.server.port, "unchanged"))
+
+
+def test_sync(servers: Servers, controller: Controller) -> None:
+    """Of one table, a hundred rows have changed."""
+    with database(servers.source(), "") as source, database(servers.target(), "") as target:
+        for side in (source, target):
+            side.server.run_sql_file(_SAMPLE, side.name)
+        source.execute("UPDATE position_market_betas SET beta = beta + 1")
+        controller.add_host("sandbox", source.variables("source"), target.variables("target"), load_mode="sync")
+        assert_at_most(SYNC, run(controller, target.server.port, "migrated"))
 
 
 def run(controller: Controller, port: int, status: str) -> Line:

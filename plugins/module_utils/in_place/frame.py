@@ -16,6 +16,7 @@ import typing as t
 
 from ..archive.manifest import Manifest
 from ..catalog.foreign_keys import Link, list_links, take_census
+from ..catalog.identity import read_identity
 from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
@@ -110,9 +111,10 @@ def keep_schema(
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     lock_tables(session, tables, lock)
-    kept = kept or judge_kept_schema(transaction, judge, folder, manifest, selection)
-    privileges = read_privileges(session)
-    definitions, links = judge.read_definitions(transaction), list_links(session)
+    identity, definitions = read_identity(session), judge.read_definitions(transaction)
+    knowing = dataclasses.replace(judge, definitions=definitions)
+    kept = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
+    privileges, links = read_privileges(session), list_links(session)
     order = order_selected(everything, links, selection)
     not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
     with contextlib.ExitStack() as stack:
@@ -137,7 +139,9 @@ def keep_schema(
             carry_privileges(session, KEPT, privileges, None)
         content = judge.judge_content(transaction, manifest, selection)
         orphans = _find_orphans(transaction, serving_path, selection)
-    _, changes = compare_schemas(definitions, judge.read_definitions(transaction))
+    # Where no key was dropped and added again, the catalogs are what they were, row for row.
+    same = identity == read_identity(session)
+    _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
     return RowsReplaced(order, readded, done, verdict)
 

@@ -68,6 +68,8 @@ class Judge:
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: what tells the source's schema in the words of the target's server; else a scratch database does
     reword: t.Callable[[], t.Sequence[Entry]] | None = None
+    #: the target's definitions, where they are read already
+    definitions: t.Sequence[Entry] | None = None
     #: which tables are judged, with all that is part of them; of the others, nothing is said
     patterns: Patterns = EVERYTHING
     #: of how many rows of each table the keys are told; None tells some, of some tables
@@ -250,7 +252,7 @@ class Judge:
 
         Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
         """
-        theirs = self.read_definitions(there)
+        theirs = self.read_definitions(there) if self.definitions is None else self.definitions
         objects, differences = compare_schemas(ours, theirs, source.selection)
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
             objects, differences = compare_schemas(self._reword(source, there), theirs, source.selection)
