@@ -11,7 +11,7 @@ module: ask
 short_description: Ask a question at the terminal, once for each host
 version_added: "0.1.0"
 description:
-  - Works as M(ansible.builtin.pause) does, but asks for every host, one after the other, and not for the first one
+  - Works as C(ansible.builtin.pause) does, but asks for every host, one after the other, and not for the first one
     alone. So each of several hosts that are at work at once has its own answer.
   - Where there is no terminal, it warns and goes on with an empty answer.
 author:
