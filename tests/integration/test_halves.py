@@ -141,17 +141,24 @@ def test_rollback_without_previous_database(sandbox: Controller, source: Databas
     assert f'database "{target.previous.name}": there is none to go back to' in message
 
 
-def test_restore_goes_on_where_a_killed_one_was(dump: Dump, servers: Servers, tmp_path: Path) -> None:
-    """What it has left of the same archive is filled on, and both plan and report say so."""
+@pytest.mark.parametrize("noted", [True, False], ids=["goes-on", "anew"])
+def test_restore_goes_on_where_a_killed_one_was(dump: Dump, servers: Servers, tmp_path: Path, noted: bool) -> None:
+    """What it has left of the same archive is filled on, and both plan and report say so; or that it is not."""
     controller = Controller(tmp_path)
     with database(servers.target(), BEFORE) as target:
         controller.add_host("sandbox", target.variables("target"))
         killed = prepare(dump.source.server, dump.source.name, target.server, target.name, dump.archive)
         killed.preflight()
         killed.restore_schema()
+        if not noted:
+            with target.server.connect(killed.generations.staging) as connection:
+                connection.execute('DROP SCHEMA "__pgconvoy_notes" CASCADE')
         run = controller.run("playbooks/restore.yml", limit="sandbox", extra={"archive": str(dump.archive)})
         assert run.rc == 0, run.output
-        assert f"which run {killed.run_id} has left: the rows of 0 of " in str(run.result("preflight")["plan"])
+        step = f"which run {killed.run_id} has left: the rows of 0 of "
+        assert (step in str(run.result("preflight")["plan"])) is noted
         report = run.report("sandbox-db")
-        assert (report["status"], report["resumed_from"]) == ("migrated", killed.run_id)
+        assert (report["status"], report["resumed_from"]) == ("migrated", killed.run_id if noted else None)
+        told = [finding["message"] for finding in report["findings"] if finding["code"] == "not-resumed"]
+        assert [killed.run_id in message for message in told] == ([] if noted else [True])
         assert target.contents() == dump.source.contents()

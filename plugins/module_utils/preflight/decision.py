@@ -13,6 +13,8 @@ from ..archive.folder import read_archive, read_manifest
 from ..container.route import open_route
 from ..errors import MigrationError
 from ..server.endpoint import Endpoint
+from ..staging.databases import staging_run
+from ..staging.names import Generations
 from ..staging.resume import describe_origin, foresee
 from ..verdict.comparison import Verdict
 from ..verdict.findings import Finding, tell_errors
@@ -113,12 +115,23 @@ def decide(
 
 
 def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) -> None:
-    """Say in the plan if a copy is to be filled on that a killed run has left, instead of a new one."""
+    """Say in the plan if a copy is to be filled on that a killed run has left, or else why it is not."""
     session, archive = decision.found.server_session, decision.archive
     if session and archive:
         origin = describe_origin(archive, target, request.settings.allowed)
+        generations = Generations(target.dbname)
         if step := foresee(session, target, origin, read_manifest(archive)):
             decision.plan[0] = step
+        elif left := staging_run(session, generations):
+            decision.found.findings.append(
+                Finding(
+                    "notice",
+                    "not-resumed",
+                    f'database "{generations.staging}"',
+                    f"run {left} has left it, with too little in it, or of another archive, version, user or other "
+                    "allowed differences. It is made anew.",
+                )
+            )
 
 
 def _no_rehearsal(request: Request) -> Finding:
