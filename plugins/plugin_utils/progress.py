@@ -14,6 +14,7 @@ from ..module_utils.run.presentation import visible
 from ..module_utils.run.progress_file import ProgressReader
 from ..module_utils.run.progress_line import duration, share, tell
 from ..module_utils.schedule.progress import State
+from ..module_utils.schedule.signals import start_beside
 
 try:
     # It knows how wide a terminal's characters are and draws a bar of eighths; small, and nothing comes with it.
@@ -131,7 +132,7 @@ class Follower:
                 self._view.end()
 
         thread = threading.Thread(target=follow, daemon=True)
-        thread.start()
+        start_beside(thread)
         try:
             yield
         finally:

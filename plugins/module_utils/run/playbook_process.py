@@ -13,6 +13,8 @@ import threading
 import time
 import typing as t
 
+from ..schedule.signals import start_beside
+
 #: How often a process is looked for where the system cannot wait for one that is not its parent's, in seconds.
 _LOOK_SECONDS: t.Final = 0.1
 
@@ -63,4 +65,4 @@ def interrupt_when_ended(playbook: PlaybookProcess) -> None:
             pass
         signal.pthread_kill(main, signal.SIGINT)
 
-    threading.Thread(target=watch, daemon=True).start()
+    start_beside(threading.Thread(target=watch, daemon=True))

@@ -13,6 +13,7 @@ import threading
 import typing as t
 
 from ..schedule.progress import Progress, State, listening
+from ..schedule.signals import start_beside
 
 #: How often what has happened is written down. Most of a run's steps take less: the file grows with the time that a run
 #: takes, not with its steps.
@@ -39,7 +40,7 @@ def progress_written(path: pathlib.Path, stage: str) -> t.Iterator[None]:
             progress.tell_news()
 
     writer = threading.Thread(target=write_now_and_then, daemon=True)
-    writer.start()
+    start_beside(writer)
     try:
         with listening(progress):
             yield
