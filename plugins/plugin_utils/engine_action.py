@@ -18,13 +18,14 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 
 try:
     from ansible.executor.module_common import _BuiltModule
-    from ansible.module_utils._internal._ansiballz import _loader  # noqa: F401 - what the script below needs
+    from ansible.module_utils._internal._ansiballz._loader import run_module
     from ansible.module_utils.common.json import Direction, get_module_encoder
 except ImportError:
     # They are Ansible's own, the same from 2.19 to 2.21; without them it packs, as ever.
     _CAN_SPARE_PACKING = False
 else:
-    _CAN_SPARE_PACKING = True
+    # The script below calls it.
+    _CAN_SPARE_PACKING = callable(run_module)
 
 #: The folder ``ansible_collections`` that this one is in.
 _COLLECTIONS: t.Final = pathlib.Path(__file__).absolute().parents[4]
