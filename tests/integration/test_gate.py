@@ -147,11 +147,12 @@ def test_run_in_parts_does_not_open_it(
 def test_check_mode_asks_nothing_and_changes_nothing(
     production: Controller, source: Database, target: Database
 ) -> None:
-    """To look at the plan needs no phrase."""
-    with untouched(source, target):
-        run = production.run("migrate.yml", "--check", limit="production")
+    """To look at the plan needs no phrase; who is in the database is told, also where it is filled in place."""
+    with untouched(source, target), target.server.connect(target.name):
+        run = production.run("migrate.yml", "--check", limit="production", extra={"load_mode": "in_place"})
     assert run.rc == 0, run.output
     assert "Type MIGRATE PRODUCTION" not in run.output
+    assert "connected  1 in number: session " in run.output
 
 
 def test_every_writing_playbook_is_gated(production: Controller, source: Database, target: Database) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import stat
 import typing as t
 from pathlib import Path
@@ -251,6 +252,16 @@ def test_quick_stages_say_nothing(screen: Screen) -> None:
     with follower.following():
         screen.write(_state())
     assert screen.shown == []
+
+
+def test_who_follows_takes_no_interruption(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else Ctrl-C might reach this thread alone, and the stage would go on to its end."""
+    masks: list[set[int]] = []
+    lines = Lines(screen.shown.append, "db: dump", screen.clock)
+    monkeypatch.setattr(lines, "end", lambda: masks.append({*signal.pthread_sigmask(signal.SIG_BLOCK, [])}))
+    with Follower(screen.reader, lines, screen.clock).following():
+        pass
+    assert {signal.SIGINT, signal.SIGTERM} <= masks[0]
 
 
 def test_bar(screen: Screen) -> None:

@@ -14,16 +14,20 @@ from ..archive.manifest import Manifest
 from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection
 from ..errors import summarize
+from ..server.batches import split
 from ..server.endpoint import Session
 
 #: How long a server may count; whoever is to be asked waits for it.
 _PATIENCE: t.Final = "60s"
 
+#: How many tables a statement counts: it takes a lock for each, and is nested as deep.
+_AT_ONCE: t.Final = 500
+
 Counts = t.Mapping[Name, int]
 
 
 def count_rows(session: Session, selection: Selection | None) -> Counts | str:
-    """Return the number of rows of each table, by one statement; or why they were not counted.
+    """Return the number of rows of each table, or why they were not counted.
 
     :param selection: the tables that are counted; all if None
     """
@@ -32,10 +36,11 @@ def count_rows(session: Session, selection: Selection | None) -> Counts | str:
             session.execute(sql.SQL("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {}").format(_PATIENCE))
             tables = [r for r in list_relations(session) if r.kind == "table" and _is_in(r.full_name, selection)]
             one = sql.SQL("SELECT {}, {}, count(*) FROM {}")
-            each = [one.format(table.schema, table.name, table.own_rows) for table in tables]
-            if not each:
-                return {}
-            rows = session.execute(sql.SQL(" UNION ALL ").join(each)).fetchall()
+            rows = [
+                row
+                for some in split([one.format(table.schema, table.name, table.own_rows) for table in tables], _AT_ONCE)
+                for row in session.execute(sql.SQL(" UNION ALL ").join(some)).fetchall()
+            ]
     except psycopg.Error as error:
         return summarize(error)
     return {(schema, name): count for schema, name, count in rows}

@@ -12,6 +12,7 @@ from ..container.route import open_route
 from ..errors import MigrationError
 from ..server.endpoint import Endpoint, connect
 from ..staging.names import Generations
+from .checks.live import name_clients, read_clients
 from .examination import Examination
 from .goals import GOALS
 from .question import Standing
@@ -21,11 +22,11 @@ from .row_counts import Counts, archived_counts, count_rows
 
 def look_around(request: Request, found: Examination, target: Endpoint, archived: Manifest | None) -> Standing:
     """Count rows on both sides, and gather what the examination has found."""
-    clients = next((finding.message for finding in found.findings if finding.code == "target-clients"), "")
+    theirs, clients = _look_there(found, target) if found.target_exists else ({}, "")
     return Standing(
         live=target.dbname,
         exists=found.target_exists,
-        theirs=_count_there(found, target) if found.target_exists else {},
+        theirs=theirs,
         ours=_count_here(request, found, archived) if GOALS[request.goal].fills else "the previous database returns.",
         clients=clients,
         undo=_tell_undo(request, found, target),
@@ -33,13 +34,15 @@ def look_around(request: Request, found: Examination, target: Endpoint, archived
     )
 
 
-def _count_there(found: Examination, target: Endpoint) -> Counts | str:
+def _look_there(found: Examination, target: Endpoint) -> tuple[Counts | str, str]:
+    """Return the live database's rows, and who else is in it, however it will get its new content."""
     with contextlib.ExitStack() as stack:
         try:
             session = found.live_session or stack.enter_context(connect(target))
         except MigrationError as error:
-            return str(error)
-        return count_rows(session, found.selection)
+            return str(error), "who is connected is not known"
+        clients = [one for one in read_clients(session, target.dbname) if not one.application.startswith("pgconvoy")]
+        return count_rows(session, found.selection), name_clients(clients) if clients else ""
 
 
 def _count_here(request: Request, found: Examination, archived: Manifest | None) -> Counts | str:
@@ -60,5 +63,5 @@ def _tell_undo(request: Request, found: Examination, target: Endpoint) -> str:
     if not GOALS[request.goal].fills:
         return f'what is live now becomes "{names.previous}", and the same command brings it back'
     if found.in_place:
-        return "a backup is written and tried first; playbooks/rollback.yml brings it back"
+        return "a backup is written first; playbooks/rollback.yml brings it back"
     return f'what is live now stays on the server as "{names.previous}"; playbooks/rollback.yml brings it back'

@@ -14,6 +14,7 @@ import typing as t
 
 from . import progress
 from .progress import UNTOLD, Step
+from .signals import start_beside
 from .work import Graph, Work
 
 Item = t.TypeVar("Item")
@@ -113,7 +114,7 @@ class _Threads:
             for thread in self._threads:
                 with self._changed:
                     self._at_work += 1
-                thread.start()
+                start_beside(thread)
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping or not self._at_work)
         finally:
@@ -170,7 +171,7 @@ class _Threads:
         while self._at_work and time.monotonic() < deadline:
             cancelling = [threading.Thread(target=_cancel, args=(worker,), daemon=True) for worker in [*self._running]]
             for thread in cancelling:
-                thread.start()
+                start_beside(thread)
             for thread in cancelling:
                 thread.join(max(0, deadline - time.monotonic()))
             # Once more, then: a worker that was just about to begin has not been cancelled.
