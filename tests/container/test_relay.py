@@ -17,7 +17,8 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container import relay as relays
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.engine import Container
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.relay import Relay, Survey, greet
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.relay import greet
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.container.relay_programs import Relay, by_tcp
 
 from tests.servers import Servers
 
@@ -40,7 +41,7 @@ def relay_to(program: str, port: int) -> Relay:
     """Return the relay of a program to a port of this machine."""
     if shutil.which(program.split()[0]) is None:
         pytest.skip(f"{program} is not installed")
-    (found, *_) = relays._by_tcp(Survey(frozenset({program, "cat"}), frozenset(), server_runs=True), "127.0.0.1", port)
+    (found, *_) = by_tcp(frozenset({program, "cat"}), "127.0.0.1", port)
     return found
 
 

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_keys import Census, take_census
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.orphans import Census, take_census
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 
 from tests.case import new_case

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading, snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import pieces, reading, snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
@@ -30,7 +30,7 @@ def test_pieces_cover_the_whole(
         source = prepare(case.source, case.name, case.target, case.name, folder / "archive").source
         read = []
         for pages in (1, 3, 1 << 20):
-            monkeypatch.setattr(reading, "_PIECE_PAGES", pages)
+            monkeypatch.setattr(pieces, "_PIECE_PAGES", pages)
             monkeypatch.setattr(reading, "_FEW_BYTES", 0)
             with exported_snapshot(source) as snapshot:
                 read.append(
@@ -51,7 +51,7 @@ _CHANGES: t.Final = {
 
 def test_rows_at_the_edges_of_pieces(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first and the last row of each page, where pieces of a page each begin and end; also in equal rows."""
-    monkeypatch.setattr(reading, "_PIECE_PAGES", 1)
+    monkeypatch.setattr(pieces, "_PIECE_PAGES", 1)
     monkeypatch.setattr(reading, "_FEW_BYTES", 0)
     script = """
         create table t(id int, v text);

@@ -17,10 +17,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.foreign_k
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.large_objects import LargeObject
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Kind, Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.sequences import Sequence
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import (
-    compare,
-    compare_databases,
-)
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import compare
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.databases import compare_databases
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.definitions import compare_schemas
 from hypothesis import given
 from hypothesis import strategies as st

@@ -17,8 +17,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.compariso
     Verdict,
     compare,
     compare_answers,
-    compare_extensions,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.databases import compare_extensions
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.definitions import compare_schemas
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Difference
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.row_differences import RowDifferences

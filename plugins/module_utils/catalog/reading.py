@@ -9,7 +9,6 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import itertools
 import typing as t
 
 import psycopg
@@ -29,6 +28,7 @@ from .extension_rows import read_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .large_objects import LIST as LARGE_OBJECTS
 from .large_objects import LargeObject, read_large_objects, read_listed
+from .pieces import Piece, pieces_of
 from .relations import Relation, list_relations
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
@@ -118,47 +118,6 @@ def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relatio
 _FEW_BYTES: t.Final = 1 << 26
 #: How many of these are read with one message: until its end, they and their indexes are locked.
 _SUMS_AT_ONCE: t.Final = 200
-#: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
-_PIECE_PAGES: t.Final = 1 << 11
-
-
-@dataclasses.dataclass(frozen=True)
-class _Piece:
-    """The pages of a relation from ``first`` to before ``last``; the first piece and the last one are open."""
-
-    relation: Relation
-    first: int | None
-    last: int | None
-
-    @property
-    def step(self) -> Step:
-        """What people are told of it."""
-        pages = (self.last or self.relation.pages) - (self.first or 0)
-        return Step(str(self.relation), self.relation.size * pages // max(self.relation.pages, 1))
-
-    @property
-    def rows(self) -> sql.Composed:
-        bounds = [
-            sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
-            for operator, page in ((">=", self.first), ("<", self.last))
-            if page is not None
-        ]
-        if not bounds:
-            return self.relation.own_rows
-        # An extension's condition may hold an OR: it is asked of the piece, under the name by which it knows the table.
-        whole = dataclasses.replace(self.relation, condition="").own_rows
-        return sql.SQL("(SELECT * FROM {} WHERE {}) {} {}").format(
-            whole,
-            sql.SQL(" AND ").join(bounds),
-            sql.Identifier(self.relation.name),
-            sql.SQL(self.relation.condition),
-        )
-
-
-def _pieces(relation: Relation) -> list[_Piece]:
-    """Return pieces that cover the relation without overlap, whatever has grown since its size was read."""
-    edges: list[int | None] = [None, *range(_PIECE_PAGES, relation.pages, _PIECE_PAGES), None]
-    return [_Piece(relation, first, last) for first, last in itertools.pairwise(edges)]
 
 
 class _Begun:
@@ -199,7 +158,7 @@ class _Begun:
         if self._is_small:
             size = sum(relation.size for relation in stored)
             return [_Task(functools.partial(self._add_all, stored), Step("all tables", size))]
-        pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in _pieces(relation)]
+        pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in pieces_of(relation)]
         large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
         return [
             *self.evaluations(),
@@ -274,7 +233,7 @@ class _Begun:
     def _read_large_objects(self, session: Session) -> None:
         self._large_objects = read_large_objects(session)
 
-    def _add(self, piece: _Piece, session: Session) -> None:
+    def _add(self, piece: Piece, session: Session) -> None:
         relation = piece.relation
         try:
             ((count, hashes),) = read(session, sum_query(relation.hashed, piece.rows))
@@ -304,7 +263,7 @@ class _Begun:
             with session.transaction(force_rollback=True):
                 use_search_path(session, self.reading.search_path)
                 for relation in relations:
-                    self._add(_Piece(relation, None, None), session)
+                    self._add(Piece(relation, None, None), session)
             listed = session.execute(LARGE_OBJECTS).fetchall()
         else:
             for relation, ((count, hashes),) in zip(relations, answers, strict=True):

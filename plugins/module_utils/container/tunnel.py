@@ -20,7 +20,7 @@ import typing as t
 
 from ..work_folder import WorkFolder
 from .engine import Container
-from .relay import Relay
+from .relay_programs import Relay
 
 #: How long execs may take to end once their connections are closed.
 _PATIENCE_SECONDS: t.Final = 5

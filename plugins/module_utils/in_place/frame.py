@@ -15,8 +15,9 @@ import pathlib
 import typing as t
 
 from ..archive.manifest import Manifest
-from ..catalog.foreign_keys import Link, list_links, take_census
+from ..catalog.foreign_keys import Link, list_links
 from ..catalog.identity import read_identity
+from ..catalog.orphans import take_census
 from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction

@@ -24,7 +24,8 @@ from ..errors import MigrationError
 from ..server.client_tools import tools_for
 from ..server.endpoint import Session
 from ..staging.row_security import owner_unbound
-from ..verdict.comparison import Verdict, compare, compare_databases
+from ..verdict.comparison import Verdict, compare
+from ..verdict.databases import compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty

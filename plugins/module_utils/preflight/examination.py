@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..catalog.database import DatabaseProperties
-from ..catalog.foreign_keys import Census
+from ..catalog.orphans import Census
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Selection
 from ..errors import MigrationError

@@ -10,7 +10,7 @@ import typing as t
 
 from ..archive.schema import dump_schema, read_schema
 from ..catalog.database import DatabaseProperties, read_database
-from ..catalog.foreign_keys import take_census
+from ..catalog.orphans import take_census
 from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import select

@@ -14,7 +14,8 @@ from ..privileges.catalog import Privileges
 from ..privileges.wanted import Policy
 from ..server.client_tools import ClientTools
 from ..verdict.bindings import compare_bindings
-from ..verdict.comparison import Verdict, compare_databases, compare_foreign_keys
+from ..verdict.comparison import Verdict, compare_foreign_keys
+from ..verdict.databases import compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.extensions import judge_members
 

@@ -9,27 +9,17 @@ import dataclasses
 import typing as t
 
 from ..catalog.content import Content
-from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import ForeignKey
 from ..catalog.large_objects import LargeObject
 from ..catalog.queries import SAME, Query
-from ..catalog.requirements import Extension
 from ..catalog.sequences import Sequence
 from ..catalog.sums import ColumnSum
 from ..privileges.effective import Change
 from .definitions import TypeVerdict
 from .findings import Difference, Finding
+from .foreign_keys import ForeignKeyVerdict, pair_foreign_keys
+from .pairs import Pair, pair_up, say
 from .tables import TableVerdict, compare_relations
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """A named thing on both sides, in words; None where it is missing."""
-
-    name: str
-    source: str | None
-    target: str | None
-    equal: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,18 +28,6 @@ class SequenceVerdict(Pair):
 
     #: by schema and name
     owner: tuple[str, str] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class ForeignKeyVerdict:
-    """A foreign key on both sides; None where it is missing."""
-
-    name: str
-    table: str
-    references: str
-    source_validated: bool | None
-    target_validated: bool | None
-    equal: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,17 +118,19 @@ def compare(source: Content, target: Content) -> Verdict:
     owners = {str(sequence): sequence.owner for sequence in (*target.sequences, *source.sequences)}
     sequences = [
         SequenceVerdict(**dataclasses.asdict(pair), owner=owners[pair.name])
-        for pair in _pair(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
+        for pair in pair_up(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
     ]
-    large_objects = _pair(_describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects))
+    large_objects = pair_up(
+        _describe_large_objects(source.large_objects), _describe_large_objects(target.large_objects)
+    )
     return Verdict(
         tables=tuple(tables),
         sequences=tuple(sequences),
         large_objects=tuple(large_objects),
         differences=(
             *differences,
-            *(Difference(f"sequence {pair.name}", _say(pair)) for pair in sequences if not pair.equal),
-            *(Difference(f"large object {pair.name}", _say(pair)) for pair in large_objects if not pair.equal),
+            *(Difference(f"sequence {pair.name}", say(pair)) for pair in sequences if not pair.equal),
+            *(Difference(f"large object {pair.name}", say(pair)) for pair in large_objects if not pair.equal),
         ),
         notices=tuple(notices),
         sums=tuple(_pair_sums(source.sums, target.sums)),
@@ -175,124 +155,10 @@ def _describe_large_objects(objects: t.Iterable[LargeObject]) -> dict[str, str]:
     }
 
 
-def _pair(source: dict[str, str], target: dict[str, str]) -> list[Pair]:
-    names = sorted(source.keys() | target.keys())
-    return [Pair(n, source.get(n), target.get(n), source.get(n) == target.get(n)) for n in names]
-
-
-def _say(pair: Pair) -> str:
-    if pair.target is None:
-        return "missing on the target"
-    if pair.source is None:
-        return "only on the target"
-    return f"{pair.source} on the source, {pair.target} on the target"
-
-
 def compare_foreign_keys(source: t.Collection[ForeignKey], target: t.Collection[ForeignKey]) -> Verdict:
     """Compare the foreign keys, also in what no definition tells: whether their triggers are enabled."""
-    verdicts = _compare_foreign_keys(source, target)
-    return Verdict(
-        foreign_keys=tuple(verdicts),
-        differences=tuple(_foreign_key_differences(verdicts, _unchecked(source, target))),
-    )
-
-
-def _compare_foreign_keys(source: t.Iterable[ForeignKey], target: t.Iterable[ForeignKey]) -> list[ForeignKeyVerdict]:
-    ours = {(key.table, key.name): key for key in source}
-    theirs = {(key.table, key.name): key for key in target}
-    verdicts = []
-    for table, name in sorted(ours.keys() | theirs.keys()):
-        our, their = ours.get((table, name)), theirs.get((table, name))
-        if our and their and not our.enforced:
-            # A restore makes every key enforced.
-            our = dataclasses.replace(our, enforced=their.enforced)
-        verdicts.append(
-            ForeignKeyVerdict(
-                name=name,
-                table=table,
-                references=(our or theirs[table, name]).references,
-                source_validated=our.validated if our else None,
-                target_validated=their.validated if their else None,
-                equal=our == their,
-            )
-        )
-    return verdicts
-
-
-def _unchecked(source: t.Iterable[ForeignKey], target: t.Iterable[ForeignKey]) -> set[tuple[str, str]]:
-    """Return the keys, as (table, name), that are checked on the source alone, which no definition tells."""
-    checked = {(key.table, key.name) for key in source if key.enforced}
-    return checked & {(key.table, key.name) for key in target if not key.enforced}
-
-
-def _foreign_key_differences(
-    verdicts: t.Iterable[ForeignKeyVerdict], unchecked: t.Container[tuple[str, str]]
-) -> list[Difference]:
-    """Name the keys as pg_dump does, so that what is allowed of one is allowed of the other."""
-    differences = []
-    for key in verdicts:
-        if key.equal:
-            continue
-        if key.target_validated is None:
-            message = "missing on the target"
-        elif key.source_validated is None:
-            message = "only on the target"
-        elif key.source_validated != key.target_validated:
-            message = "validated on one side only"
-        elif (key.table, key.name) in unchecked:
-            message = "its triggers are disabled on the target: no row is checked"
-        else:
-            message = "defined otherwise on the target"
-        differences.append(Difference(f"fk constraint {key.table} {key.name}", message))
-    return differences
-
-
-#: Settings may hold keys and passwords of applications.
-_OTHER_VALUE: t.Final = "another value on the target than on the source"
-
-
-def compare_databases(
-    source: DatabaseProperties, target: DatabaseProperties, with_settings: bool
-) -> tuple[Difference, ...]:
-    """Compare what the databases themselves are; settings and comment reach a copy only as it becomes live."""
-    pairs = [
-        Pair(f"database {field.name}", str(ours), str(theirs), ours == theirs)
-        for field in dataclasses.fields(source.locale)
-        for ours, theirs in [(getattr(source.locale, field.name), getattr(target.locale, field.name))]
-    ]
-    settings: tuple[Difference, ...] = ()
-    if source.has_public != target.has_public:
-        there = {True: "present", False: None}
-        pairs.append(Pair("schema public", there[source.has_public], there[target.has_public], equal=False))
-    if with_settings:
-        ours, theirs = dict(source.settings), dict(target.settings)
-        settings = tuple(
-            Difference(f"database setting {name}", _OTHER_VALUE if name in theirs else "missing on the target")
-            for name, value in ours.items()
-            if theirs.get(name) != value
-        )
-        if source.comment is not None:
-            pairs.append(Pair("database comment", source.comment, target.comment, source.comment == target.comment))
-    return (*(Difference(pair.name, _say(pair)) for pair in pairs if not pair.equal), *settings)
-
-
-def compare_extensions(
-    source: t.Iterable[Extension], target: t.Iterable[Extension], default_versions: t.Mapping[str, str]
-) -> tuple[Difference, ...]:
-    """Compare the versions, which no definition tells; a copy is made in the version that the target's server prefers.
-
-    :param default_versions: that version, by the extensions' names
-    """
-    versions = {extension.name: extension.version for extension in source}
-    return tuple(
-        Difference(
-            f"extension {found.name}",
-            f"version {versions[found.name]} on the source, {found.version} on the target,"
-            f" whose server would make it {default_versions.get(found.name, 'no longer')}",
-        )
-        for found in target
-        if found.name in versions and found.version not in (versions[found.name], default_versions.get(found.name))
-    )
+    verdicts, differences = pair_foreign_keys(source, target)
+    return Verdict(foreign_keys=tuple(verdicts), differences=tuple(differences))
 
 
 def compare_answers(

@@ -21,7 +21,7 @@ from ..catalog.locales import reword_locale
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
-from ..catalog.relations import Relation, list_relations
+from ..catalog.relations import list_relations
 from ..catalog.requirements import ask_default_versions, ask_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
@@ -30,7 +30,7 @@ from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
 from ..server.client_tools import ClientTools, tools_for
-from ..server.endpoint import Endpoint, Session, connect, use_search_path
+from ..server.endpoint import Endpoint, Session, connect
 from ..server.inquiry import Inquiry, answer, together
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
@@ -38,21 +38,15 @@ from ..staging.row_security import owner_unbound
 from ..staging.scratch import NoScratchError
 from ..work_folder import WorkFolder
 from .bindings import compare_bindings
-from .comparison import (
-    RowsVerdict,
-    Verdict,
-    compare,
-    compare_answers,
-    compare_databases,
-    compare_extensions,
-)
+from .comparison import Verdict, compare, compare_answers
+from .databases import compare_databases, compare_extensions
 from .definitions import compare_schemas, same_objects
+from .explanation import explain_rows
 from .extensions import judge_extension_rows, judge_members
 from .note import ask_note, leave_note
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
-from .row_differences import NAMED, RowDifferences, find_row_differences
-from .tables import TableVerdict, find_undecided
+from .tables import find_undecided
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,33 +182,10 @@ class Judge:
         ours, theirs = read_contents(source, reading)
         content = _compare(ours, theirs, reading)
         if not stop_early:
-            content = self._explain_rows(content, here, there, relations, path)
+            content = explain_rows(content, here, there, relations, path, self.show_rows)
         content = content.joined(judge_extension_rows(ours, theirs))
         answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
-
-    def _explain_rows(
-        self, verdict: Verdict, here: Snapshot, there: Snapshot, relations: t.Collection[Relation], search_path: str
-    ) -> Verdict:
-        """Return the verdict with what differs within tables that are on both sides with the same columns."""
-        trees = {relation.load_through for relation in relations}
-        by_name = {relation.full_name: relation for relation in relations}
-        unequal = [
-            table
-            for table in verdict.tables
-            if not table.equal and _both(table) and (table.kind == "table" or (table.schema, table.name) in trees)
-        ]
-        named = NAMED if self.show_rows is None else self.show_rows
-        rows, explanations = [], {}
-        with here.another_session() as ours, there.another_session() as theirs:
-            for session in (ours, theirs):
-                use_search_path(session, search_path)
-            for table in unequal[: _EXPLAINED_TABLES if self.show_rows is None else None]:
-                relation = by_name[table.schema, table.name]
-                found = find_row_differences(ours, theirs, relation, named)
-                explanations[f"{table.kind} {relation}"] = str(found)
-                rows.append(_tell_rows(table, relation, found))
-        return dataclasses.replace(verdict.explained(explanations), rows=tuple(rows))
 
     def read_definitions(self, there: Snapshot) -> list[Entry]:
         """Return the target's schema in the words of its own server.
@@ -298,10 +269,6 @@ class Judge:
         return tools_for(max(snapshot.session.info.server_version // 10000 for snapshot in snapshots), self.tools)
 
 
-#: In how many tables the differing rows are looked for; the others differ all the same.
-_EXPLAINED_TABLES: t.Final = 20
-
-
 def _compare(source: Content, target: Content, reading: Reading) -> Verdict:
     """Compare contents; where the source's cannot tell what a materialized view must hold, the target is asked itself.
 
@@ -311,22 +278,3 @@ def _compare(source: Content, target: Content, reading: Reading) -> Verdict:
     if undecided:
         target = read_views(dataclasses.replace(reading, evaluated=undecided), target)
     return compare(source, target)
-
-
-def _tell_rows(table: TableVerdict, relation: Relation, found: RowDifferences) -> RowsVerdict:
-    # Where there is no primary key, a row is named by a part of its hash, which tells nobody which it is.
-    examples = found.examples if relation.key else {}
-    return RowsVerdict(
-        table.kind,
-        table.schema,
-        table.name,
-        found.missing,
-        found.extra,
-        found.changed,
-        bytes=relation.size * (found.missing + found.changed) // max(table.source_rows or 0, 1),
-        examples=tuple((kind, tuple(names)) for kind, names in sorted(examples.items())),
-    )
-
-
-def _both(table: TableVerdict) -> bool:
-    return table.source_checksum is not None and table.target_checksum is not None

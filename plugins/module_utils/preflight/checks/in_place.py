@@ -15,7 +15,7 @@ from ...catalog.requirements import Requirements
 from ...in_place.clearing import Kept, list_objects_to_drop
 from ...server.endpoint import Session
 from ...staging.properties import take_over
-from ...verdict.comparison import compare_databases
+from ...verdict.databases import compare_databases
 from ...verdict.findings import Finding
 from .check import is_true
 from .live import name_clients, read_clients

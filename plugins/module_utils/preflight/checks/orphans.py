@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...catalog.foreign_keys import FIRST_NOT_VALID_TREES, Census
+from ...catalog.foreign_keys import FIRST_NOT_VALID_TREES
+from ...catalog.orphans import Census
 from ...verdict.findings import Finding
 
 

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is true of a foreign key's rows, whatever the server says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+import psycopg
+from psycopg import sql
+
+from ..errors import MigrationError, describe
+from ..schedule.progress import Step
+from ..schedule.threads import run_parallel
+from ..server.endpoint import Session, break_off, use_search_path
+from ..server.shared_memory import read
+from .foreign_keys import ForeignKey, Joined, list_joined
+from .graph import find_ways_back
+from .snapshot import Snapshot
+
+#: How many orphans are named.
+_EXAMPLES: t.Final = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Census:
+    """What an anti-join tells of a foreign key.
+
+    ``orphans`` are rows without the row that they refer to, ``examples`` some of them by their primary key or, in a
+    table without one, by a part of their hash; ``null_rows`` refer to nothing. ``cycle`` are the tables by which the
+    key leads back to its own, which is the last; empty if none do. A way over more than 20 tables is told by its ends,
+    with ``...`` between them.
+    """
+
+    key: ForeignKey
+    orphans: int
+    examples: tuple[str, ...]
+    null_rows: int
+    cycle: tuple[str, ...]
+    #: whether its table is partitioned
+    partitioned: bool = False
+
+
+def take_census(
+    snapshot: Snapshot, jobs: int, search_path: str, only: t.Container[tuple[str, str]] | None = None
+) -> list[Census]:
+    """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
+
+    :param search_path: the one that serves the database
+    :param only: the tables, by schema and name, whose keys are looked at; all if None
+    :raises MigrationError: when a table cannot be read, with the server's message
+    """
+    keys = list_joined(snapshot.session)
+    edges: dict[str, set[str]] = {joined.key.references: set() for joined in keys}
+    for joined in keys:
+        edges.setdefault(joined.key.table, set()).add(joined.key.references)
+    cycles = {key: way or (key[1], "...", key[0]) for key, way in find_ways_back(edges).items()}
+    asked = [joined for joined in keys if only is None or joined.link.referring in only]
+    counted: dict[ForeignKey, Census] = {}
+
+    @contextlib.contextmanager
+    def open_counter() -> t.Iterator[_Counter]:
+        with snapshot.another_session() as session:
+            use_search_path(session, search_path)
+            yield _Counter(session, cycles, counted)
+
+    run_parallel(asked, jobs, open_counter, "look for orphans", lambda joined: Step(str(joined.key)))
+    return [counted[joined.key] for joined in asked]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counter:
+    session: Session
+    #: for a table and one that it refers to, the way back
+    cycles: t.Mapping[tuple[str, str], tuple[str, ...]]
+    counted: dict[ForeignKey, Census]
+
+    def run(self, joined: Joined) -> None:
+        key = joined.key
+        try:
+            orphans, null_rows = self._numbers(joined)
+            examples = tuple(row for (row,) in read(self.session, _examples(joined))) if orphans else ()
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error as error:
+            raise MigrationError(f"Cannot check {key}: {describe(error)}") from None
+        cycle = self.cycles.get((key.table, key.references), ())
+        self.counted[key] = Census(key, orphans, examples, null_rows, cycle, joined.referring.has_children)
+
+    def cancel(self) -> None:
+        break_off(self.session)
+
+    def _numbers(self, joined: Joined) -> tuple[int, int]:
+        # Two queries: FILTER would keep the anti-join from being planned as one.
+        query = sql.SQL("SELECT (SELECT count(*) FROM {0} WHERE {1}), (SELECT count(*) FROM {0} WHERE {2})").format(
+            joined.referring.as_source("c"), _is_orphan(joined), _is_null(joined)
+        )
+        ((orphans, null_rows),) = read(self.session, query)
+        return orphans, null_rows
+
+
+def _is_orphan(joined: Joined) -> sql.Composed:
+    """A row that refers to something that is not there; under MATCH FULL also one that is half NULL."""
+    values = [sql.Identifier("c", column) for column in joined.referring.columns]
+    whole = sql.SQL("{} AND NOT ({})").format(_all_null(joined, "IS NOT NULL"), joined.found(values))
+    if not joined.match_full or len(joined.operators) == 1:
+        return whole
+    return sql.SQL("({} OR NOT ({} OR {}))").format(
+        whole, _all_null(joined, "IS NULL"), _all_null(joined, "IS NOT NULL")
+    )
+
+
+def _is_null(joined: Joined) -> sql.Composed:
+    """A row that refers to nothing."""
+    if joined.match_full:
+        return _all_null(joined, "IS NULL")
+    return sql.SQL("NOT ({})").format(_all_null(joined, "IS NOT NULL"))
+
+
+def _all_null(joined: Joined, test: t.Literal["IS NULL", "IS NOT NULL"]) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} {}").format(sql.Identifier("c", column), sql.SQL(test)) for column in joined.referring.columns
+    )
+
+
+def _examples(joined: Joined) -> sql.Composed:
+    return sql.SQL("SELECT DISTINCT {} FROM {} WHERE {} ORDER BY 1 LIMIT {}").format(
+        joined.row_name, joined.referring.as_source("c"), _is_orphan(joined), _EXAMPLES
+    )

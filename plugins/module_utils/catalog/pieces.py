@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pieces of a relation, which several sessions can read at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing as t
+
+from psycopg import sql
+
+from ..schedule.progress import Step
+from .relations import Relation
+
+#: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
+_PIECE_PAGES: t.Final = 1 << 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """The pages of a relation from ``first`` to before ``last``; the first piece and the last one are open."""
+
+    relation: Relation
+    first: int | None
+    last: int | None
+
+    @property
+    def step(self) -> Step:
+        """What people are told of it."""
+        pages = (self.last or self.relation.pages) - (self.first or 0)
+        return Step(str(self.relation), self.relation.size * pages // max(self.relation.pages, 1))
+
+    @property
+    def rows(self) -> sql.Composed:
+        bounds = [
+            sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
+            for operator, page in ((">=", self.first), ("<", self.last))
+            if page is not None
+        ]
+        if not bounds:
+            return self.relation.own_rows
+        # An extension's condition may hold an OR: it is asked of the piece, under the name by which it knows the table.
+        whole = dataclasses.replace(self.relation, condition="").own_rows
+        return sql.SQL("(SELECT * FROM {} WHERE {}) {} {}").format(
+            whole,
+            sql.SQL(" AND ").join(bounds),
+            sql.Identifier(self.relation.name),
+            sql.SQL(self.relation.condition),
+        )
+
+
+def pieces_of(relation: Relation) -> list[Piece]:
+    """Return pieces that cover the relation without overlap, whatever has grown since its size was read."""
+    edges: list[int | None] = [None, *range(_PIECE_PAGES, relation.pages, _PIECE_PAGES), None]
+    return [Piece(relation, first, last) for first, last in itertools.pairwise(edges)]
