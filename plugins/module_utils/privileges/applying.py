@@ -14,7 +14,7 @@ from ..errors import MigrationError, describe
 from ..server.batches import change
 from ..server.endpoint import Session
 from .catalog import Privileges
-from .plan import Statement, statements
+from .plan import Command, commands
 from .reading import read_privileges
 from .wanted import Policy, want
 
@@ -38,30 +38,30 @@ def carry_privileges(
     """
     here = read_privileges(session, like=source if policy.grants == "source" else live)
     wishes = want(policy, here, live, source)
-    said = [s for s in statements(here, wishes, session.info.dbname) if f"privileges of {s.object}" not in left_out]
+    said = [s for s in commands(here, wishes, session.info.dbname) if f"privileges of {s.object}" not in left_out]
     for start in range(0, len(said), _BATCH):
         _say(session, said[start : start + _BATCH])
     return len(said)
 
 
-def _say(session: Session, batch: t.Sequence[Statement]) -> None:
+def _say(session: Session, batch: t.Sequence[Command]) -> None:
     try:
-        change(session, sql.SQL(";\n").join(statement.words for statement in batch).as_bytes(session))
+        change(session, sql.SQL(";\n").join(command.words for command in batch).as_bytes(session))
     except psycopg.Error as error:
         if session.closed:
             raise MigrationError(f"Cannot give {batch[0].object} its owner and grants: {describe(error)}") from None
         # All of it was undone. Which object it was, the server does not say.
-        for statement in batch:
-            _say_one(session, statement)
+        for command in batch:
+            _say_one(session, command)
 
 
-def _say_one(session: Session, statement: Statement) -> None:
+def _say_one(session: Session, command: Command) -> None:
     try:
         try:
-            change(session, statement.words.as_bytes(session))
+            change(session, command.words.as_bytes(session))
         except psycopg.errors.InsufficientPrivilege:
-            if statement.otherwise is None:
+            if command.otherwise is None:
                 raise
-            change(session, statement.otherwise.as_bytes(session))
+            change(session, command.otherwise.as_bytes(session))
     except psycopg.Error as error:
-        raise MigrationError(f"Cannot give {statement.object} its owner and grants: {describe(error)}") from None
+        raise MigrationError(f"Cannot give {command.object} its owner and grants: {describe(error)}") from None

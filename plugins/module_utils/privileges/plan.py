@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The statements that make owners and grants what they shall be. Nothing here asks a server."""
+"""The commands that make owners and grants what they shall be. Nothing here asks a server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .wanted import Wish, Wishes
 
 
 @dataclasses.dataclass(frozen=True)
-class Statement:
-    """A statement, and the object that it is about."""
+class Command:
+    """A command, and the object that it is about."""
 
     object: str
     words: sql.Composed
@@ -25,7 +25,7 @@ class Statement:
     otherwise: sql.Composed | None = None
 
 
-def statements(here: Privileges, wishes: Wishes, database: str) -> list[Statement]:
+def commands(here: Privileges, wishes: Wishes, database: str) -> list[Command]:
     """Return what must be said, in order; nothing where all is as it shall be.
 
     Owners come first, since only a new owner's grants are its own; of these, schemas come last, so that it is still the
@@ -42,9 +42,9 @@ def statements(here: Privileges, wishes: Wishes, database: str) -> list[Statemen
     ]
     lent = _lent(here, changing)
     return [
-        *(Statement(f"schema {schema}", _create("GRANT", schema, role)) for schema, role in lent),
+        *(Command(f"schema {schema}", _create("GRANT", schema, role)) for schema, role in lent),
         *(_owner(o, wish.owner) for o, wish in changing if o.kind != "SCHEMA"),
-        *(Statement(f"schema {schema}", _create("REVOKE", schema, role)) for schema, role in lent),
+        *(Command(f"schema {schema}", _create("REVOKE", schema, role)) for schema, role in lent),
         *(_owner(o, wish.owner) for o, wish in changing if o.kind == "SCHEMA"),
         *_grants(here, wishes, database),
         *_defaults(here, wishes),
@@ -77,9 +77,9 @@ def _create(verb: str, schema: str, role: str) -> sql.Composed:
     )
 
 
-def _owner(securable: Securable, owner: str) -> Statement:
+def _owner(securable: Securable, owner: str) -> Command:
     # ALTER TABLE takes any relation that has an owner (docs: ALTER TABLE).
-    return Statement(
+    return Command(
         str(securable),
         sql.SQL("ALTER {} {} OWNER TO {}").format(
             sql.SQL("SERVER" if securable.kind == "FOREIGN SERVER" else securable.kind),
@@ -89,9 +89,9 @@ def _owner(securable: Securable, owner: str) -> Statement:
     )
 
 
-def _grants(here: Privileges, wishes: Wishes, database: str) -> t.Iterator[Statement]:
+def _grants(here: Privileges, wishes: Wishes, database: str) -> t.Iterator[Command]:
     assumable = {name for name, role in here.roles.items() if role.assumable}
-    last: list[Statement] = []
+    last: list[Command] = []
     for securable in sorted(here.objects, key=lambda o: o.kind != "SCHEMA"):
         wish = wishes.objects.get(securable.key)
         if wish is None:
@@ -105,15 +105,15 @@ def _grants(here: Privileges, wishes: Wishes, database: str) -> t.Iterator[State
             pairs.append((column, granted, wish.columns.get(column, frozenset())))
         for column, there, wanted in pairs:
             for step in plan(wish.owner, there, wanted, assumable - {wish.owner}):
-                statement = Statement(
+                command = Command(
                     str(securable),
                     _say(step, place, column),
                     _say(dataclasses.replace(step, by=""), place, column) if step.by else None,
                 )
                 if step.verb == "REVOKE" and step.grantee == wish.owner:
-                    last.append(statement)
+                    last.append(command)
                 else:
-                    yield statement
+                    yield command
     yield from last
 
 
@@ -132,7 +132,7 @@ def after_owner(grants: Grants, old: str, new: str) -> Grants:
     )
 
 
-def _defaults(here: Privileges, wishes: Wishes) -> t.Iterator[Statement]:
+def _defaults(here: Privileges, wishes: Wishes) -> t.Iterator[Command]:
     there = {default.key: default for default in here.defaults}
     for key in sorted(there.keys() | wishes.defaults.keys()):
         role, schema, kind = key
@@ -145,9 +145,7 @@ def _defaults(here: Privileges, wishes: Wishes) -> t.Iterator[Statement]:
             sql.Identifier(role), sql.SQL(f" IN SCHEMA {schema}" if schema else "")
         )
         for step in steps:
-            yield Statement(
-                str(wishes.defaults.get(key) or there[key]), subject + _say(step, sql.SQL(f"ON {kind}S"), "")
-            )
+            yield Command(str(wishes.defaults.get(key) or there[key]), subject + _say(step, sql.SQL(f"ON {kind}S"), ""))
 
 
 def _say(step: Step, place: sql.Composable, column: str) -> sql.Composed:

@@ -12,7 +12,7 @@ import typing as t
 from psycopg import sql
 
 from ...privileges.catalog import PLACES, PUBLIC_SCHEMA, Privileges, Securable
-from ...privileges.plan import statements
+from ...privileges.plan import commands
 from ...privileges.wanted import Policy, Wishes, want
 from ...verdict.findings import Finding
 from .roles import NAMED, check_roles, name_some
@@ -130,7 +130,7 @@ def _check_granting(here: Privileges, wishes: Wishes, allowed: t.Container[str])
     """Return the grants that the target user may not give: on what others own, and as what others grant by default."""
     owners = {str(o): o.owner for o in here.objects if o.keeps_owner}
     owners |= {str(d): d.role for d in (*here.defaults, *wishes.defaults.values())}
-    said = dict.fromkeys(statement.object for statement in statements(here, wishes, ""))
+    said = dict.fromkeys(command.object for command in commands(here, wishes, ""))
     return [
         Finding(
             "error",
