@@ -195,3 +195,14 @@ def test_relative_links_of_the_documentation_lead_somewhere() -> None:
 
 def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_rooms_and_files_of_the_explanations_are_there() -> None:
+    """Each room has its line in the picture; a file that a page names is one of the engine's or of the tests'."""
+    engine = ROOT / "plugins/module_utils"
+    rooms = {room.parent.name for room in engine.glob("*/__init__.py")}
+    overview = ROOT / "docs/architecture.md"
+    assert rooms <= set(re.findall(r"(?m)^\| `(\w+)/` \|", overview.read_text(encoding="utf-8")))
+    for page in [overview, ROOT / "docs/where.md", *(ROOT / "docs/architecture").glob("*.md")]:
+        for path in re.findall(rf"`((?:{'|'.join(rooms)})/[\w/]*(?:\.py)?)`", page.read_text(encoding="utf-8")):
+            assert any((base / path).exists() for base in (engine, ROOT / "tests")), f"{page.name}: {path}"
