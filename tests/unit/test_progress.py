@@ -28,6 +28,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.progress
     listening,
     moved,
     phase,
+    seen,
+    under_way,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import run_parallel
 from ansible_collections.pgconvoy.migrate.plugins.plugin_utils.progress import Bar, Follower, Lines
@@ -108,6 +110,33 @@ def test_what_is_under_way() -> None:
     assert told[0]["seconds"] == 2
 
 
+def test_what_another_thread_sees() -> None:
+    """How far a step is that tells nothing itself; what it tells then counts once."""
+    told: list[State] = []
+    progress = Progress(told.append, Clock())
+    with listening(progress), phase("fill", [Step("index", 100), Step("rows", 0, 9)]):
+        with doing(Step("index", 100)):
+            index = under_way()
+            assert index
+            for share in (0.25, 0.75, 0.5):
+                seen(index, share=share)
+                progress.tell_news()
+        with doing(Step("rows", 0, 9)):
+            rows = under_way()
+            assert rows
+            seen(rows, rows=4)
+            progress.tell_news()
+            moved(rows=9)
+            progress.tell_news()
+    assert [(state["doing"], state["sizes"], state["rows"]) for state in told[:-1]] == [
+        (["index 25%"], [25, 100], [0, 9]),
+        (["index 75%"], [75, 100], [0, 9]),
+        (["index 75%"], [75, 100], [0, 9]),
+        (["rows"], [100, 100], [4, 9]),
+        (["rows"], [100, 100], [9, 9]),
+    ]
+
+
 def test_phases_within_phases() -> None:
     """What is told of is the inner one, until it ends."""
     told: list[State] = []
@@ -120,6 +149,7 @@ def test_nobody_need_listen() -> None:
     _run(1, 2)
     with phase("a", []), doing(Step("b")):
         moved(1, 1)
+        assert under_way() is None
 
 
 def test_file(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from .notes import LARGE_OBJECTS, Notes, entry_part, rows_part
 from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
 from .refresh import refresh
+from .watch import Watch, watching
 
 # To build an index takes what the server has set (docs: maintenance_work_mem), mostly 64 MB, where much more is there:
 # the buffers are a quarter of the server's memory, as a rule (docs: shared_buffers). All sessions together take as much
@@ -63,7 +64,7 @@ def fill(
     :param done: what an earlier run has noted
     :raises MigrationError: naming the table or object that failed
     """
-    filling = _Filling(manifest, finish, notes, done)
+    filling, watch = _Filling(manifest, finish, notes, done), Watch()
 
     @contextlib.contextmanager
     def open_filler() -> t.Iterator[_Filler]:
@@ -71,11 +72,12 @@ def fill(
             # Functions behind generated columns, checks, domains and indexes may rely on it.
             use_search_path(session, manifest.database.serving_path)
             session.execute(_USE_MEMORY, (jobs,))
-            yield _Filler(session, reader, filling)
+            yield _Filler(session, reader, filling, watch)
 
     left = [dataclasses.replace(work, item=item) for work in plan if (item := filling.left(work.item)) is not None]
     told = [dataclasses.replace(work, step=filling.step(work)) for work in left]
-    run_lanes([Lane(told, jobs, open_filler)], "fill the database")
+    with watching(watch):
+        run_lanes([Lane(told, jobs, open_filler)], "fill the database")
     return [(table, filling.received[table]) for table in manifest.tables if table in filling.received]
 
 
@@ -129,8 +131,14 @@ class _Filler:
     session: Session
     reader: Reader
     filling: _Filling
+    watch: Watch
 
     def run(self, item: Task) -> None:
+        # Of several things, the server would tell how far it is with the one that it has come to.
+        with self.watch.on(self.session) if _is_one_thing(item) else contextlib.nullcontext():
+            self._do(item)
+
+    def _do(self, item: Task) -> None:
         match item:
             case CopyRows(tables, frozen):
                 self._copy([self.filling.tables[name] for name in tables], frozen=frozen)
@@ -206,3 +214,13 @@ class _Filler:
                 make_large_objects(self.session, objects)
         # Not within that transaction: each comment locks its object, and the server has room for so many locks.
         comment_on(self.session, objects)
+
+
+def _is_one_thing(item: Task) -> bool:
+    match item:
+        case CopyRows(tables) | Analyze(tables):
+            return len(tables) == 1
+        case MakeObjects(entries):
+            return sum(entry.kind != "COMMENT" for entry in entries) == 1
+        case _:
+            return False

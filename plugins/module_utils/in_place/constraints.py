@@ -14,6 +14,7 @@ from psycopg import sql
 from ..catalog.foreign_keys import Link
 from ..catalog.selection import Name
 from ..errors import MigrationError
+from ..schedule.progress import Step, doing
 from ..server.endpoint import Session, use_search_path
 from .locks import execute, impatient
 from .triggers import STATES
@@ -70,7 +71,8 @@ def without_constraints(
     yield
     use_search_path(session, search_path)
     for constraint, states in reversed(dropped):
-        _add(session, constraint, states)
+        with doing(Step(str(constraint))):
+            _add(session, constraint, states)
     use_search_path(session, "")
 
 

@@ -74,7 +74,7 @@ class Progress:
     @contextlib.contextmanager
     def doing(self, step: Step) -> t.Iterator[None]:
         """Let the block do a step; it counts as done only if it ends well."""
-        under_way = _UnderWay(step)
+        under_way = UnderWay(step)
         with self._happens():
             phase = self._phase
             phase.under_way.append(under_way)
@@ -99,6 +99,13 @@ class Progress:
             self._phase.rows += rows
             if under_way:
                 under_way.bytes += size
+                under_way.rows += rows
+
+    def seen(self, under_way: UnderWay, share: float, rows: int) -> None:
+        """Note how far a step is that cannot tell it itself."""
+        with self._happens():
+            under_way.share = max(under_way.share, share)
+            under_way.rows_seen = max(under_way.rows_seen, rows)
 
     @contextlib.contextmanager
     def _happens(self) -> t.Iterator[None]:
@@ -108,9 +115,27 @@ class Progress:
 
 
 @dataclasses.dataclass(eq=False)
-class _UnderWay:
+class UnderWay:
+    """A step that has begun and not ended, and how far it is."""
+
     step: Step
     bytes: int = 0
+    rows: int = 0
+    #: what others see of it: how much is done, from 0 to 1, and how many rows have moved
+    share: float = 0
+    rows_seen: int = 0
+
+    def __str__(self) -> str:
+        percent = f" {self.share:.0%}" if self.share else ""
+        return self.step.title[:_NAME_LENGTH] + percent
+
+    @property
+    def moved(self) -> int:
+        """How many of the step's bytes are done.
+
+        What has moved is as long as COPY makes it, a step's size what it takes on a disk: only near to that.
+        """
+        return max(min(self.bytes, self.step.size), int(self.share * self.step.size))
 
 
 class _Phase:
@@ -120,24 +145,23 @@ class _Phase:
         self._name, self._began = name, now
         self._count, self._size, self._rows = len(steps), sum(s.size for s in steps), sum(s.rows for s in steps)
         self.ended = self.size_ended = self.rows = self.bytes = 0
-        self.under_way: list[_UnderWay] = []
+        self.under_way: list[UnderWay] = []
 
     def state(self, now: float) -> State:
-        # What has moved is as long as COPY makes it, a step's size what it takes on a disk: only near to that.
-        moved = sum(min(one.bytes, one.step.size) for one in self.under_way)
+        rows_seen = sum(max(0, one.rows_seen - one.rows) for one in self.under_way)
         return {
             "phase": self._name,
             "seconds": round(now - self._began, 3),
             "steps": [self.ended, self._count],
-            "sizes": [self.size_ended + moved, self._size],
-            "rows": [self.rows, self._rows],
+            "sizes": [self.size_ended + sum(one.moved for one in self.under_way), self._size],
+            "rows": [self.rows + rows_seen, self._rows],
             "bytes": self.bytes,
-            "doing": [one.step.title[:_NAME_LENGTH] for one in self.under_way if one.step.title][:_NAMED],
+            "doing": [str(one) for one in self.under_way if one.step.title][:_NAMED],
         }
 
 
 _PROGRESS: t.Final[contextvars.ContextVar[Progress | None]] = contextvars.ContextVar("progress", default=None)
-_UNDER_WAY: t.Final[contextvars.ContextVar[_UnderWay | None]] = contextvars.ContextVar("under_way", default=None)
+_UNDER_WAY: t.Final[contextvars.ContextVar[UnderWay | None]] = contextvars.ContextVar("under_way", default=None)
 
 
 @contextlib.contextmanager
@@ -169,3 +193,18 @@ def moved(size: int = 0, rows: int = 0) -> None:
     """
     if progress := _PROGRESS.get():
         progress.moved(size, rows)
+
+
+def under_way() -> UnderWay | None:
+    """Return what this thread does, for another one to see how far it is; None if nobody listens."""
+    return _UNDER_WAY.get()
+
+
+def seen(under_way: UnderWay, share: float = 0, rows: int = 0) -> None:
+    """Tell whoever listens how far a step is that another thread does.
+
+    :param share: how much of it is done, from 0 to 1
+    :param rows: how many have moved
+    """
+    if progress := _PROGRESS.get():
+        progress.seen(under_way, share, rows)

@@ -160,6 +160,14 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
     return session
 
 
+def connect_beside(session: Session) -> Session:
+    """Open one more session of the same role in the same database; nothing is pinned in it.
+
+    :raises psycopg.Error: when the server refuses
+    """
+    return psycopg.connect(session.info.dsn, password=session.info.password or None, autocommit=True)
+
+
 def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> sql.Composed:
     """Return the statement that pins a session: those of the settings that the server's version knows.
 
