@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import typing as t
 
 from bench import timeline
 from bench.line import Line
 from bench.ours import Controller, OwnRun
+from bench.own_ways import OWN_WAYS
 from bench.pair import Pair
 from bench.peers import missing, run_peer
-from bench.results import AGAIN, FIRST, Figures, Measured
+from bench.results import Figures, Measured
 from bench.works import Work
 
 _DATABASE: t.Final = "app"
@@ -42,14 +44,13 @@ def measure(work: Work, pair: Pair, scale: float, rounds: int) -> Measured:
 
 
 def _measure_ours(work: Work, pair: Pair, measured: Measured) -> None:
-    """Migrate into an empty database, and once more, when there is nothing to do."""
+    """Migrate into an empty database, once more when there is nothing to do, and whatever else the work asks for."""
     controller = Controller(pair)
-    pair.empty_target(_DATABASE)
-    for name, status in ((FIRST, "migrated"), (AGAIN, "unchanged")):
-        with _way(work, pair) as line:
-            run = controller.migrate(_DATABASE, _port(line, pair))
-        if run.report["status"] != status:
-            raise RuntimeError(f"{work.name}: the run ended as {run.report['status']}, not as {status}")
+    for name in work.ours:
+        way = OWN_WAYS[name]
+        way.prepare(pair, _DATABASE)
+        with _way(work, pair, way.counted) as line:
+            run = way.run(controller, pair, _DATABASE, _port(line, pair))
         _note(measured, name, _figures(run, line))
 
 
@@ -62,14 +63,14 @@ def _measure_peer(work: Work, pair: Pair, peer: str, measured: Measured) -> None
         measured.failed[peer] = str(error)
         _say(f"  {peer} failed: {error}")
     else:
-        _note(measured, peer, Figures(seconds, watch.peak, crossed=line.counts if line else None))
+        _note(measured, peer, Figures(seconds, watch.peak, line=line.counts if line else None))
 
 
-def _way(work: Work, pair: Pair) -> contextlib.AbstractContextManager[Line | None]:
+def _way(work: Work, pair: Pair, counted: bool = False) -> contextlib.AbstractContextManager[Line | None]:
     """Give the line to the target, if there is one."""
     port = pair.target.port
     assert port
-    return Line(port, one_way=work.one_way) if work.one_way else contextlib.nullcontext()
+    return Line(port, one_way=work.one_way) if work.one_way or counted else contextlib.nullcontext()
 
 
 def _port(line: Line | None, pair: Pair) -> int:
@@ -84,14 +85,20 @@ def _figures(run: OwnRun, line: Line | None) -> Figures:
         run.seconds,
         run.watch.peak,
         copy_seconds=sum(copying) if copying else None,
-        crossed=line.counts if line else None,
+        freeze_seconds=_seconds(run.report["freeze"]) if run.report.get("freeze") else None,
+        line=line.counts if line else None,
         parts=timeline.sums(timeline.spans(run)),
     )
 
 
+def _seconds(freeze: t.Mapping[str, str]) -> float:
+    began, ended = (datetime.datetime.fromisoformat(freeze[name]) for name in ("began_at", "ended_at"))
+    return (ended - began).total_seconds()
+
+
 def _note(measured: Measured, name: str, figures: Figures) -> None:
     measured.runs.setdefault(name, []).append(figures)
-    crossed = f", {figures.crossed}" if figures.crossed else ""
+    crossed = f", {figures.line}" if figures.line else ""
     _say(f"  {name:17} {figures.seconds:8.2f} s, {figures.peak / 1e6:5.0f} MB{crossed}")
 
 

@@ -38,24 +38,27 @@ class OwnRun:
 
 
 class Controller:
-    """A folder with an inventory of one host, whose runs and archives lie there too."""
+    """A folder with an inventory, whose runs and archives lie there too."""
 
     def __init__(self, pair: Pair) -> None:
-        """Write nothing yet."""
+        """Begin with nothing: no run, no archive."""
         self._pair = pair
         self._folder = pair.folder / "controller"
-
-    def migrate(self, dbname: str, target_port: int) -> OwnRun:
-        """Migrate a database; the target is reached by a port that is not always its own.
-
-        :raises RuntimeError: when the playbook fails
-        """
         if self._folder.exists():
             shutil.rmtree(self._folder)
         self._folder.mkdir()
+
+    def play(self, playbook: str, dbname: str, targets: t.Mapping[str, str], port: int, **variables: object) -> OwnRun:
+        """Run a playbook; what is told of it is the first target's, but all must have ended well.
+
+        :param targets: the hosts, each with the name of its target's database
+        :param port: the target's, which is not always its own
+        :raises RuntimeError: when the playbook fails
+        """
         inventory = self._folder / "inventory.json"
-        inventory.write_text(json.dumps(self._inventory(dbname, target_port)), encoding="utf-8")
+        inventory.write_text(json.dumps(self._inventory(dbname, targets, port, variables)), encoding="utf-8")
         notes = self._folder / "notes"
+        notes.unlink(missing_ok=True)
         environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": os.environ.get("HOME", "/"),
@@ -66,27 +69,30 @@ class Controller:
             "BENCH_TASKS": str(notes),
         }
         watch = Watch()
-        command = ["ansible-playbook", f"--inventory={inventory}", str(ROOT / "migrate.yml")]
+        command = ["ansible-playbook", f"--inventory={inventory}", f"--forks={len(targets)}", str(ROOT / playbook)]
         seconds = watch.run(command, environment, self._folder / "output", ROOT)
         # Each stage's record and Ansible's events have the same clock.
-        latest = RunFolder(self._folder / "runs" / "sandbox-db" / "latest")
+        latest = RunFolder(self._folder / "runs" / next(iter(targets)) / "latest")
         report = json.loads((latest.path / "report.json").read_text(encoding="utf-8"))
         events = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
-        # The archive is no longer needed, and as large as the database; where nothing was to do, there is none.
-        shutil.rmtree(self._folder / "archives", ignore_errors=True)
         return OwnRun(seconds, watch, report, latest.read_records(), events)
 
-    def _inventory(self, dbname: str, target_port: int) -> dict[str, t.Any]:
-        host = {
+    def _inventory(
+        self, dbname: str, targets: t.Mapping[str, str], port: int, variables: t.Mapping[str, object]
+    ) -> dict[str, t.Any]:
+        shared = {
             **self._side("source", self._pair.source, dbname, self._pair.source.port),
-            **self._side("target", self._pair.target, dbname, target_port),
+            **self._side("target", self._pair.target, dbname, port),
             "jobs": JOBS,
             "client_bindir": str(self._pair.bindir),
             "runs_root": str(self._folder / "runs"),
             "archive_root": str(self._folder / "archives"),
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            **variables,
         }
-        local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-        return {"all": {"vars": local, "children": {"sandbox": {"hosts": {"sandbox-db": host}}}}}
+        hosts = {host: {"target_dbname": name} for host, name in targets.items()}
+        return {"all": {"vars": shared, "children": {"sandbox": {"hosts": hosts}}}}
 
     @staticmethod
     def _side(side: str, server: Server, dbname: str, port: int | None) -> dict[str, t.Any]:

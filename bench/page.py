@@ -8,17 +8,20 @@ from __future__ import annotations
 import typing as t
 
 from bench import timeline
+from bench.own_ways import OWN_WAYS
 from bench.peers import TITLES
 from bench.results import AGAIN, FIRST, Measured, Results
 from bench.works import WORKS, Goal, Work
 
-_NAMES: t.Final = {FIRST: "**ours**, the whole `migrate.yml`, verified", AGAIN: "**ours**, nothing to do", **TITLES}
+_NAMES: t.Final = {**{name: way.title for name, way in OWN_WAYS.items()}, **TITLES}
 _FIGURES: t.Final = {
     "seconds": "wall",
     "copy_seconds": "dump and restore alone",
+    "freeze_seconds": "the source frozen",
     "turns": "round trips",
     "connections": "connections",
     "down": "bytes down",
+    "crossed": "bytes both ways",
     "peak": "memory of all processes",
 }
 _HEAD: t.Final = """\
@@ -67,8 +70,8 @@ def _goals(results: Results, works: dict[str, Work]) -> t.Iterator[str]:
         for goal in works[measured.work].goals:
             value = _value(measured, goal)
             met = "met" if value is not None and value <= goal.at_most else "**missed**"
-            what = _FIGURES[goal.figure] + (", nothing to do" if goal.run == AGAIN else "")
-            what += f", against {_NAMES[goal.against]}" if goal.against else ""
+            what = _FIGURES[goal.figure] + ("" if goal.run == FIRST else f", {_short(goal.run)}")
+            what += f", against {_short(goal.against)}" if goal.against else ""
             shown = "not measured" if value is None else _shown(goal, value)
             judged = value is not None and measured.scale == 1
             yield f"| {measured.work} | {what} | {shown} | {_shown(goal, goal.at_most)} | {met if judged else ''} |"
@@ -83,32 +86,41 @@ def _value(measured: Measured, goal: Goal) -> float | None:
 def _shown(goal: Goal, value: float) -> str:
     if goal.against:
         return f"{value:.2f}"
-    return {"seconds": f"{value:.1f} s", "down": f"{value / 1e6:.2f} MB", "peak": f"{value / 1e6:.0f} MB"}.get(
-        goal.figure, f"{value:.0f}"
-    )
+    if goal.figure in ("down", "crossed"):
+        return f"{value / 1e6:.2f} MB"
+    return {"seconds": f"{value:.1f} s", "peak": f"{value / 1e6:.0f} MB"}.get(goal.figure, f"{value:.0f}")
+
+
+def _short(run: str) -> str:
+    return _NAMES[run].removeprefix("**ours**, ")
 
 
 def _table(measured: Measured, work: Work) -> t.Iterator[str]:
-    far = work.one_way > 0
+    counted = any(figures.line for runs in measured.runs.values() for figures in runs)
     scaled = "" if measured.scale == 1 else f", at scale {measured.scale:g} of what the title says"
     yield f"The database has {measured.size / 1e6:,.0f} MB{scaled}."
     yield ""
-    counted = " connections | round trips | MB up | MB down |" if far else ""
-    yield f"| | wall, s | ours to it | nothing to do to it | memory, MB |{counted}"
-    yield "|---|---|---|---|---|" + ("---|---|---|---|" if far else "")
-    for run in (FIRST, AGAIN, *work.peers):
+    line = " connections | round trips | MB up | MB down |" if counted else ""
+    yield f"| | wall, s | ours to it | nothing to do to it | memory, MB |{line}"
+    yield "|---|---|---|---|---|" + ("---|---|---|---|" if counted else "")
+    for run in (*work.ours, *work.peers):
         if run not in measured.runs:
             continue
         seconds, peak = measured.median(run, "seconds"), measured.median(run, "peak")
-        ratios = ["" if run in (FIRST, AGAIN) else f"{measured.ratio(ours, run):.2f}" for ours in (FIRST, AGAIN)]
+        ratios = ["" if run in work.ours else f"{measured.ratio(ours, run):.2f}" for ours in (FIRST, AGAIN)]
         assert seconds is not None
         assert peak is not None
-        line = f"| {_NAMES[run]} | {seconds:.1f} | {' | '.join(ratios)} | {peak / 1e6:.0f} |"
-        if far:
-            counts = [measured.median(run, figure) for figure in ("connections", "turns", "up", "down")]
-            connections, turns, up, down = (count or 0 for count in counts)
-            line += f" {connections:.0f} | {turns:.0f} | {up / 1e6:.2f} | {down / 1e6:.2f} |"
-        yield line
+        cells = _crossed(measured, run) if counted else ""
+        yield f"| {_NAMES[run]} | {seconds:.1f} | {' | '.join(ratios)} | {peak / 1e6:.0f} |{cells}"
+
+
+def _crossed(measured: Measured, run: str) -> str:
+    """Return the cells of what crossed the line; empty ones where a run was not counted."""
+    counts = [measured.median(run, figure) for figure in ("connections", "turns", "up", "down")]
+    if None in counts:
+        return " | | | |"
+    connections, turns, up, down = (count or 0 for count in counts)
+    return f" {connections:.0f} | {turns:.0f} | {up / 1e6:.2f} | {down / 1e6:.2f} |"
 
 
 def _parts(measured: Measured) -> t.Iterator[str]:

@@ -62,7 +62,7 @@ class Pair:
     @staticmethod
     def _drop(server: Server, dbname: str) -> None:
         for name in server.databases():
-            if name == dbname or name.startswith(f"{dbname}__pgconvoy_"):
+            if name == dbname or name.startswith(f"{dbname}_"):
                 server.psql("postgres", 'DROP DATABASE :"name" WITH (FORCE)', f"--set=name={name}")
 
 

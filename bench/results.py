@@ -25,14 +25,21 @@ class Figures:
     peak: int
     #: the seconds of the stages that copy, of a run of ours
     copy_seconds: float | None = None
+    #: how long the source was frozen, where it was
+    freeze_seconds: float | None = None
     #: what crossed the line, where there was one
-    crossed: Counts | None = None
+    line: Counts | None = None
     #: where the time went, by timeline.sums
     parts: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
+    @property
+    def crossed(self) -> int | None:
+        """How many bytes crossed the line, both ways."""
+        return self.line.up + self.line.down if self.line else None
+
     def figure(self, name: str) -> float | None:
         """Return a figure, those of the line too; None where there is none."""
-        value = getattr(self if hasattr(self, name) else self.crossed, name, None)
+        value = getattr(self if hasattr(self, name) else self.line, name, None)
         return None if value is None else float(value)
 
 
@@ -54,7 +61,10 @@ class Measured:
         return statistics.median(values) if values else None
 
     def ratio(self, run: str, peer: str, figure: str = "seconds") -> float | None:
-        """Return the median of the ratios, a run of ours to the peer's of the same round; None where either failed."""
+        """Return the median of the ratios, a run of ours to the seconds of another, or a peer's, of the same round.
+
+        None where either failed.
+        """
         ours, theirs = self.runs.get(run, []), self.runs.get(peer, [])
         pairs = [(a.figure(figure), b.seconds) for a, b in zip(ours, theirs, strict=False)]
         ratios = [a / b for a, b in pairs if a is not None]

@@ -29,9 +29,10 @@ def main() -> None:
         pair.empty_target("app")
         port = pair.target.port
         assert port
+        controller = Controller(pair)
         for _ in range(2):
             with Line(port, one_way=options.round_trip / 2000, traced=True) as line:
-                run = Controller(pair).migrate("app", line.port)
+                run = controller.play("migrate.yml", "app", {"sandbox-db": "app"}, line.port)
             print(f"\n{run.report['status']}: {run.seconds:.1f} s, {line.counts}\n")
             print("\n".join([*by_stage(run, line.turns), "", *tell(line.turns), "", *tell_often(line.turns)]))
 

@@ -15,6 +15,7 @@ from bench import timeline
 from bench.__main__ import chosen
 from bench.line import Counts
 from bench.ours import OwnRun
+from bench.own_ways import OWN_WAYS
 from bench.page import render
 from bench.processes import Process, Watch
 from bench.results import AGAIN, FIRST, Figures, Measured, Results
@@ -56,9 +57,9 @@ def test_page() -> None:
         1.0,
         20_000_000,
         {
-            FIRST: [Figures(seconds, 150_000_000, 5.0, far) for seconds in (10.0, 30.0, 20.0)],
-            AGAIN: [Figures(1.0, 150_000_000, None, far)] * 3,
-            "pipe": [Figures(seconds, 20_000_000, None, far) for seconds in (10.0, 10.0, 40.0)],
+            FIRST: [Figures(seconds, 150_000_000, 5.0, line=far) for seconds in (10.0, 30.0, 20.0)],
+            AGAIN: [Figures(1.0, 150_000_000, line=far)] * 3,
+            "pipe": [Figures(seconds, 20_000_000, line=far) for seconds in (10.0, 10.0, 40.0)],
         },
         {"directory": "pg_restore: error"},
     )
@@ -75,6 +76,32 @@ def test_page() -> None:
     assert "| incident-far | round trips | 800 | 180 |  |" in render(results), "a goal is for the whole database"
     assert "- directory failed on incident-far." in page
     assert "A small run" in page, "not all works were measured"
+
+
+def test_page_of_other_runs_of_ours() -> None:
+    """They are measured against our own first run; only what was counted has counts."""
+    crossed = Counts(connections=9, turns=50, up=600_000, down=600_000)
+    runs = {
+        FIRST: [Figures(40.0, 1)],
+        AGAIN: [Figures(4.0, 1)],
+        "sync": [Figures(8.0, 1, line=crossed)],
+        "short": [Figures(60.0, 1, freeze_seconds=10.0)],
+    }
+    page = render(Results("2026-11-26", {}, "", 1, [], [Measured("facts", 1.0, 1, runs)]))
+    assert "| facts | round trips, 100 rows in 10 places have changed, `load_mode: sync` | 50 | 60 | met |" in page
+    assert "`load_mode: sync` | 1.20 MB | 1.00 MB | **missed** |" in page
+    assert "`load_mode: sync`, against the whole `migrate.yml`, verified | 0.20 | 0.25 | met |" in page
+    assert "written meanwhile, against the whole `migrate.yml`, verified | 0.25 | 0.20 | **missed** |" in page
+    assert "`load_mode: sync` | 8.0 |  |  | 0 | 9 | 50 | 0.60 | 0.60 |" in page
+    assert "written meanwhile | 60.0 |  |  | 0 | | | | |" in page
+
+
+def test_goals_are_of_runs_that_are_measured() -> None:
+    """A goal of a run, or against one, that its work does not do would never be judged."""
+    for work in WORKS:
+        done = {*work.ours, *work.peers}
+        assert all(goal.run in work.ours and goal.against in {"", *done} for goal in work.goals), work.name
+        assert set(work.ours) <= OWN_WAYS.keys()
 
 
 def test_choice() -> None:
