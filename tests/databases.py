@@ -61,6 +61,10 @@ class Database:
         """Return all that is in it, as pg_dump tells it: schema, rows, sequences, large objects, owners and grants."""
         return self.server.run(["pg_dump", "--restrict-key=test", *options, "--dbname", self.name]).stdout
 
+    def lines(self) -> list[str]:
+        """Return the same, line by line, in whatever order rows lie."""
+        return sorted(self.contents().splitlines())
+
     def generations(self) -> list[str]:
         """Return the databases of the server that are this one or were made of it."""
         with self.server.connect() as connection:

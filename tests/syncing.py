@@ -24,11 +24,13 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.taking_back import take_back
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
 from tests.case import Case
 from tests.migration import endpoint
 
+Done = RowsReplaced[tuple[Moved, ...]]
 #: What is done to a table: rows inserted, updated, deleted.
 Counts = tuple[int, int, int]
 
@@ -42,34 +44,57 @@ def sync_target(
     target_port: int = 0,
     between: t.Callable[[], object] = lambda: None,
     at_the_end: t.Callable[[], object] = lambda: None,
-) -> RowsReplaced[tuple[Moved, ...]]:
+    undo: Path | None = None,
+) -> Done:
     """Synchronize the target with the source.
 
     :param target_port: by which way the target is reached, if not its own
     :param between: called when the source's snapshot is taken
     :param at_the_end: called before the commit
+    :param undo: where the undo is written
     :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
     """
     source = endpoint("source", case.source, case.name, case.source_user)
-    target = endpoint("target", case.target, case.name, case.target_user)
-    if target_port:
-        target = dataclasses.replace(target, port=target_port)
-    tools = choose_tools(int(case.source.major), int(case.target.major), "")
-    judge = Judge(target, False, tools, 1, allowed=allowed or {}, patterns=patterns)
+    judge = _judge(case, patterns, allowed, target_port)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgconvoy-test-"))) / "described"
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(patterns)))
-        write_description(here, tools, folder, 2, patterns=patterns)
+        write_description(here, judge.tools, folder, 2, patterns=patterns)
         between()
-        transaction = stack.enter_context(begin(target))
-        done = synchronize(here, transaction, judge, folder, strategy)
-        if not done.verdict.equal:
-            raise MigrationError("\n".join(map(str, done.verdict.differences)))
+        transaction = stack.enter_context(begin(judge.live))
+        done = synchronize(here, transaction, judge, folder, strategy, undo=undo)
+        require(done)
         at_the_end()
     return done
 
 
-def counts(done: RowsReplaced[tuple[Moved, ...]]) -> dict[str, Counts]:
+def take_back_target(case: Case, folder: Path, undo: Path, patterns: Patterns = EVERYTHING) -> Done:
+    """Undo what was done to the target, by the undo in a folder; that of this is written to another one.
+
+    :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
+    """
+    judge = _judge(case, patterns)
+    with begin(judge.live) as transaction:
+        done = take_back(transaction, judge, folder, "dependency_order", undo)
+        require(done)
+    return done
+
+
+def require(done: Done) -> None:
+    """Make sure that the verdict is equal."""
+    if not done.verdict.equal:
+        raise MigrationError("\n".join(map(str, done.verdict.differences)))
+
+
+def _judge(case: Case, patterns: Patterns, allowed: t.Mapping[str, str] | None = None, target_port: int = 0) -> Judge:
+    target = endpoint("target", case.target, case.name, case.target_user)
+    if target_port:
+        target = dataclasses.replace(target, port=target_port)
+    tools = choose_tools(int(case.source.major), int(case.target.major), "")
+    return Judge(target, False, tools, 1, allowed=allowed or {}, patterns=patterns)
+
+
+def counts(done: Done) -> dict[str, Counts]:
     """Return what was done to each table of the schema public that differed."""
     tables = [moved.difference for moved in done.done]
     return {table.relation.name: (table.inserted, table.updated, table.deleted) for table in tables}

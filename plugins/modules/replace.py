@@ -19,8 +19,10 @@ description:
     are not the same on both sides. The source is read meanwhile, all of it as it is at one instant. Clients go on
     reading the live database, as it was before, but for tables whose keys must be dropped and added again.
   - The database itself stays, with its owner, grants and settings.
-  - What is replaced must still be what M(pgconvoy.migrate.backup) has backed up in the same run. The module compares
-    both as soon as nobody else can write, and refuses if they differ.
+  - What an archive replaces must still be what M(pgconvoy.migrate.backup) has backed up in the same run. The module
+    compares both as soon as nobody else can write, and refuses if they differ.
+  - Where only what differs is brought, the module itself writes what goes, below O(archive_root), before anything does.
+    That undo, as O(archive), takes it back, and leaves alone what clients have written since.
   - Tables that clients use cannot be replaced. The module waits a few seconds for each lock, and then fails and names
     the sessions that hold it.
 extends_documentation_fragment:
@@ -36,6 +38,12 @@ options:
       - The archive's folder, as M(pgconvoy.migrate.dump) returns it. It is checked before.
       - Where that has taken a snapshot to stream from, the rows come from O(source), which must be given then, too.
       - Without it, only what differs is brought, straight from O(source).
+      - The undo of a call that did so takes that back.
+    type: path
+  archive_root:
+    description:
+      - Folder of all archives. The undo is C(<host>/backup/<run-id>) below it.
+      - Needed where only what differs is brought, or taken back.
     type: path
   replaces:
     description:
@@ -68,6 +76,7 @@ EXAMPLES = r"""
     target: {host: db.example.org, dbname: app, user: app, password: "{{ target_password }}"}
     run_dir: "{{ examined.run_dir }}"
     client_bindir: "{{ examined.client_bindir }}"
+    archive_root: archives
     production: "{{ 'production' in group_names }}"
 """
 
@@ -77,6 +86,11 @@ rows:
   returned: success
   type: int
   sample: 39103
+backup:
+  description: The undo's folder.
+  returned: when only what differs was brought, or taken back
+  type: str
+  sample: archives/sandbox-db/backup/20261122T101500Z-1f2e3d
 equal:
   description: Whether the live database now holds what the archive or the source holds.
   returned: when there is a verdict
@@ -91,6 +105,7 @@ differences:
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -99,7 +114,7 @@ from ..module_utils.run.options import GATE, RUN, SETTINGS, SOURCE, TARGET, TOOL
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.folder import read_archive
+    from ..module_utils.archive.folder import backup_folder, read_archive, read_manifest
     from ..module_utils.archive.manifest import Manifest
     from ..module_utils.archive.writer import write_description
     from ..module_utils.catalog.selection import tables_to_hold
@@ -107,6 +122,7 @@ try:
     from ..module_utils.catalog.transaction import begin
     from ..module_utils.errors import MigrationError, Outcome
     from ..module_utils.filling.ledger import tell_ledger
+    from ..module_utils.in_place.frame import RowsReplaced, Strategy
     from ..module_utils.in_place.order import tell_load
     from ..module_utils.in_place.refill import refill
     from ..module_utils.in_place.replacement import replace
@@ -116,7 +132,9 @@ try:
     from ..module_utils.run.origin import open_origin
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.sync.account import tell_moved
-    from ..module_utils.sync.synchronization import LOCK, synchronize
+    from ..module_utils.sync.moving import Moved
+    from ..module_utils.sync.synchronization import synchronize
+    from ..module_utils.sync.taking_back import take_back
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.failure import require_equal
     from ..module_utils.verdict.judge import Judge
@@ -132,6 +150,7 @@ ARGUMENTS: t.Final = {
     **GATE,
     **SETTINGS,
     "archive": {"type": "path"},
+    "archive_root": {"type": "path"},
     "replaces": {"type": "dict"},
 }
 
@@ -149,12 +168,16 @@ def replace_in_place(stage: Stage) -> Outcome:
     target, params, settings = stage.endpoint("target"), stage.params, stage.settings
     assert target
     require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
-    if not (params["archive"] or params["source"]):
+    archive = pathlib.Path(params["archive"]) if params["archive"] else None
+    if not (archive or params["source"]):
         raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
-    backup = find_backup(stage)
     judge = dataclasses.replace(settings.judge(target, tools_in(params["client_bindir"])), jobs=1)
-    bring = fill if params["archive"] else synchronize_tables
-    outcome, manifest = bring(stage, judge, backup)
+    if archive is None:
+        outcome, manifest = synchronize_tables(stage, judge)
+    elif read_manifest(archive).changes:
+        outcome, manifest = undo_changes(stage, judge, archive)
+    else:
+        outcome, manifest = fill(stage, judge, archive, find_backup(stage))
     outcome.changed = True
     try:
         settings.serving(stage.folder.host if stage.folder else "").require(target, manifest)
@@ -163,9 +186,8 @@ def replace_in_place(stage: Stage) -> Outcome:
     return outcome
 
 
-def fill(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> tuple[Outcome, Manifest]:
+def fill(stage: Stage, judge: Judge, archive: pathlib.Path, backup: pathlib.Path | None) -> tuple[Outcome, Manifest]:
     """Replace all that the live database holds, or keep the schema and fill its tables."""
-    archive = pathlib.Path(stage.params["archive"])
     manifest = read_archive(archive, loaded=True)
     selection = manifest.select(judge.patterns)
     content = manifest.content if selection is None else manifest.content.of(selection)
@@ -186,12 +208,9 @@ def fill(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> tuple[Outco
     return outcome, manifest
 
 
-def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) -> tuple[Outcome, Manifest]:
+def synchronize_tables(stage: Stage, judge: Judge) -> tuple[Outcome, Manifest]:
     """Bring what is not the same as in the source, and nothing else."""
-    settings = stage.settings
-    strategy = choose_strategy(settings.fk_strategy, bool(judge.patterns), "sync")
-    if strategy == "post_data":
-        raise MigrationError("Nothing was changed. fk_strategy post_data replaces the schema, and here it is kept.")
+    settings, strategy = stage.settings, keeping_strategy(stage, judge)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(stage.source())
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(judge.patterns)))
@@ -201,12 +220,55 @@ def synchronize_tables(stage: Stage, judge: Judge, backup: pathlib.Path | None) 
             here, judge.tools, described, settings.jobs, judge.queries, judge.patterns, summed=judge.summed
         )
         transaction = stack.enter_context(begin(judge.target, stage.committed))
-        require_unchanged(transaction, judge, backup, LOCK)
-        kept = synchronize(here, transaction, judge, described, strategy)
-        load = tell_load(strategy, kept.order, kept.readded)
-        outcome = tell(judge, kept.verdict, tell_moved(manifest.content, kept.done), load)
+        undo = stack.enter_context(new_undo(stage))
+        kept = synchronize(here, transaction, judge, described, strategy, undo=undo)
+        outcome = tell_kept(judge, kept, strategy, undo)
         require_equal(kept.verdict, f"The {judge.target}, made equal to the source and not committed,", outcome)
     return outcome, manifest
+
+
+def undo_changes(stage: Stage, judge: Judge, archive: pathlib.Path) -> tuple[Outcome, Manifest]:
+    """Take back what an earlier run has brought, and nothing else."""
+    manifest, strategy = read_archive(archive, loaded=True), keeping_strategy(stage, judge)
+    with begin(judge.target, stage.committed) as transaction, new_undo(stage) as undo:
+        kept = take_back(transaction, judge, archive, strategy, undo)
+        outcome = tell_kept(judge, kept, strategy, undo)
+        require_equal(kept.verdict, f"The {judge.target}, taken back to what it was and not committed,", outcome)
+    return outcome, manifest
+
+
+def keeping_strategy(stage: Stage, judge: Judge) -> Strategy:
+    """Return how a schema is kept.
+
+    :raises MigrationError: when it is to be replaced
+    """
+    strategy = choose_strategy(stage.settings.fk_strategy, bool(judge.patterns), "sync")
+    if strategy == "post_data":
+        raise MigrationError("Nothing was changed. fk_strategy post_data replaces the schema, and here it is kept.")
+    return strategy
+
+
+@contextlib.contextmanager
+def new_undo(stage: Stage) -> t.Iterator[pathlib.Path]:
+    """Give where the run's undo will be; what was written is removed if the block fails, since nothing was changed."""
+    run, root = stage.folder, stage.params["archive_root"]
+    if not (run and root):
+        raise MigrationError(
+            "Nothing was changed. Without run_dir and archive_root, what is changed could not be brought back."
+        )
+    folder = backup_folder(pathlib.Path(root), run.host, run.run_id)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def tell_kept(judge: Judge, kept: RowsReplaced[tuple[Moved, ...]], strategy: Strategy, undo: pathlib.Path) -> Outcome:
+    load = tell_load(strategy, kept.order, kept.readded)
+    outcome = tell(judge, kept.verdict, tell_moved(kept.manifest.content, kept.done), load)
+    outcome.record["backup"] = outcome.returned["backup"] = str(undo) if kept.verdict.equal else ""
+    return outcome
 
 
 def tell(judge: Judge, verdict: Verdict, tables: list[dict[str, t.Any]], load: dict[str, t.Any] | None) -> Outcome:

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Strategy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences, synchronization
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import bringing, differences
 
 from bench.line import Line
 from tests import oracle
@@ -43,12 +43,17 @@ def pair(servers: Servers, request: pytest.FixtureRequest) -> t.Iterator[MakePai
     with new_case(servers.source(), servers.target()) as case:
 
         def make(both: str, source: str = "", target: str = "") -> Case:
-            make_target(case, both)
-            for server, script in ((case.source, both), (case.source, source), (case.target, target)):
-                execute(server, case.name, script)
+            fill_pair(case, both, source, target)
             return case
 
         yield make
+
+
+def fill_pair(case: Case, both: str, source: str = "", target: str = "") -> None:
+    """Make the same database on both sides, then change either."""
+    make_target(case, both)
+    for server, script in ((case.source, both), (case.source, source), (case.target, target)):
+        execute(server, case.name, script)
 
 
 #: Every kind of key, of table and of what watches over rows.
@@ -385,8 +390,6 @@ def test_what_is_written_after_the_snapshot_does_not_arrive(pair: MakePair) -> N
 def test_a_schema_that_is_not_as_before_is_seen(pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the run itself were to leave behind."""
     case = pair("CREATE TABLE t (id int PRIMARY KEY)", source="INSERT INTO t VALUES (1)")
-    monkeypatch.setattr(
-        synchronization, "restart", lambda session, _: session.execute("ALTER TABLE t SET (fillfactor = 70)")
-    )
+    monkeypatch.setattr(bringing, "restart", lambda session, _: session.execute("ALTER TABLE t SET (fillfactor = 70)"))
     with untouched(live(case)), pytest.raises(MigrationError, match=r"table public\.t"):
         sync_target(case)

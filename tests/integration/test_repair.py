@@ -21,7 +21,7 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
         target.execute("UPDATE item SET price = 9.99 WHERE id = 3; SELECT setval('item_id_seq', 70)")
         assert verified(controller) == ("different", {"table public.item", "sequence public.item_id_seq"})
         target.execute("UPDATE owner SET name = 'somebody'")
-        before = target.contents()
+        before = target.lines()
 
         with untouched(source, target):
             assert "MIGRATE PRODUCTION" in refused(controller, "repair", confirm_answer="yes")
@@ -40,7 +40,7 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
         extra = {"confirm_answer": "MIGRATE PRODUCTION"}
         back = controller.run("playbooks/rollback.yml", limit="production", extra=extra)
         assert back.rc == 0, back.output
-        assert target.contents() == before
+        assert target.lines() == before
 
 
 def test_everything_else_is_looked_at_as_a_whole(servers: Servers, controller: Controller, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
     with database(servers.source(), APPLICATION) as source, database(servers.target(), APPLICATION) as target:
         source.execute(_EDITS)
         controller.add_host("sandbox", source.variables("source"), target.variables("target"), load_mode="sync")
-        before = target.contents()
+        before = target.lines()
 
         with untouched(source, target):
             told = controller.run("migrate.yml", "--check", "--diff", extra={"show_rows": 10}).output
@@ -48,8 +48,16 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
         assert again.stats["changed"] == {}
         assert again.report("sandbox-db")["status"] == "unchanged"
 
-        assert controller.run("playbooks/rollback.yml").rc == 0
-        assert target.contents() == before
+        target.execute("INSERT INTO owner VALUES (9, 'a client')")
+        told = controller.run("playbooks/rollback.yml", "--check", "--diff").output
+        assert "table public.owner: 4 rows" in told
+        back = controller.run("playbooks/rollback.yml")
+        assert back.rc == 0, back.output
+        report = back.report("sandbox-db")
+        assert (report["status"], report["load_mode"]) == ("rolled_back", "sync")
+        assert all(entry["conserved"] for entry in report["ledger"])
+        target.execute("DELETE FROM owner WHERE id = 9")
+        assert target.lines() == before
 
 
 def test_refusals(servers: Servers, controller: Controller) -> None:

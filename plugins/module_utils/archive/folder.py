@@ -25,9 +25,10 @@ _PARTIAL: t.Final = ".partial"
 
 
 @contextlib.contextmanager
-def new_folder(final: pathlib.Path) -> t.Iterator[pathlib.Path]:
+def new_folder(final: pathlib.Path, *, durable: bool = False) -> t.Iterator[pathlib.Path]:
     """Give a folder under a temporary name; it gets its final name when the block ends well, else it is removed.
 
+    :param durable: whether it must be on the disk at the end of the block, whatever becomes of the machine then
     :raises MigrationError: when the disk refuses
     """
     partial = final.with_name(f".{final.name}{_PARTIAL}")
@@ -42,13 +43,26 @@ def new_folder(final: pathlib.Path) -> t.Iterator[pathlib.Path]:
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         try:
             yield partial
+            for path in [*partial.iterdir(), partial] if durable else ():
+                _synchronize(path)
             partial.rename(final)
+            for path in final.parents[:2] if durable else ():
+                _synchronize(path)
         except OSError as error:
             free = shutil.disk_usage(partial).free
             raise MigrationError(
                 f"Cannot write the archive {final}: {error.strerror} ({free:,} bytes are free there). "
                 "Free some space or point archive_root elsewhere."
             ) from None
+
+
+def _synchronize(path: pathlib.Path) -> None:
+    """Wait until a file is on the disk, or a folder with the names in it (fsync(2))."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

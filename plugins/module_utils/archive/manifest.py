@@ -12,12 +12,14 @@ import msgspec
 
 from ..catalog.bindings import Binding
 from ..catalog.checksums import ALGORITHM
-from ..catalog.content import Content
+from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties
 from ..catalog.formats import Format
+from ..catalog.large_objects import LargeObject
 from ..catalog.members import Members
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Name, Patterns, Selection, select
+from ..catalog.sequences import Sequence
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
 
@@ -45,6 +47,35 @@ class ArchivedRows:
     file: ArchivedFile | None = None
     #: the form in which COPY has written it
     format: Format = "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class TableChange:
+    """What was done to the rows of a table, or of a tree of tables; those that went are in the archive."""
+
+    schema: str
+    name: str
+    #: the hashes of the keys of what went and of what came; None if all rows were replaced
+    keys: tuple[int, ...] | None
+    went: Rows
+    came: Rows
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """What a run has done to the database that the manifest describes, as far as that is not told by the description.
+
+    An archive with these is the undo of that run. It holds the rows and large objects that went, and no others.
+    """
+
+    tables: tuple[TableChange, ...]
+    #: where it has put the sequences that stood elsewhere
+    sequences: tuple[Sequence, ...]
+    large_objects_went: tuple[LargeObject, ...]
+    large_objects_came: tuple[LargeObject, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +109,8 @@ class Manifest:
     privileges: Privileges | None = None
     #: whether the rows go straight to the target; there are no files of them, then
     streamed: bool = False
+    #: what was changed then, where nothing but what went is in the archive
+    changes: Changes | None = None
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:
@@ -112,8 +145,15 @@ class Manifest:
     def require_rows(self) -> None:
         """Make sure that the rows are in the archive.
 
-        :raises MigrationError: when they were streamed, by a run that has kept the description alone
+        :raises MigrationError: when they were streamed, by a run that has kept the description alone; or when it is the
+            undo of a run that has brought what differed
         """
+        if self.changes:
+            raise MigrationError(
+                "There are no rows in it but those that a run with load_mode: sync has replaced. "
+                "playbooks/rollback.yml brings them back; for anything else, name an archive as playbooks/dump.yml "
+                "leaves it."
+            )
         if self.streamed:
             raise MigrationError(
                 "There are no rows in it: it is what a run with transfer: stream has kept to compare with. Name an "

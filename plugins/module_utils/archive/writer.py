@@ -38,8 +38,8 @@ from .reuse import Earlier, holds_the_same
 from .schema import dump_schema
 from .streams import SnapshotStreams
 
-_SCHEMA_FILE: t.Final = "schema.dump"
-_LARGE_OBJECTS_FILE: t.Final = "large_objects.copy"
+SCHEMA_FILE: t.Final = "schema.dump"
+LARGE_OBJECTS_FILE: t.Final = "large_objects.copy"
 
 
 def write_archive(
@@ -70,7 +70,7 @@ def write_archive(
         if earlier and holds_the_same(earlier, tools, manifest, partial):
             raise _SameError
         manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs)
-        _write_manifest(manifest, partial)
+        write_manifest(manifest, partial)
         return manifest
     assert earlier
     return earlier.manifest
@@ -97,7 +97,7 @@ def write_description(
     """
     with new_folder(folder) as partial:
         manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=True, summed=summed)
-        _write_manifest(manifest, partial)
+        write_manifest(manifest, partial)
     return manifest
 
 
@@ -119,7 +119,7 @@ def _describe(
     reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
     content = read_content(reading)
     with doing(Step("the schema")):
-        dump_schema(snapshot, tools, folder / _SCHEMA_FILE)
+        dump_schema(snapshot, tools, folder / SCHEMA_FILE)
     return Manifest(
         format=FORMAT,
         taken_at=taken_at,
@@ -129,7 +129,7 @@ def _describe(
         content=content,
         answers=ask(snapshot, queries, database.search_path),
         refresh_order=refresh_order(content.relations) if selection is None else (),
-        schema=describe_file(folder / _SCHEMA_FILE),
+        schema=describe_file(folder / SCHEMA_FILE),
         tables=_list_filled(snapshot, content.relations, database.locale.encoding, streamed=streamed),
         large_objects=None,
         large_object_pieces=0,
@@ -177,7 +177,7 @@ def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int) -> Ma
     )
     if manifest.content.large_objects:
         with doing(Step("large objects")), streams.open() as reader:
-            file, pieces = _write_stream("Large objects", reader.read_large_objects(), folder / _LARGE_OBJECTS_FILE)
+            file, pieces = write_stream("Large objects", reader.read_large_objects(), folder / LARGE_OBJECTS_FILE)
         manifest = dataclasses.replace(manifest, large_objects=file, large_object_pieces=pieces)
     return manifest
 
@@ -191,13 +191,13 @@ class _RowsWriter:
     def run(self, task: tuple[str, ArchivedRows]) -> None:
         name, table = task
         what = f"Table {table.schema}.{table.name}"
-        self.written[name], _ = _write_stream(what, self.reader.read(table), self.folder / name, table.format)
+        self.written[name], _ = write_stream(what, self.reader.read(table), self.folder / name, table.format)
 
     def cancel(self) -> None:
         self.reader.cancel()
 
 
-def _write_stream(what: str, chunks: Chunks, path: pathlib.Path, format_: Format = "text") -> tuple[ArchivedFile, int]:
+def write_stream(what: str, chunks: Chunks, path: pathlib.Path, format_: Format = "text") -> tuple[ArchivedFile, int]:
     """Write a stream to a file; return its entry and the number of its rows.
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
@@ -226,6 +226,7 @@ def _write_stream(what: str, chunks: Chunks, path: pathlib.Path, format_: Format
     return ArchivedFile(path.name, size, digest.hexdigest()), sent
 
 
-def _write_manifest(manifest: Manifest, folder: pathlib.Path) -> None:
+def write_manifest(manifest: Manifest, folder: pathlib.Path) -> None:
+    """Write the description of what is in a folder."""
     with create_private(folder / FILE_NAME) as stream:
         stream.write(encode(manifest))

@@ -15,15 +15,13 @@ import pathlib
 import typing as t
 
 from ..archive.manifest import Manifest
+from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.foreign_keys import Link, list_links
 from ..catalog.identity import read_identity
 from ..catalog.orphans import take_census
 from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
-from ..privileges.applying import carry_privileges
-from ..privileges.reading import read_privileges
-from ..privileges.wanted import KEPT
 from ..server.endpoint import use_search_path
 from ..staging.row_security import owner_unbound
 from ..staging.schema import left_unvalidated
@@ -31,6 +29,7 @@ from ..verdict.comparison import Verdict
 from ..verdict.definitions import compare_schemas
 from ..verdict.findings import Difference
 from ..verdict.judge import Judge
+from ..work_folder import WorkFolder
 from .constraints import without_constraints
 from .kept_schema import judge_kept_schema
 from .locks import LockMode, impatient, lock_tables
@@ -49,6 +48,9 @@ class LockedDatabase:
     transaction: Transaction
     #: what must be there, of the selected tables or of all
     manifest: Manifest
+    #: the database itself before its settings and comment became what they must be, and pg_dump's file of its schema
+    database: DatabaseProperties
+    schema: pathlib.Path
     selection: Selection | None
     #: those whose rows are replaced
     relations: list[Relation]
@@ -72,6 +74,8 @@ class RowsPlan(t.Generic[Done]):
     #: the keys that cannot stay meanwhile
     dropped: t.Iterable[Link]
     do: t.Callable[[], Done]
+    #: what must be there afterwards
+    manifest: Manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +86,8 @@ class RowsReplaced(t.Generic[Done]):
     readded: tuple[Link, ...]
     done: Done
     verdict: Verdict
+    #: what must be there now
+    manifest: Manifest
 
 
 def keep_schema(
@@ -91,7 +97,7 @@ def keep_schema(
     manifest: Manifest,
     strategy: Strategy,
     plan: t.Callable[[LockedDatabase], RowsPlan[Done]],
-    lock: LockMode = "ACCESS EXCLUSIVE",
+    lock: LockMode | None = "ACCESS EXCLUSIVE",
     kept: Verdict | None = None,
 ) -> RowsReplaced[Done]:
     """Have rows replaced, those of the selected tables or all, with nothing of the schema in their way.
@@ -101,6 +107,7 @@ def keep_schema(
     :param judge: with the patterns that select the tables, and the differences that are allowed
     :param folder: where the source's schema is, and the manifest of what must be there then
     :param plan: tells how they are replaced, of the database as it is then
+    :param lock: who is kept out meanwhile; None if that has been seen to
     :param kept: the verdict on the schema, where that is known
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
@@ -111,22 +118,35 @@ def keep_schema(
     everything = list_relations(session)
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
-    lock_tables(session, tables, lock)
-    identity, definitions = read_identity(session), judge.read_definitions(transaction)
-    knowing = dataclasses.replace(judge, definitions=definitions)
-    kept = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
-    privileges, links = read_privileges(session), list_links(session)
-    order = order_selected(everything, links, selection)
-    not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
+    if lock:
+        lock_tables(session, tables, lock)
     with contextlib.ExitStack() as stack:
+        schema = stack.enter_context(WorkFolder()) / "target.dump"
+        database, identity = read_database(session), read_identity(session)
+        definitions = judge.read_definitions(transaction, schema)
+        knowing = dataclasses.replace(judge, definitions=definitions)
+        kept = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
+        links = list_links(session)
+        order = order_selected(everything, links, selection)
+        not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))
         stack.enter_context(event_triggers_silenced(session))
         with impatient(session):
             stack.enter_context(owner_unbound(session, tables))
-        partitions = {r.full_name: r.partitions for r in everything if r.kind == "partitioned table"}
-        sought = manifest.of(selection)
-        live = LockedDatabase(transaction, sought, selection, relations, tables, partitions, links, order, not_valid)
+        live = LockedDatabase(
+            transaction=transaction,
+            manifest=manifest.of(selection),
+            database=database,
+            schema=schema,
+            selection=selection,
+            relations=relations,
+            tables=tables,
+            partitions={r.full_name: r.partitions for r in everything if r.kind == "partitioned table"},
+            links=links,
+            order=order,
+            not_valid=not_valid,
+        )
         filling = plan(live)
         readded = tuple(dict.fromkeys(filling.dropped))
         with (
@@ -136,15 +156,13 @@ def keep_schema(
             # To empty a table is to build its indexes anew.
             use_search_path(session, serving_path)
             done = filling.do()
-            # Large objects are made anew, and with them what was granted on them.
-            carry_privileges(session, KEPT, privileges, None)
-        content = judge.judge_content(transaction, manifest, selection)
+        content = judge.judge_content(transaction, filling.manifest, selection)
         orphans = _find_orphans(transaction, serving_path, selection)
     # Where no key was dropped and added again, the catalogs are what they were, row for row.
     same = identity == read_identity(session)
     _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
-    return RowsReplaced(order, readded, done, verdict)
+    return RowsReplaced(order, readded, done, verdict, filling.manifest)
 
 
 def _find_orphans(transaction: Transaction, search_path: str, selection: Selection | None) -> Verdict:

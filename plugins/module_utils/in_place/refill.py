@@ -19,6 +19,10 @@ from ..catalog.selection import Name
 from ..catalog.transaction import Transaction
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
+from ..privileges.applying import carry_privileges
+from ..privileges.catalog import Privileges
+from ..privileges.reading import read_privileges
+from ..privileges.wanted import KEPT
 from ..verdict.judge import Judge
 from .emptying import empty, empty_views, restart, unlink_all
 from .frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
@@ -41,13 +45,17 @@ def refill(
     """
 
     def plan(live: LockedDatabase) -> RowsPlan[Received]:
-        return RowsPlan(live.tables, _choose_keys(live, strategy), functools.partial(_fill, live, folder, origin))
+        fill_all = functools.partial(_fill, live, folder, origin, read_privileges(live.transaction.session))
+        return RowsPlan(live.tables, _choose_keys(live, strategy), fill_all, live.manifest)
 
     return keep_schema(transaction, judge, folder, read_manifest(folder), strategy, plan)
 
 
-def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None) -> Received:
-    """Load the source's rows, or those of the selected tables; sequences, large objects and views follow."""
+def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None, privileges: Privileges) -> Received:
+    """Load the source's rows, or those of the selected tables; sequences, large objects and views follow.
+
+    :param privileges: as they are before
+    """
     manifest, session = live.manifest, live.transaction.session
     if origin:
         manifest = manifest.in_text(_of_other_types(manifest, live.relations))
@@ -60,7 +68,10 @@ def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None) -> 
     plan = plan_refilling(live.order.tables, filled, all_once(manifest))
     # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
     with impatient(session):
-        return fill(live.transaction.open_session, manifest, origin or ArchiveFiles(folder, manifest), plan, jobs=1)
+        received = fill(live.transaction.open_session, manifest, origin or ArchiveFiles(folder, manifest), plan, jobs=1)
+    # Large objects are made anew, and with them what was granted on them.
+    carry_privileges(session, KEPT, privileges, None)
+    return received
 
 
 def _of_other_types(manifest: Manifest, relations: t.Iterable[Relation]) -> set[Name]:

@@ -44,24 +44,19 @@ ORDER BY 1, 2
 """
 
 
-def require_unchanged(
-    transaction: Transaction, judge: Judge, backup: pathlib.Path | None, lock: LockMode = "ACCESS EXCLUSIVE"
-) -> None:
+def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Path | None) -> None:
     """Lock what will be replaced, and make sure that nobody has changed it since it was backed up.
 
     :param judge: with the patterns that select the tables
     :param backup: the backup's folder; None if the live database was empty
-    :param lock: who is kept out meanwhile
     :raises MigrationError: when a lock cannot be had, or naming what was changed
     """
     session = transaction.session
     selection = select(list_relations(session), judge.patterns) if backup and judge.patterns else None
-    _lock(session, selection, lock)
+    keep_out(session, selection, "ACCESS EXCLUSIVE")
     if backup is None:
         changed = [] if is_empty(session) else ["it was empty then"]
     else:
-        if selection is None:
-            _lock_large_objects(session)
         changed = _find_changes(transaction, judge, backup, selection)
     if changed:
         named = ", ".join(changed[:_NAMED]) + (", ..." if len(changed) > _NAMED else "")
@@ -71,7 +66,11 @@ def require_unchanged(
         )
 
 
-def _lock(session: Session, selection: Selection | None, lock: LockMode) -> None:
+def keep_out(session: Session, selection: Selection | None, lock: LockMode) -> None:
+    """Keep others out of the selected tables, or of all that there is, until the transaction ends.
+
+    :raises MigrationError: when a lock cannot be had
+    """
     members = {(schema, name): member for schema, name, member in session.execute(_TABLES).fetchall()}
     tables = [table for table in members if selection is None or table in selection]
     locked = lock_tables(session, tables, lock)
@@ -81,6 +80,8 @@ def _lock(session: Session, selection: Selection | None, lock: LockMode) -> None
             f"Nothing was changed. {session.info.user} may not lock {', '.join(open_[:_NAMED])}: what clients write to "
             f"it until it goes would be lost. Make {session.info.user} a member of its owner's role, or GRANT UPDATE."
         )
+    if selection is None:
+        _lock_large_objects(session)
 
 
 def _lock_large_objects(session: Session) -> None:

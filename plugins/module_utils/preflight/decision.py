@@ -10,8 +10,10 @@ import dataclasses
 import pathlib
 
 from ..archive.folder import read_archive, read_manifest
+from ..archive.manifest import Manifest
 from ..container.route import open_route
 from ..errors import MigrationError
+from ..privileges.wanted import AS_BEFORE
 from ..server.endpoint import Endpoint
 from ..staging.databases import staging_run
 from ..staging.names import Generations
@@ -64,14 +66,14 @@ def decide(
     :raises MigrationError: when the archive cannot be read
     """
     settings, target = request.settings, request.target
-    if request.goal == "rollback" and archive:
-        request = dataclasses.replace(request, goal="restore", load_mode="in_place")
-    goal = GOALS[request.goal]
     # What is live after a switch back is compared with one that is named.
     described = archive or request.archive
     archived = read_archive(described) if described else None
-    if archived and goal.fills:
+    if request.goal == "rollback" and archive and archived:
+        request = _returning(request, archived)
+    elif archived and GOALS[request.goal].fills:
         archived.require_rows()
+    goal = GOALS[request.goal]
     found = examine(request, archived, kept)
     names = [name for table in found.tables for name in table]
     paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
@@ -112,6 +114,15 @@ def decide(
         if request.asks and GOALS[request.goal].replaces:
             decision.standing = look_around(request, found, target, archived)
     return decision
+
+
+def _returning(request: Request, archived: Manifest) -> Request:
+    """Return the request for a way back by a backup, which is of all that there was, or of what a run has changed."""
+    if archived.changes is None:
+        return dataclasses.replace(request, goal="restore", load_mode="in_place")
+    # Owners and grants are still there.
+    settings = dataclasses.replace(request.settings, policy=AS_BEFORE)
+    return dataclasses.replace(request, goal="restore", load_mode="sync", settings=settings)
 
 
 def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) -> None:

@@ -35,6 +35,7 @@ from .checks.made import check_made
 from .checks.refill import check_parents
 from .examination import Examination
 from .refusals import tell_refusals
+from .way_back import ask_way_back
 
 #: Errors with which nothing can be made on the target's server, or must not: the source itself may have the scratch
 #: database's name.
@@ -86,6 +87,9 @@ def look_ahead(
                 found.findings += _check_tables_to_fill(found, judge, here, original)
                 if tell_errors(found.findings):
                     return None
+            if found.takes_back:
+                assert archive
+                return ask_way_back(found, judge, archive)
             verdict = _ask(found, judge, here, original, archive, stop_early=not check_mode)
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()

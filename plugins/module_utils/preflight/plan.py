@@ -47,10 +47,11 @@ def steps(
     dumps = wanted.writes_archive and load_mode != "sync"
     planned = [_DUMP if not streamed else _HOLD] if dumps else []
     if target and wanted.fills and load_mode == "sync":
+        what = "that are not the source's" if goal != "restore" else "back that an earlier run has replaced"
         planned += [
-            f'back up "{target.dbname}" into an archive, the undo',
-            f'bring the rows of "{target.dbname}" that are not the source\'s, and no others, in a transaction that is '
-            "committed if it equals the source",
+            f'keep out who writes to "{target.dbname}", and write what will be replaced into an archive, the undo',
+            f'bring the rows of "{target.dbname}" {what}, and no others, in the same transaction, which is committed '
+            "if all is as it must be",
         ]
     elif target and wanted.fills and load_mode == "in_place":
         planned += [

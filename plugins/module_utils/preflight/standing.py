@@ -62,6 +62,8 @@ def _tell_undo(request: Request, found: Examination, target: Endpoint) -> str:
         return "none is needed: nothing is replaced"
     if not GOALS[request.goal].fills:
         return f'what is live now becomes "{names.previous}", and the same command brings it back'
+    if found.load_mode == "sync":
+        return "what is replaced is written into an archive before; playbooks/rollback.yml brings it back"
     if found.in_place:
         return "a backup is written first; playbooks/rollback.yml brings it back"
     return f'what is live now stays on the server as "{names.previous}"; playbooks/rollback.yml brings it back'

@@ -73,7 +73,7 @@ def examine_server(found: Examination, request: Request, target: Endpoint, sessi
 
 def _choose_load_mode(found: Examination, request: Request, target: Endpoint, session: Session, partial: bool) -> None:
     if request.load_mode == "sync":
-        contradictions = check_sync(found.fk_strategy, request.source is not None)
+        contradictions = check_sync(found.fk_strategy, request.source is not None or found.takes_back)
     else:
         contradictions = check_strategy(found.fk_strategy, partial)
     found.findings += contradictions

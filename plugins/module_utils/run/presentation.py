@@ -76,9 +76,11 @@ def consequence(report: Report) -> str:
     if report["previous"]:
         return f'"{report["live"]}" was replaced; the database that it was before is kept as "{report["previous"]}".'
     if report["live"] and report["load_mode"] in IN_PLACE:
+        if report["load_mode"] == "sync":
+            how = "made equal by what differed" if report["goal"] != "rollback" else "taken back to what it was"
+            return f'"{report["live"]}" was {how}; what went of it is kept in the backup {report["backup"]}.'
         kept = f"what it held before is kept in the backup {report['backup']}" if report["backup"] else "it was empty"
-        how = "made equal by what differed" if report["load_mode"] == "sync" else "filled in place"
-        return f'"{report["live"]}" was {how}; {kept}.'
+        return f'"{report["live"]}" was filled in place; {kept}.'
     if report["live"]:
         return f'"{report["live"]}" is new; there was no database of that name before.'
     if report["uncertain"]:

@@ -98,7 +98,7 @@ def compose(records: Records, run: Run) -> Report:
         "errors": errors,
         "archive": dump.get("archive") or preflight.get("archive"),
         "reused_from": dump.get("reused_from") or None,
-        "backup": backup.get("archive") or None,
+        "backup": backup.get("archive") or records.get("replace", {}).get("backup") or None,
         "uncertain": _is_uncertain(records, run.failure),
         "live": replaced.get("live"),
         "previous": replaced.get("previous") or None,

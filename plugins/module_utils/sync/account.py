@@ -23,7 +23,7 @@ def tell_moved(content: Content, moved: t.Iterable[Moved]) -> list[dict[str, t.A
         difference = one.difference
         told[difference.relation.full_name] = {
             "kept_rows": one.kept,
-            "sent_rows": difference.sent,
+            "sent_rows": difference.coming.count,
             "received_rows": one.received,
             "inserted": difference.inserted,
             "updated": difference.updated,

@@ -1,18 +1,20 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What differs between the content of the source and that of the live database: which rows, and how many."""
+"""What differs between what a database must hold and what the live one does: which rows, and how many."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
+from ..catalog.checksums import digest
 from ..catalog.content import Content, Rows
 from ..catalog.large_objects import LargeObject
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
-from ..rows.differing import find_differing
+from ..catalog.sequences import Sequence
+from ..rows.differing import RowHashes, find_differing
 from ..server.endpoint import Session
 
 #: Of more rows than this, the hashes of their keys are not kept: a statement that names them would be of 20 MB.
@@ -21,7 +23,7 @@ MOST_KEYS: t.Final = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class TableDifference:
-    """The rows of a table that are not the same on both sides.
+    """The rows of a table that are not what they must be: they go from the target, and others come.
 
     ``relation`` is the source's: a table, or a tree of them whose rows may lie in other partitions on the target.
     """
@@ -32,9 +34,9 @@ class TableDifference:
     inserted: int
     updated: int
     deleted: int
-    #: how many rows the source sends
-    sent: int
-    #: the hashes of these rows' keys and of those that the target deletes; None if all are replaced
+    going: Rows
+    coming: Rows
+    #: the hashes of the keys of what goes and of what comes; None if all are replaced
     keys: tuple[int, ...] | None
 
     @property
@@ -47,10 +49,30 @@ class TableDifference:
         """Whether rows go by way of a partitioned table's name."""
         return self.relation.kind == "partitioned table"
 
-    @property
-    def deletes(self) -> bool:
-        """Whether rows of the target are deleted, also to come back with other values."""
-        return bool(self.updated or self.deleted)
+
+@dataclasses.dataclass(frozen=True)
+class LargeObjectsDifference:
+    """Large objects that the target unlinks, and those that come in their place or besides."""
+
+    unlinked: tuple[LargeObject, ...]
+    sent: tuple[LargeObject, ...]
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.unlinked or self.sent)
+
+
+@dataclasses.dataclass(frozen=True)
+class Differences:
+    """What a database holds that it must not, and what it lacks.
+
+    ``tables`` come parents before their children, and of a tree all is taken at once.
+    """
+
+    tables: tuple[TableDifference, ...]
+    large_objects: LargeObjectsDifference
+    #: where sequences must stand that stand elsewhere
+    sequences: tuple[Sequence, ...]
 
 
 def find_table_differences(
@@ -75,27 +97,36 @@ def find_table_differences(
 
 def _compare_rows(source: Session, target: Session, relation: Relation, ours: Rows, theirs: Rows) -> TableDifference:
     if not ours.count or not theirs.count:
-        return TableDifference(relation, theirs.count, ours.count, 0, theirs.count, ours.count, None)
-    inserted = updated = deleted = sent = 0
-    keys: list[int] = []
+        return TableDifference(relation, theirs.count, ours.count, 0, theirs.count, theirs, ours, None)
+    inserted = updated = deleted = 0
+    going, coming, keys = _Sum(), _Sum(), list[int]()
     for rows in find_differing(source, target, relation):
         inserted += rows.missing.total() - rows.changed
         updated += rows.changed
         deleted += rows.extra.total() - rows.changed
-        sent += rows.ours.total()
+        going.add(rows.theirs)
+        coming.add(rows.ours)
         if len(keys) <= MOST_KEYS:
             keys.append(rows.key_hash)
     if len(keys) > MOST_KEYS:
-        return TableDifference(relation, theirs.count, inserted, updated, deleted, ours.count, None)
-    return TableDifference(relation, theirs.count, inserted, updated, deleted, sent, tuple(keys))
+        return TableDifference(relation, theirs.count, inserted, updated, deleted, theirs, ours, None)
+    return TableDifference(relation, theirs.count, inserted, updated, deleted, going.rows, coming.rows, tuple(keys))
 
 
-@dataclasses.dataclass(frozen=True)
-class LargeObjectsDifference:
-    """Large objects that the target unlinks, and those that the source sends in their place or besides."""
+@dataclasses.dataclass
+class _Sum:
+    """The number of rows, and the sum of their hashes."""
 
-    unlinked: tuple[LargeObject, ...]
-    sent: tuple[LargeObject, ...]
+    count: int = 0
+    hashes: int = 0
+
+    def add(self, some: RowHashes) -> None:
+        self.count += some.total()
+        self.hashes += sum(row * times for row, times in some.items())
+
+    @property
+    def rows(self) -> Rows:
+        return Rows(self.count, digest([self.hashes]))
 
 
 def compare_large_objects(ours: t.Sequence[LargeObject], theirs: t.Sequence[LargeObject]) -> LargeObjectsDifference:
@@ -104,4 +135,14 @@ def compare_large_objects(ours: t.Sequence[LargeObject], theirs: t.Sequence[Larg
     return LargeObjectsDifference(
         tuple(large_object for large_object in theirs if large_object not in here),
         tuple(large_object for large_object in ours if large_object not in there),
+    )
+
+
+def compare_sequences(ours: t.Iterable[Sequence], theirs: t.Iterable[Sequence]) -> tuple[Sequence, ...]:
+    """Return where sequences must stand that do not stand there."""
+    there = {(sequence.schema, sequence.name): (sequence.last_value, sequence.is_called) for sequence in theirs}
+    return tuple(
+        sequence
+        for sequence in ours
+        if there.get((sequence.schema, sequence.name)) != (sequence.last_value, sequence.is_called)
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows that differ go from the target and come from the source; all others stay where they are."""
+"""Rows that differ go from the target, and others come; all that do not stay where they are."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..catalog.formats import choose_formats
-from ..catalog.large_objects import CREATE_PIECES, comment_on, count_pieces, make_large_objects
+from ..catalog.formats import Format, choose_formats
+from ..catalog.large_objects import CREATE_PIECES, LargeObject, comment_on, count_pieces, make_large_objects
 from ..errors import MigrationError, describe
 from ..in_place.triggers import rules_silenced
 from ..rows.chunks import Chunks
@@ -32,25 +32,36 @@ class Moved:
     received: int
 
 
+class Origin(t.Protocol):
+    """Where the rows come from that are missing: a source, or the undo of an earlier run."""
+
+    def read(self, difference: TableDifference) -> tuple[Format, Chunks]:
+        """Return in which form what comes to a table is copied, and its rows."""
+
+    def read_large_objects(self, objects: t.Sequence[LargeObject]) -> Chunks:
+        """Return the pieces of large objects, in text form."""
+
+
 def move_rows(
-    source: Session, target: Session, differences: t.Sequence[TableDifference], encoding: str
+    origin: Origin, target: Session, differences: t.Sequence[TableDifference], encoding: str
 ) -> tuple[Moved, ...]:
-    """Delete the target's rows that the source does not have, or not with these values, and copy those that it has.
+    """Delete the target's rows that must not be there, or not with these values, and copy those that must.
 
     A row that has changed is deleted and comes anew: so values that must be unique can change places, and an identity
     that is always generated is no obstacle.
 
     :param differences: parents before their children
-    :raises MigrationError: when either server refuses, or a row is lost
+    :raises MigrationError: when a server refuses, or a row is lost
     """
-    with rules_silenced(target, [difference.relation.full_name for difference in differences if difference.deletes]):
+    shrinking = [difference for difference in differences if difference.going.count]
+    with rules_silenced(target, [difference.relation.full_name for difference in shrinking]):
         kept = [difference.before - _delete_rows(target, difference) for difference in differences]
-    received = [_copy_rows(source, target, difference, encoding) for difference in differences]
+    received = [_copy_rows(origin, target, difference, encoding) for difference in differences]
     return tuple(map(Moved, differences, kept, received))
 
 
 def _delete_rows(session: Session, difference: TableDifference) -> int:
-    if not difference.deletes:
+    if not difference.going.count:
         return 0
     try:
         return session.execute(_delete(difference)).rowcount
@@ -71,48 +82,64 @@ def _delete(difference: TableDifference) -> sql.Composed:
     return sql.SQL("DELETE FROM {}{}").format(only, relation.identifier) + where
 
 
-def _copy_rows(source: Session, target: Session, difference: TableDifference, encoding: str) -> int:
-    if not difference.sent:
+def _copy_rows(origin: Origin, target: Session, difference: TableDifference, encoding: str) -> int:
+    if not difference.coming.count:
         return 0
     relation = difference.relation
-    format_ = choose_formats(source, [relation], encoding, streamed=False)[relation.full_name]
-    rows = None if difference.keys is None else rows_of(relation, difference.keys)
-    what = f"table {relation}"
-    chunks = _send(source, what, [copy_out(relation, encoding, format_, rows)], difference.sent)
-    (received,) = receive(target, [Stream(what, [copy_in(relation, encoding, format_)], chunks)])
+    format_, chunks = origin.read(difference)
+    (received,) = receive(target, [Stream(f"table {relation}", [copy_in(relation, encoding, format_)], chunks)])
     return received
 
 
-def _send(source: Session, what: str, statements: t.Iterable[sql.Composed], expected: int) -> Chunks:
-    """Yield what each COPY ... TO STDOUT writes; return how many rows the source says it has sent.
+def send(session: Session, what: str, statements: t.Iterable[sql.Composed], expected: int) -> Chunks:
+    """Yield what each COPY ... TO STDOUT writes; return how many rows the session's server says it has sent.
 
-    :raises MigrationError: when the source refuses, or they are not as many as were found to differ
+    :raises MigrationError: when it refuses, or they are not as many as were found to differ
     """
     sent = 0
     try:
         for statement in statements:
-            with source.cursor() as cursor:
+            with session.cursor() as cursor:
                 with cursor.copy(statement) as copy:
                     yield from map(bytes, copy)
                 sent += cursor.rowcount
     except psycopg.Error as error:
         raise MigrationError(f"Cannot read the rows of {what}: {describe(error)}") from None
     if sent != expected:
-        raise MigrationError(f"{what}: {expected} rows differ, but the source has sent {sent}")
+        raise MigrationError(f"{what}: {expected} rows differ, but {sent} were sent")
     return sent
 
 
-def move_large_objects(source: Session, target: Session, difference: LargeObjectsDifference) -> None:
-    """Unlink the target's large objects that are not the source's, and make those that are missing then.
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """A source that is read while its rows are brought; the session is in a transaction, at the source's instant."""
 
-    :raises MigrationError: when either server refuses, or a piece is lost
+    session: Session
+    encoding: str
+
+    def read(self, difference: TableDifference) -> tuple[Format, Chunks]:
+        """Have the source send what the target lacks of a table."""
+        relation = difference.relation
+        format_ = choose_formats(self.session, [relation], self.encoding, streamed=False)[relation.full_name]
+        rows = None if difference.keys is None else rows_of(relation, difference.keys)
+        statement = copy_out(relation, self.encoding, format_, rows)
+        return format_, send(self.session, f"table {relation}", [statement], difference.coming.count)
+
+    def read_large_objects(self, objects: t.Sequence[LargeObject]) -> Chunks:
+        """Have the source send large objects."""
+        return send(self.session, "the large objects", copy_large_objects_out(objects), count_pieces(objects))
+
+
+def move_large_objects(origin: Origin, target: Session, difference: LargeObjectsDifference) -> None:
+    """Unlink the target's large objects that must not be there, and make those that are missing then.
+
+    :raises MigrationError: when a server refuses, or a piece is lost
     """
     unlinked = [large_object.oid for large_object in difference.unlinked]
     target.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.unnest(%s::oid[]) oid", (unlinked,))
     if difference.sent:
         target.execute(CREATE_PIECES)
-        what, statements = "the large objects", copy_large_objects_out(difference.sent)
-        chunks = _send(source, what, statements, count_pieces(difference.sent))
-        receive(target, [Stream(what, [copy_pieces_in()], chunks)])
+        chunks = origin.read_large_objects(difference.sent)
+        receive(target, [Stream("the large objects", [copy_pieces_in()], chunks)])
         make_large_objects(target, difference.sent)
         comment_on(target, difference.sent)

@@ -9,33 +9,26 @@ while it runs, within one snapshot, and readers of the live database go on with 
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import functools
 import pathlib
 import typing as t
 
-from ..archive.files import ArchiveFiles
 from ..archive.folder import read_manifest
 from ..catalog.content import Content
-from ..catalog.foreign_keys import Link
 from ..catalog.reading import Reading, read_content
 from ..catalog.snapshot import Snapshot
 from ..catalog.transaction import Transaction
-from ..filling.filler import fill
-from ..filling.plan import all_once, plan_refilling
-from ..in_place.emptying import empty_views, restart
 from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
-from ..in_place.locks import LockMode, impatient
+from ..in_place.locks import LockMode
+from ..in_place.unchanged import keep_out
 from ..server.endpoint import use_search_path
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
-from .differences import (
-    LargeObjectsDifference,
-    TableDifference,
-    compare_large_objects,
-    find_table_differences,
-)
-from .moving import Moved, move_large_objects, move_rows
+from .bringing import bring
+from .differences import Differences, compare_large_objects, compare_sequences, find_table_differences
+from .moving import Live, Moved, Origin
+from .undo import write_undo
 
 #: Who is kept out of all tables meanwhile: who writes. Those whose keys are dropped are closed to readers, too.
 LOCK: t.Final[LockMode] = "SHARE ROW EXCLUSIVE"
@@ -57,6 +50,7 @@ def synchronize(
     folder: pathlib.Path,
     strategy: Strategy,
     known: Known | None = None,
+    undo: pathlib.Path | None = None,
 ) -> RowsReplaced[tuple[Moved, ...]]:
     """Make the live database, or the selected tables, equal to the source.
 
@@ -66,79 +60,46 @@ def synchronize(
     :param judge: with the patterns that select the tables, and the differences that are allowed
     :param folder: where the schema and the manifest are
     :param known: what need not be read of a database that nobody else writes to
+    :param undo: where what goes is written before anything does; None of a database that nobody uses
     :raises MigrationError: when the schemas differ, a server refuses anything, or a row is lost
     """
+    manifest = read_manifest(folder)
+    if undo:
+        keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
-        tables, large_objects = _find_differences(here, live, known.content if known else None)
-        written = {name for table in tables for name in (table.relation.full_name, *table.tables)}
-        move = functools.partial(_move, here, live, folder, tables, large_objects)
-        return RowsPlan(written, _choose_keys(live, tables, strategy), move)
+        found = known.content if known and known.content else _read(live)
+        differences = _find_differences(here, live, found)
+        if undo:
+            write_undo(undo, live, found, differences)
+        return bring(live, differences, functools.partial(_open_source, here, live), strategy, live.manifest)
 
-    return keep_schema(
-        transaction, judge, folder, read_manifest(folder), strategy, plan, LOCK, known.schema if known else None
-    )
+    locked = None if undo else LOCK
+    return keep_schema(transaction, judge, folder, manifest, strategy, plan, locked, known.schema if known else None)
 
 
-def _find_differences(
-    here: Snapshot, live: LockedDatabase, known: Content | None
-) -> tuple[list[TableDifference], LargeObjectsDifference]:
-    """Compare what there is: counts and checksums of all, and the rows of what differs by these.
+def _read(live: LockedDatabase) -> Content:
+    relations = [measured.relation for measured in live.manifest.content.relations]
+    return read_content(Reading(live.transaction, 1, live.manifest.database.serving_path, relations, live.selection))
 
-    Parents come before their children, and of a tree all is taken at once.
-    """
+
+def _find_differences(here: Snapshot, live: LockedDatabase, found: Content) -> Differences:
+    """Compare what there is: counts and checksums of all, and the rows of what differs by these."""
     ours, path = live.manifest.content, live.manifest.database.serving_path
-    relations = [measured.relation for measured in ours.relations]
-    theirs = known or read_content(Reading(live.transaction, 1, path, relations, live.selection))
     with here.another_session() as source, live.transaction.another_session() as target:
         for session in (source, target):
             use_search_path(session, path)
-        tables = list(find_table_differences(source, target, ours, theirs))
-    tables.sort(key=lambda table: max(map(live.order.tables.index, table.tables)))
-    return tables, compare_large_objects(ours.large_objects, theirs.large_objects)
+        tables = list(find_table_differences(source, target, ours, found))
+    return Differences(
+        tuple(sorted(tables, key=lambda table: max(map(live.order.tables.index, table.tables)))),
+        compare_large_objects(ours.large_objects, found.large_objects),
+        compare_sequences(ours.sequences, found.sequences),
+    )
 
 
-def _choose_keys(
-    live: LockedDatabase, differences: t.Collection[TableDifference], strategy: Strategy
-) -> t.Iterator[Link]:
-    """Yield the keys that must be dropped meanwhile.
-
-    Those by which rows refer to a table of which some are deleted: a row that has changed is deleted, too, while what
-    refers to it stays, or comes later; and the server would look for such rows once for each. Those within a cycle, in
-    which some row always comes before the one that it refers to. What is NOT VALID, or comes back so, new rows may
-    break.
-    """
-    growing = {name for table in differences if table.sent for name in table.tables}
-    # Where rows of a tree lie is not known: its tables are not filled one after the other.
-    shrinking = {name for table in differences if table.deletes or table.is_tree for name in table.tables}
-    for link in live.links:
-        children = growing.intersection(live.partitions.get(link.referring, (link.referring,)))
-        parents = shrinking.intersection(live.partitions.get(link.referenced, (link.referenced,)))
-        breaking = children and (link in live.order.within_cycles or not link.key.validated)
-        checked = strategy == "dependency_order" and (parents or breaking)
-        if checked or (children and str(link.key) in live.not_valid):
-            yield link
-
-
-def _move(
-    here: Snapshot,
-    live: LockedDatabase,
-    folder: pathlib.Path,
-    tables: t.Sequence[TableDifference],
-    large_objects: LargeObjectsDifference,
-) -> tuple[Moved, ...]:
-    """Move what differs; sequences and views follow."""
-    manifest, session = live.manifest, live.transaction.session
-    with impatient(session), here.another_session() as source:
-        use_search_path(source, manifest.database.serving_path)
-        moved = move_rows(source, session, tables, manifest.database.locale.encoding)
-        restart(session, manifest.content.sequences)
-        if live.selection is None:
-            move_large_objects(source, session, large_objects)
-            empty_views(session, manifest.content)
-        rest = [what for what in all_once(manifest) if what != "large objects"]
-        plan = plan_refilling([name for table in tables for name in table.tables], (), rest)
-        # All rows are there.
-        rowless = dataclasses.replace(manifest, tables=(), streamed=False)
-        fill(live.transaction.open_session, rowless, ArchiveFiles(folder, rowless), plan, jobs=1)
-    return moved
+@contextlib.contextmanager
+def _open_source(here: Snapshot, live: LockedDatabase) -> t.Iterator[Origin]:
+    database = live.manifest.database
+    with here.another_session() as source:
+        use_search_path(source, database.serving_path)
+        yield Live(source, database.locale.encoding)

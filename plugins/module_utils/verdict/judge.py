@@ -187,15 +187,17 @@ class Judge:
         answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
 
-    def read_definitions(self, there: Snapshot) -> list[Entry]:
+    def read_definitions(self, there: Snapshot, path: pathlib.Path | None = None) -> list[Entry]:
         """Return the target's schema in the words of its own server.
 
+        :param path: where pg_dump's file is to be, if it is to stay
         :raises MigrationError: when pg_dump fails
         """
         tools = self._tools(there)
         with WorkFolder() as work:
-            dump_schema(there, tools, work / "target.dump")
-            return read_schema(tools, work / "target.dump")
+            path = path or work / "target.dump"
+            dump_schema(there, tools, path)
+            return read_schema(tools, path)
 
     def _judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
         """Return the verdict on all that is not content; for selected tables, on them and the encoding alone."""

@@ -56,7 +56,7 @@ def check_strategy(strategy: FkStrategy, partial: bool) -> list[Finding]:
 def check_sync(strategy: FkStrategy, is_live: bool) -> list[Finding]:
     """Return what contradicts itself where only what differs is to be brought.
 
-    :param is_live: whether the source takes part, and not an archive in its stead
+    :param is_live: whether the source takes part, and not an archive in its stead; or what a run has changed is known
     """
     name, findings = "load_mode sync", []
     if not is_live:

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run has brought goes, and what it had replaced returns, in one transaction, judged within."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import typing as t
+
+from ..archive.files import ArchiveFiles
+from ..archive.folder import read_manifest
+from ..archive.manifest import Manifest
+from ..catalog.formats import Format
+from ..catalog.large_objects import LargeObject
+from ..catalog.transaction import Transaction
+from ..errors import MigrationError
+from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
+from ..in_place.unchanged import keep_out
+from ..privileges.catalog import Privileges
+from ..rows.chunks import Chunks
+from ..verdict.judge import Judge
+from .bringing import bring
+from .differences import TableDifference
+from .moving import Moved
+from .returning import find_return
+from .synchronization import LOCK
+from .undo import write_undo
+
+
+@dataclasses.dataclass(frozen=True)
+class _Saved:
+    """What is in an undo."""
+
+    folder: pathlib.Path
+    manifest: Manifest
+
+    def read(self, difference: TableDifference) -> tuple[Format, Chunks]:
+        """Return what went of a table."""
+        tables = {(table.schema, table.name): table for table in self.manifest.tables}
+        table = tables[difference.relation.full_name]
+        return table.format, self._files.read(table)
+
+    def read_large_objects(self, _: t.Sequence[LargeObject]) -> Chunks:
+        """Return the large objects that went, which are all that the archive has."""
+        return self._files.read_large_objects()
+
+    @property
+    def _files(self) -> ArchiveFiles:
+        return ArchiveFiles(self.folder, self.manifest)
+
+
+def take_back(
+    transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy, undo: pathlib.Path
+) -> RowsReplaced[tuple[Moved, ...]]:
+    """Undo what a run has done to the live database, and nothing of what clients have done since.
+
+    The caller must roll back unless the verdict says equal.
+
+    :param folder: that run's undo
+    :param undo: where that of this run is written
+    :raises MigrationError: when clients have changed what was brought, naming it, or anything fails
+    """
+    manifest = read_manifest(folder)
+    keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
+
+    def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
+        way = find_return(transaction, 1, manifest, live.selection)
+        if way.overwritten:
+            raise MigrationError(
+                "Nothing was changed. Since the run that is to be undone, clients have changed what it had brought, "
+                f"and what they wrote would be lost: {', '.join(way.overwritten)}."
+            )
+        write_undo(undo, live, way.found, way.differences)
+        expected = dataclasses.replace(live.manifest, content=way.content)
+        saved = _Saved(folder, manifest)
+        return bring(
+            live,
+            way.differences,
+            lambda: contextlib.nullcontext(saved),
+            strategy,
+            expected,
+            _of_large_objects(manifest),
+        )
+
+    return keep_schema(transaction, judge, folder, manifest, strategy, plan, lock=None)
+
+
+def _of_large_objects(manifest: Manifest) -> Privileges | None:
+    """Return owners and grants of the large objects that went."""
+    if manifest.privileges is None:
+        return None
+    went = {str(large_object.oid) for large_object in (manifest.changes.large_objects_went if manifest.changes else ())}
+    return dataclasses.replace(
+        manifest.privileges,
+        objects=tuple(
+            one for one in manifest.privileges.objects if one.kind == "LARGE OBJECT" and one.identity in went
+        ),
+    )

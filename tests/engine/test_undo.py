@@ -1,0 +1,165 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a sync has done is taken back, and nothing of what clients have done since."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
+
+from tests.case import execute, new_case
+from tests.databases import untouched
+from tests.engine.test_sync import EDITS, KEYED, SHOP, MakePair, fill_pair, live, pair
+from tests.servers import Servers
+from tests.syncing import counts, sync_target, take_back_target
+
+__all__ = ["pair"]
+
+
+@pytest.fixture
+def undo(tmp_path: Path) -> t.Callable[[int], Path]:
+    """Give where the undo of each run is."""
+    return lambda number: tmp_path / f"undo-{number}"
+
+
+Undo = t.Callable[[int], Path]
+
+
+def test_there_and_back_and_there_again(pair: MakePair, undo: Undo) -> None:
+    """Every kind of table, sequences, large objects with their comments and grants, views: all is as it was."""
+    case = pair(SHOP, EDITS, "COMMENT ON LARGE OBJECT 70002 IS 'old'; GRANT SELECT ON LARGE OBJECT 70002 TO PUBLIC")
+    before = live(case).lines()
+    grants = "SELECT oid, lomacl::text FROM pg_largeobject_metadata ORDER BY 1"
+    granted = live(case).query(grants)
+    there = sync_target(case, undo=undo(1))
+    after = live(case).lines()
+    back = take_back_target(case, undo(1), undo(2))
+    assert live(case).lines() == before
+    assert live(case).query(grants) == granted
+    assert counts(back) == {name: (out, same, into) for name, (into, same, out) in counts(there).items()}
+    take_back_target(case, undo(2), undo(3))
+    assert live(case).lines() == after
+
+
+CLIENTS: t.Final = """
+    INSERT INTO country VALUES ('IT', 'Italy'); UPDATE person SET name = 'theirs' WHERE id = 50;
+    INSERT INTO person (id, name) OVERRIDING SYSTEM VALUE VALUES (500, 'theirs');
+    DELETE FROM event WHERE id = 33; INSERT INTO log VALUES (now(), 'new');
+    INSERT INTO thing VALUES ('green', 77); SELECT nextval('loose'); SELECT lo_from_bytea(80001, 'theirs');
+    REFRESH MATERIALIZED VIEW names;
+"""
+#: What is where, whatever its order; what a client has drawn from is not.
+_HELD: t.Final = """
+    SELECT 'country ' || c::text FROM country c UNION ALL SELECT 'person ' || p::text FROM person p
+    UNION ALL SELECT 'log ' || line FROM log UNION ALL SELECT tableoid::regclass || e::text FROM event e
+    UNION ALL SELECT 'thing ' || t::text FROM thing t UNION ALL SELECT 'team ' || t::text FROM team t
+    UNION ALL SELECT 'child ' || c::text FROM child c UNION ALL SELECT 'parent ' || p::text FROM ONLY parent p
+    UNION ALL SELECT 'names ' || coalesce(name, '') FROM names
+    UNION ALL SELECT 'lo ' || oid || encode(lo_get(oid), 'hex') FROM pg_largeobject_metadata
+"""
+
+
+def test_what_clients_have_written_since_stays(servers: Servers, undo: Undo) -> None:
+    """The same edits of clients, once after what is taken back, and once without: the outcome is the same."""
+    with contextlib.ExitStack() as stack:
+        case, other = (stack.enter_context(new_case(servers.source(), servers.target())) for _ in range(2))
+        for one in (case, other):
+            fill_pair(one, SHOP, EDITS)
+        sync_target(case, undo=undo(1))
+        for one in (case, other):
+            execute(one.target, one.name, CLIENTS)
+        take_back_target(case, undo(1), undo(2))
+        assert sorted(live(case).query(_HELD)) == sorted(live(other).query(_HELD))
+        # Drawn on from where the sync had put it; no number is given out twice.
+        assert case.ask("SELECT last_value FROM loose") == 1235
+        with untouched(live(case)):
+            nothing = take_back_target(case, undo(1), undo(3))
+            assert not counts(nothing)
+
+
+#: What clients do after the sync, and what of it would be lost.
+LOST: t.Final = {
+    "UPDATE person SET name = 'theirs' WHERE id = 7": "table public.person",
+    "INSERT INTO country VALUES ('AT', 'again')": "table public.country",
+    "INSERT INTO log VALUES ('-infinity', 'two')": "table public.log",
+    "UPDATE thing SET n = 99 WHERE n = 3": "partitioned table public.thing",
+    "SELECT lo_put(70004, 0, 'theirs')": "large object 70004",
+    "SELECT lo_unlink(70003)": "large object 70003",
+    "SELECT lo_create(70002)": "large object 70002",
+}
+
+
+def test_what_would_be_lost_is_refused(pair: MakePair, undo: Undo) -> None:
+    """Rows and large objects that the sync has touched and clients have changed since, one after the other."""
+    case, told = pair(SHOP, EDITS), set[str]()
+    sync_target(case, undo=undo(1))
+    for statement, lost in LOST.items():
+        execute(case.target, case.name, statement)
+        with untouched(live(case)), pytest.raises(MigrationError, match="what they wrote would be lost: ") as raised:
+            take_back_target(case, undo(1), undo(2))
+        told.add(lost)
+        assert set(str(raised.value).rpartition(": ")[2].rstrip(".").split(", ")) == told, statement
+        assert not undo(2).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("TRUNCATE a", ""),
+        ("", "TRUNCATE a"),
+        ("UPDATE a SET v = '' WHERE id <= 4; DELETE FROM a WHERE id = 1000", ""),
+        ("UPDATE a SET u = -u; UPDATE a SET u = 1001 + u", ""),
+    ],
+)
+def test_tables_that_are_replaced_whole(
+    pair: MakePair, undo: Undo, monkeypatch: pytest.MonkeyPatch, source: str, target: str
+) -> None:
+    """Of these, all rows are in the undo, and any row of a client's since is in its way."""
+    monkeypatch.setattr(differences, "MOST_KEYS", 3)
+    case = pair(KEYED, source, target)
+    before = live(case).lines()
+    sync_target(case, undo=undo(1))
+    execute(case.target, case.name, "INSERT INTO a VALUES (5000, 5000, 'theirs')")
+    with pytest.raises(MigrationError, match=r"would be lost: table public\.a\."):
+        take_back_target(case, undo(1), undo(2))
+    execute(case.target, case.name, "DELETE FROM a WHERE id = 5000")
+    take_back_target(case, undo(1), undo(2))
+    assert live(case).lines() == before
+
+
+def test_selected_tables(pair: MakePair, undo: Undo) -> None:
+    """The undo is about these alone; large objects and other tables' sequences are nobody's then."""
+    case = pair(SHOP, EDITS)
+    before = live(case).lines()
+    sync_target(case, patterns=Patterns(("log", "event")), undo=undo(1))
+    assert read_archive(undo(1)).partial
+    take_back_target(case, undo(1), undo(2))
+    assert live(case).lines() == before
+
+
+def test_it_is_there_before_anything_is_committed(pair: MakePair, undo: Undo) -> None:
+    """Whole, and of what is still seen; and where nothing is committed, nothing is left."""
+    case = pair(SHOP, EDITS)
+
+    def fail() -> None:
+        assert read_archive(undo(1)).changes
+        raise MigrationError("at the end")
+
+    with untouched(live(case)), pytest.raises(MigrationError, match="at the end"):
+        sync_target(case, undo=undo(1), at_the_end=fail)
+
+
+def test_it_is_small(pair: MakePair, undo: Undo) -> None:
+    """What it holds of rows grows with what differs."""
+    case = pair(KEYED, "UPDATE a SET v = '' WHERE id = 500")
+    sync_target(case, undo=undo(1))
+    (table,) = read_archive(undo(1)).tables
+    assert (table.rows, (undo(1) / "rows-000001.copy").read_text()) == (1, "500\t500\tv500\n")
