@@ -86,6 +86,7 @@ def _figures(run: OwnRun, line: Line | None) -> Figures:
         run.watch.peak,
         copy_seconds=sum(copying) if copying else None,
         freeze_seconds=_seconds(run.report["freeze"]) if run.report.get("freeze") else None,
+        archive=run.records.get("dump", {}).get("bytes"),
         line=line.counts if line else None,
         parts=timeline.sums(timeline.spans(run)),
     )

@@ -117,6 +117,13 @@ OWN_WAYS: t.Final = {
         variables={"downtime": "short"},
         written=True,
     ),
+    "archive": OwnWay("**ours**, by way of an archive", "migrated", variables={"transfer": "archive"}, fresh=True),
+    "packed": OwnWay(
+        "**ours**, by way of an archive that is packed",
+        "migrated",
+        variables={"transfer": "archive", "archive_compression": "zstd"},
+        fresh=True,
+    ),
     "one": OwnWay(
         "**ours**, the archive restored to one target",
         "migrated",

@@ -100,9 +100,11 @@ def _table(measured: Measured, work: Work) -> t.Iterator[str]:
     scaled = "" if measured.scale == 1 else f", at scale {measured.scale:g} of what the title says"
     yield f"The database has {measured.size / 1e6:,.0f} MB{scaled}."
     yield ""
+    archived = any(measured.median(run, "archive") for run in measured.runs)
+    archive = " archive, MB |" if archived else ""
     line = " connections | round trips | MB up | MB down |" if counted else ""
-    yield f"| | wall, s | ours to it | nothing to do to it | memory, MB |{line}"
-    yield "|---|---|---|---|---|" + ("---|---|---|---|" if counted else "")
+    yield f"| | wall, s | ours to it | nothing to do to it | memory, MB |{archive}{line}"
+    yield "|---|---|---|---|---|" + ("---|" if archived else "") + ("---|---|---|---|" if counted else "")
     for run in (*work.ours, *work.peers):
         if run not in measured.runs:
             continue
@@ -110,8 +112,13 @@ def _table(measured: Measured, work: Work) -> t.Iterator[str]:
         ratios = ["" if run in work.ours else f"{measured.ratio(ours, run):.2f}" for ours in (FIRST, AGAIN)]
         assert seconds is not None
         assert peak is not None
-        cells = _crossed(measured, run) if counted else ""
+        cells = _cell(measured.median(run, "archive"), 1e6) if archived else ""
+        cells += _crossed(measured, run) if counted else ""
         yield f"| {_NAMES[run]} | {seconds:.1f} | {' | '.join(ratios)} | {peak / 1e6:.0f} |{cells}"
+
+
+def _cell(value: float | None, unit: float) -> str:
+    return f" {value / unit:,.1f} |" if value else " |"
 
 
 def _crossed(measured: Measured, run: str) -> str:

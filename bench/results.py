@@ -27,6 +27,8 @@ class Figures:
     copy_seconds: float | None = None
     #: how long the source was frozen, where it was
     freeze_seconds: float | None = None
+    #: the bytes of the archive, where one was written
+    archive: int | None = None
     #: what crossed the line, where there was one
     line: Counts | None = None
     #: where the time went, by timeline.sums

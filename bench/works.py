@@ -126,6 +126,7 @@ WORKS: t.Final = (
             Goal("seconds", 0.5, against="pgcopydb-compare"),
             _MEMORY,
         ),
+        ours=(FIRST, AGAIN, "archive", "packed"),
     ),
     Work("pgbench", "pgbench at scale 40 with foreign keys, 606 MB", "pgbench", _ALL, (_MEMORY,)),
     Work(

@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import psycopg
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.compression import Compression
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.files import ArchiveFiles
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
@@ -106,6 +107,7 @@ class Migration:
     keep_previous: int = 1
     load_mode: str = "auto"
     transfer: t.Literal["archive", "stream"] = "archive"
+    compression: Compression = "none"
     #: allowed_differences: reasons by object
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     policy: Policy = AS_BEFORE
@@ -179,7 +181,7 @@ class Migration:
     def dump(self) -> Manifest:
         """Write the archive, or take a snapshot and describe what will be streamed."""
         if self.transfer == "archive":
-            return write_archive(self.source, self._tools(), self.archive, self.jobs)
+            return write_archive(self.source, self._tools(), self.archive, self.jobs, compression=self.compression)
         self.lock_file.parent.mkdir(parents=True, exist_ok=True)
         self.snapshot = hold_snapshot(self.source, EVERYTHING, self.lock_file, os.getpid())
         with imported_snapshot(self.source, self.snapshot) as snapshot:
@@ -251,7 +253,7 @@ class Migration:
         """Back up the live database and fill it; return the rows received and the verdict, which is equal."""
         manifest = read_archive(self.archive)
         backup = self.archive.with_name(f"{self.archive.name}-backup")
-        backed_up = back_up(self.target, self._tools(), backup, self.jobs)
+        backed_up = back_up(self.target, self._tools(), backup, self.jobs, compression=self.compression)
         with self.origin(manifest) as origin, begin(self.target) as transaction:
             require_unchanged(transaction, self._judge(staging=False), backup if backed_up else None)
             replaced = replace(transaction, self._judge(staging=False), self.archive, origin)

@@ -27,6 +27,14 @@ options:
     description: Folder of all archives; this one is C(<host>/backup/<run-id>) below it.
     type: path
     required: true
+  archive_compression:
+    description:
+      - How the files of rows are packed. V(zstd) takes the Python package C(backports.zstd), from Python 3.14 on
+        nothing. The schema's file is packed by C(pg_dump) in any case.
+      - An archive of either kind is read without being told which it is.
+    type: str
+    choices: [none, zstd]
+    default: none
 attributes:
   idempotent:
     description: Every run takes a new backup.
@@ -61,7 +69,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.options import PACKED, RUN, SETTINGS, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
@@ -77,6 +85,7 @@ ARGUMENTS: t.Final = {
     **RUN,
     **TOOLS,
     **SETTINGS,
+    **PACKED,
     "archive_root": {"type": "path", "required": True},
 }
 
@@ -88,12 +97,12 @@ def main() -> None:
 
 
 def backup(stage: Stage) -> Outcome:
-    target, run, settings = stage.endpoint("target"), stage.folder, stage.settings
+    target, run, settings, params = stage.endpoint("target"), stage.folder, stage.settings, stage.params
     assert target
     assert run
-    tools = tools_in(stage.params["client_bindir"])
-    folder = backup_folder(pathlib.Path(stage.params["archive_root"]), run.host, run.run_id)
-    if back_up(target, tools, folder, settings.jobs, settings.patterns) is None:
+    tools = tools_in(params["client_bindir"])
+    folder = backup_folder(pathlib.Path(params["archive_root"]), run.host, run.run_id)
+    if back_up(target, tools, folder, settings.jobs, settings.patterns, params["archive_compression"]) is None:
         return Outcome(record={"archive": ""}, returned={"archive": "", "restored": False})
     restored = rehearse(target, tools, folder, run.run_id, settings.jobs, settings.allowed)
     told = {"archive": str(folder), "restored": restored}

@@ -16,7 +16,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import writer
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import compression
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import FILE_NAME
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.chunks import Chunks, pour
@@ -255,7 +255,7 @@ def test_killed_sender(big: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         # The first chunk is in the file, and psql waits for us to take the next: it cannot have ended.
         os.kill(senders[-1]._psql.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(writer, "hashlib", AfterFirstChunk(kill))
+    monkeypatch.setattr(compression, "hashlib", AfterFirstChunk(kill))
     with (
         untouched(big),
         pytest.raises(MigrationError, match=r"Cannot read the rows of table public.big: .* was killed by signal 9"),
@@ -286,7 +286,7 @@ def test_terminated_source(big: Case, tmp_path: Path, monkeypatch: pytest.Monkey
     """A source whose server ends the session in the middle of a COPY."""
     migration = migration_of(big, tmp_path)
     migration.preflight()
-    monkeypatch.setattr(writer, "hashlib", AfterFirstChunk(lambda: terminate(big, "source", "COPY %big%")))
+    monkeypatch.setattr(compression, "hashlib", AfterFirstChunk(lambda: terminate(big, "source", "COPY %big%")))
     with untouched(big), pytest.raises(MigrationError, match=r"Cannot read the rows of table public.big") as raised:
         migration.dump()
     # psql passes on what it has heard by then: the server's last word, or that there was none.

@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.compression import SummedFile, unpack
 
 from tests.databases import APPLICATION, BEFORE, Database, database, untouched
 from tests.migration import prepare
@@ -32,13 +33,13 @@ class Dump:
 
 @pytest.fixture(scope="module")
 def dump(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Dump]:
-    """Dump the small source; only the sandbox reaches it."""
+    """Dump the small source, packed, of which nobody is told later; only the sandbox reaches it."""
     folder = tmp_path_factory.mktemp("halves")
     controller = Controller(folder)
     with database(servers.source(), APPLICATION) as source:
         # A dump does without any target.
         controller.add_host("sandbox", source.variables("source"))
-        run = controller.run("playbooks/dump.yml")
+        run = controller.run("playbooks/dump.yml", extra={"archive_compression": "zstd"})
         assert run.rc == 0, run.output
         yield Dump(controller, source, run, Path(run.result("dump")["archive"]))
 
@@ -52,6 +53,7 @@ def test_dump_is_private_and_described(dump: Dump) -> None:
     rows = {(table["schema"], table["name"]): table["rows"] for table in manifest["tables"]}
     assert rows == {("public", "owner"): 2, ("public", "item"): 3}
     described = [manifest["schema"], manifest["large_objects"], *(table["file"] for table in manifest["tables"])]
+    assert [file.get("compression", "none") for file in described] == ["none", "zstd", "zstd", "zstd"]
     assert {file["name"] for file in described} | {"manifest.json"} == {path.name for path in dump.archive.iterdir()}
     for file in described:
         content = (dump.archive / file["name"]).read_bytes()
@@ -64,7 +66,8 @@ def test_dump_is_tied_to_no_machine(dump: Dump) -> None:
     """It names no server and no folder, and a role only where it tells what roles own and were granted."""
     server = dump.source.server
     for path in dump.archive.iterdir():
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = b"".join(unpack(SummedFile(stream), "zstd" if path.suffix == ".zst" else "none"))
         for traitor in (server.host, str(server.port), server.password, str(dump.controller.folder)):
             assert traitor.encode() not in content, path
     manifest = json.loads((dump.archive / "manifest.json").read_bytes())

@@ -96,6 +96,16 @@ def test_page_of_other_runs_of_ours() -> None:
     assert "written meanwhile | 60.0 |  |  | 0 | | | | |" in page
 
 
+def test_page_of_archives() -> None:
+    """Where one was written, the page tells how large it is."""
+    archives = {name: [Figures(9.0, 1, archive=size)] for name, size in (("archive", 9_000_000), ("packed", 2_000_000))}
+    runs = {FIRST: [Figures(4.0, 1)], AGAIN: [Figures(4.0, 1)], **archives}
+    page = render(Results("2026-11-26", {}, "", 1, [], [Measured("bulk", 1.0, 1, runs)]))
+    assert "verified | 4.0 |  |  | 0 | |" in page
+    assert "by way of an archive | 9.0 |  |  | 0 | 9.0 |" in page
+    assert "by way of an archive that is packed | 9.0 |  |  | 0 | 2.0 |" in page
+
+
 def test_goals_are_of_runs_that_are_measured() -> None:
     """A goal of a run, or against one, that its work does not do would never be judged."""
     for work in WORKS:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import pathlib
 import typing as t
 
 from ..errors import MigrationError
 from ..rows.chunks import Chunks
+from .compression import DamagedError, SummedFile, unpack
 from .manifest import ArchivedFile, ArchivedRows, Manifest
 from .origin import Reader
-
-_READ_BYTES: t.Final = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +51,14 @@ class ArchiveFiles:
         """Do nothing: a file's next chunk is soon there."""
 
     def _read(self, file: ArchivedFile) -> t.Iterator[bytes]:
-        digest = hashlib.sha256()
         with (self.folder / file.name).open("rb") as stream:
-            while chunk := stream.read(_READ_BYTES):
-                digest.update(chunk)
-                yield chunk
-        if digest.hexdigest() != file.sha256:
-            raise MigrationError(f"The archive's file {self.folder / file.name} was altered. Dump again.")
+            summed = SummedFile(stream)
+            try:
+                yield from unpack(summed, file.compression)
+            except DamagedError as error:
+                raise self._altered(file, f" ({error})") from None
+        if summed.sha256 != file.sha256:
+            raise self._altered(file)
+
+    def _altered(self, file: ArchivedFile, how: str = "") -> MigrationError:
+        return MigrationError(f"The archive's file {self.folder / file.name} was altered{how}. Dump again.")

@@ -18,6 +18,7 @@ import typing as t
 from ..errors import MigrationError
 from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
+from .compression import require_library
 from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
 
 _READ_BYTES: t.Final = 1 << 20
@@ -133,9 +134,11 @@ def read_archive(folder: pathlib.Path, *, loaded: bool = False) -> Manifest:
     """Return the manifest of an archive whose files are all there, unaltered, and no others.
 
     :param loaded: whether all rows are loaded next, and their files summed up meanwhile: here they are measured only
-    :raises MigrationError: naming every file that is missing, altered or foreign
+    :raises MigrationError: naming every file that is missing, altered or foreign; or what lacks to unpack them
     """
     manifest = read_manifest(folder)
+    for file in manifest.files:
+        require_library(file.compression)
     # A link might lead anywhere, and reading from a pipe would never end.
     entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(folder)}
     present = entries.keys() - {FILE_NAME}
@@ -168,7 +171,8 @@ class _Checker:
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def run(self, file: ArchivedFile) -> None:
-        if describe_file(self.folder / file.name, self.stop) != file:
+        found = describe_file(self.folder / file.name, self.stop)
+        if (found.size, found.sha256) != (file.size, file.sha256):
             self.altered.append(file.name)
 
     def cancel(self) -> None:

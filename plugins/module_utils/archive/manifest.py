@@ -22,6 +22,7 @@ from ..catalog.selection import Name, Patterns, Selection, select
 from ..catalog.sequences import Sequence
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
+from .compression import Compression
 
 FORMAT: t.Final = 1
 FILE_NAME: t.Final = "manifest.json"
@@ -29,11 +30,12 @@ FILE_NAME: t.Final = "manifest.json"
 
 @dataclasses.dataclass(frozen=True)
 class ArchivedFile:
-    """A file of the archive, by a name that has no folder in it; ``size`` in bytes."""
+    """A file of the archive, by a name that has no folder in it; ``size`` in bytes and checksum as it lies there."""
 
     name: t.Annotated[str, msgspec.Meta(pattern=r"\A\w[\w.-]*\Z")]
     size: int
     sha256: str
+    compression: Compression = "none"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import pathlib
 import typing as t
 
@@ -31,6 +30,7 @@ from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
+from .compression import SUFFIXES, Compression, SummedFile, packing, require_library
 from .folder import create_private, describe_file, new_folder
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
 from .origin import Reader
@@ -52,6 +52,7 @@ def write_archive(
     *,
     summed: bool = False,
     earlier: Earlier | None = None,
+    compression: Compression = "none",
 ) -> Manifest:
     """Write an archive of the source; the folder appears only when everything is in it.
 
@@ -59,8 +60,10 @@ def write_archive(
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
     :param summed: whether the manifest tells the sums of columns
+    :param compression: of the files of rows and of large objects; pg_dump packs the schema by itself
     :raises MigrationError: when anything at all fails
     """
+    require_library(compression)
     with (
         exported_snapshot(source, tables_to_hold(patterns)) as snapshot,
         contextlib.suppress(_SameError),
@@ -69,7 +72,7 @@ def write_archive(
         manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False, summed=summed)
         if earlier and holds_the_same(earlier, tools, manifest, partial):
             raise _SameError
-        manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs)
+        manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs, compression)
         write_manifest(manifest, partial)
         return manifest
     assert earlier
@@ -153,17 +156,18 @@ def _list_filled(
     )
 
 
-def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int) -> Manifest:
+def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int, compression: Compression) -> Manifest:
     """Write the rows of each table to a file of its own, the largest first, and the large objects to another."""
     manifest = streams.manifest
     sizes = {m.relation.full_name: m.relation.size for m in manifest.content.relations}
-    numbered = [(f"rows-{number:06}.copy", table) for number, table in enumerate(manifest.tables, start=1)]
+    suffix = SUFFIXES[compression]
+    numbered = [(f"rows-{number:06}.copy{suffix}", table) for number, table in enumerate(manifest.tables, start=1)]
     written: dict[str, ArchivedFile] = {}
 
     @contextlib.contextmanager
     def open_writer() -> t.Iterator[_RowsWriter]:
         with streams.open() as reader:
-            yield _RowsWriter(reader, folder, written)
+            yield _RowsWriter(reader, folder, compression, written)
 
     largest_first = sorted(numbered, key=lambda task: -sizes[task[1].schema, task[1].name])
 
@@ -177,7 +181,8 @@ def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int) -> Ma
     )
     if manifest.content.large_objects:
         with doing(Step("large objects")), streams.open() as reader:
-            file, pieces = write_stream("Large objects", reader.read_large_objects(), folder / LARGE_OBJECTS_FILE)
+            path = folder / f"{LARGE_OBJECTS_FILE}{suffix}"
+            file, pieces = write_stream("Large objects", reader.read_large_objects(), path, compression=compression)
         manifest = dataclasses.replace(manifest, large_objects=file, large_object_pieces=pieces)
     return manifest
 
@@ -186,44 +191,47 @@ def _write_rows(streams: SnapshotStreams, folder: pathlib.Path, jobs: int) -> Ma
 class _RowsWriter:
     reader: Reader
     folder: pathlib.Path
+    compression: Compression
     written: dict[str, ArchivedFile]
 
     def run(self, task: tuple[str, ArchivedRows]) -> None:
         name, table = task
-        what = f"Table {table.schema}.{table.name}"
-        self.written[name], _ = write_stream(what, self.reader.read(table), self.folder / name, table.format)
+        what, chunks = f"Table {table.schema}.{table.name}", self.reader.read(table)
+        self.written[name], _ = write_stream(what, chunks, self.folder / name, table.format, self.compression)
 
     def cancel(self) -> None:
         self.reader.cancel()
 
 
-def write_stream(what: str, chunks: Chunks, path: pathlib.Path, format_: Format = "text") -> tuple[ArchivedFile, int]:
+def write_stream(
+    what: str, chunks: Chunks, path: pathlib.Path, format_: Format = "text", compression: Compression = "none"
+) -> tuple[ArchivedFile, int]:
     """Write a stream to a file; return its entry and the number of its rows.
 
     In COPY's text form a row is a line: line breaks in values are escaped (docs: COPY, File Formats).
 
     :param what: the object, for messages
     """
-    digest, rows, size, counter = hashlib.sha256(), 0, 0, RowCounter()
+    rows, counter = 0, RowCounter()
     with create_private(path) as stream:
+        file = SummedFile(stream)
+        with packing(file, compression) as pack:
 
-        def write(chunk: bytes) -> None:
-            nonlocal rows, size
-            stream.write(chunk)
-            digest.update(chunk)
-            before = rows
-            if format_ == "binary":
-                counter.count(chunk)
-                rows = counter.rows
-            else:
-                rows += chunk.count(b"\n")
-            size += len(chunk)
-            moved(len(chunk), rows - before)
+            def write(chunk: bytes) -> None:
+                nonlocal rows
+                pack(chunk)
+                before = rows
+                if format_ == "binary":
+                    counter.count(chunk)
+                    rows = counter.rows
+                else:
+                    rows += chunk.count(b"\n")
+                moved(len(chunk), rows - before)
 
-        sent = pour(chunks, write)
+            sent = pour(chunks, write)
     if rows != sent:
         raise MigrationError(f"{what}: {sent} rows were sent, but {rows} have reached the archive")
-    return ArchivedFile(path.name, size, digest.hexdigest()), sent
+    return ArchivedFile(path.name, file.size, file.sha256, compression), sent
 
 
 def write_manifest(manifest: Manifest, folder: pathlib.Path) -> None:

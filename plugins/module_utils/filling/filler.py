@@ -120,8 +120,8 @@ class _Filling:
             case CopyRows(names):
                 size = sum(self.relations[name].size for name in names)
                 return Step(str(work.item), size, sum(self.tables[name].rows for name in names))
-            case "large objects" as what if self.manifest.large_objects:
-                return Step(what, self.manifest.large_objects.size)
+            case "large objects" as what:
+                return Step(what, sum(large.size for large in self.manifest.content.large_objects))
             case item:
                 return Step(str(item), work.weight)
 

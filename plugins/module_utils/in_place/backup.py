@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import typing as t
 
+from ..archive.compression import Compression
 from ..archive.folder import read_archive
 from ..archive.manifest import Manifest
 from ..archive.writer import write_archive
@@ -32,7 +33,12 @@ from .clearing import is_empty
 
 
 def back_up(
-    target: Endpoint, tools: ClientTools, folder: pathlib.Path, jobs: int, patterns: Patterns = EVERYTHING
+    target: Endpoint,
+    tools: ClientTools,
+    folder: pathlib.Path,
+    jobs: int,
+    patterns: Patterns = EVERYTHING,
+    compression: Compression = "none",
 ) -> Manifest | None:
     """Write an archive of the live database; where that holds nothing, there is nothing to write.
 
@@ -43,7 +49,7 @@ def back_up(
         if is_empty(session):
             return None
         tools = tools_for(session.info.server_version // 10000, tools)
-    return write_archive(target, tools, folder, jobs, patterns=patterns)
+    return write_archive(target, tools, folder, jobs, patterns=patterns, compression=compression)
 
 
 def rehearse(

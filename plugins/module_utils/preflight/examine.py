@@ -14,6 +14,7 @@ from ..errors import MigrationError
 from ..server.client_tools import choose_tools
 from ..server.endpoint import Session, connect
 from ..verdict.findings import Finding
+from .checks.compression import check_compression
 from .checks.extensions import check_builtin, check_kept
 from .checks.freeze import check_freeze, check_load_mode
 from .checks.identity import check_identity
@@ -79,6 +80,8 @@ def examine(
             found.freezes = True
             found.findings += check_load_mode(found.load_mode)
             found.findings += check_freeze(source)
+        if goal.writes_archive or goal.fills:
+            found.findings += check_compression(request.archive_compression, found.transfer)
         if source:
             examine_rows(found, request, source)
         _choose_tools(found, request, source)

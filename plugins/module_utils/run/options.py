@@ -27,6 +27,7 @@ SOURCE: t.Final = {
 TARGET: t.Final = {"target": {"type": "dict", "options": _CONNECTION}}
 RUN: t.Final = {"run_dir": {"type": "path", "required": True}}
 TOOLS: t.Final = {"client_bindir": {"type": "path", "required": True}}
+PACKED: t.Final = {"archive_compression": {"type": "str", "choices": ["none", "zstd"], "default": "none"}}
 GATE: t.Final = {
     "production": {"type": "bool", "required": True},
     "confirm_phrase": {"type": "str", "default": ""},
