@@ -17,6 +17,9 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.freeze import check_freeze
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import GOALS
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import Policy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run import held_freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
@@ -244,6 +247,23 @@ def test_numbers_that_are_drawn_meanwhile(case: Case, run: ShortDowntime) -> Non
     case.run("SELECT nextval('number') FROM generate_series(1, 5)")
     run.switch()
     assert case.ask("SELECT nextval('number')") == 6
+
+
+def test_who_freezes_nothing(case: Case) -> None:
+    """Who asks for short downtime where there is none is told, but not of what brings nothing; a rehearsal looks."""
+    sides = (endpoint("source", case.source, case.name), endpoint("target", case.target, case.name))
+    told = {}
+    for goal, wanted in GOALS.items():
+        source = sides[0] if wanted.reads_source else None
+        request = Request(source, sides[1] if goal != "dump" else None, goal, downtime="short", load_mode="in_place")
+        found = examine(request)
+        told[goal] = [f.severity for f in found.findings if f.code == "downtime"]
+        assert found.freezes == (goal == "migrate")
+    assert told == {
+        **dict.fromkeys(("migrate", "dump", "restore", "repair"), ["error"]),
+        "rehearse": ["notice", "error"],
+        **dict.fromkeys(("verify", "rollback"), []),
+    }
 
 
 def test_who_may_lock(case: Case) -> None:

@@ -81,10 +81,13 @@ def test_pgbench_writes_on(servers: Servers, controller: Controller, tmp_path: P
 
 
 def test_refusals(servers: Servers, controller: Controller) -> None:
-    """Only with a copy beside the live database."""
+    """Only with a copy beside the live database, and with a limit after which it can be over."""
     with database(servers.source(), APPLICATION) as source, database(servers.target(), BEFORE) as target:
         controller.add_host(
             "sandbox", source.variables("source"), target.variables("target"), downtime="short", load_mode="in_place"
         )
         with untouched(source, target):
             assert "downtime short" in controller.refuse()
+            for limit in (0, -5):
+                told = controller.refuse(extra={"freeze_timeout": limit})
+                assert f"must be 1 or more, and are 4 and {limit}" in told

@@ -70,7 +70,8 @@ def decide(
     described = archive or request.archive
     archived = read_archive(described) if described else None
     if request.goal == "rollback" and archive and archived:
-        request = _returning(request, archived)
+        # The source takes no part.
+        request = dataclasses.replace(_returning(request, archived), downtime="full")
     elif archived and GOALS[request.goal].fills:
         archived.require_rows()
     goal = GOALS[request.goal]

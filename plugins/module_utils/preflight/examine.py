@@ -16,7 +16,7 @@ from ..server.endpoint import Session, connect
 from ..verdict.findings import Finding
 from .checks.compression import check_compression
 from .checks.extensions import check_builtin, check_kept
-from .checks.freeze import check_freeze, check_load_mode
+from .checks.freeze import check_freeze, check_goal, check_load_mode
 from .checks.identity import check_identity
 from .checks.locks import check_locks
 from .checks.refill import choose_strategy
@@ -76,10 +76,12 @@ def examine(
             if not found.has("locked"):
                 examine_privileges(found, request, source or archived, live, server)
             examine_needs(found, request, server)
-        if source and request.downtime == "short" and request.goal == "migrate":
-            found.freezes = True
-            found.findings += check_load_mode(found.load_mode)
-            found.findings += check_freeze(source)
+        if request.downtime == "short":
+            found.findings += check_goal(request.goal)
+            if source and request.goal in ("migrate", "rehearse"):
+                found.freezes = request.goal == "migrate"
+                found.findings += check_load_mode(found.load_mode)
+                found.findings += check_freeze(source)
         if goal.writes_archive or goal.fills:
             found.findings += check_compression(request.archive_compression, found.transfer)
         if source:

@@ -26,6 +26,32 @@ ORDER BY 1
 """
 
 
+#: The goals of runs that bring something, or keep it for that, and freeze nothing; and how their playbooks are called.
+_NEVER_FREEZE: t.Final = {"dump": "dump.yml", "restore": "restore.yml", "repair": "repair.yml"}
+
+
+def check_goal(goal: str) -> list[Finding]:
+    """Return what a run that is no migration says to who wants short downtime; one that brings nothing, nothing."""
+    if goal == "rehearse":
+        message = (
+            "nothing is frozen here: nobody waits, and what is written to the source from the dump on is not brought. "
+            "Whether the source could be frozen was looked at."
+        )
+        return [Finding("notice", "downtime", "downtime short", message)]
+    if goal not in _NEVER_FREEZE:
+        return []
+    return [
+        Finding(
+            "error",
+            "downtime",
+            "downtime short",
+            f"{_NEVER_FREEZE[goal]} freezes nothing: what is written to the source from its snapshot on would not "
+            "arrive.",
+            "Run migrate.yml for it; or stop the source's writers, and say -e downtime=full.",
+        )
+    ]
+
+
 def check_load_mode(load_mode: LoadMode | None) -> list[Finding]:
     """Return whether the copy is one that nobody uses yet; in another there is no time to bring something."""
     if load_mode in (None, "swap"):
