@@ -12,11 +12,8 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_description
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import RowsReplaced
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_freeze import (
@@ -26,9 +23,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_freeze i
     let_go_on_failure,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import dropped_on_failure
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.same_schema import require_same_schema
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import Known, synchronize
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.second_pass import Brought, bring, know_copy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.failure import require_equal
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
@@ -49,6 +44,7 @@ class ShortDowntime:
     migration: Migration
     folder: RunFolder
     limit: int = 300
+    patterns: Patterns = EVERYTHING
 
     def copy(self) -> None:
         """Build the copy, and find that it is what was dumped."""
@@ -58,33 +54,26 @@ class ShortDowntime:
         self.migration.restore_data()
         self.migration.verify()
 
-    def freeze(
-        self, when_frozen: Nothing = _nothing, at_the_end: Nothing = _nothing
-    ) -> RowsReplaced[tuple[Moved, ...]]:
+    def freeze(self, when_frozen: Nothing = _nothing, at_the_end: Nothing = _nothing) -> Brought:
         """Freeze the source, and bring what has moved.
 
         :param when_frozen: called as soon as the source is frozen
         :param at_the_end: called when all is brought, before it is looked whether the source still is
         """
-        one, archive, frozen = self.migration, self.migration.archive, self.folder.frozen
+        one = self.migration
         assert one.tools
-        judge = Judge(one.target, staging=True, tools=one.tools, jobs=2)
-        with (
-            dropped_on_failure(one.target, one.generations, one.run_id),
-            let_go_on_failure(self.folder),
-            contextlib.ExitStack() as stack,
-        ):
-            held = hold_freeze(one.source, EVERYTHING, self.folder, os.getpid(), self.limit)
-            when_frozen()
-            here = stack.enter_context(imported_snapshot(one.source, held["snapshot"]))
-            write_description(here, one.tools, frozen, 2)
-            known = Known(require_same_schema(archive, frozen, one.tools, one.policy), read_manifest(archive).content)
-            with begin(judge.target) as transaction:
-                done = synchronize(here, transaction, judge, frozen, "dependency_order", known)
-                require_equal(done.verdict, "The copy")
-            stack.close()
-            at_the_end()
-            return done
+        with dropped_on_failure(one.target, one.generations, one.run_id):
+            judge = know_copy(
+                Judge(one.target, staging=True, tools=one.tools, jobs=2, patterns=self.patterns, policy=one.policy)
+            )
+            with let_go_on_failure(self.folder):
+                held = hold_freeze(one.source, self.patterns, self.folder, os.getpid(), self.limit)
+                when_frozen()
+                with imported_snapshot(one.source, held["snapshot"]) as here:
+                    brought = bring(here, judge, one.archive, self.folder.frozen)
+                require_equal(brought.verdict, "The copy")
+                at_the_end()
+                return brought
 
     def switch(self, before: Nothing = _nothing) -> None:
         """Switch, and let go.
@@ -94,7 +83,7 @@ class ShortDowntime:
         content = read_manifest(self.folder.frozen).content
         tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
         one = self.migration
-        described = Described(EVERYTHING, tables, content.large_objects, content.sequences, one.staging)
+        described = Described(self.patterns, tables, content.large_objects, content.sequences, one.staging)
         with (
             dropped_on_failure(one.target, one.generations, one.run_id),
             kept_until_committed(one.source, self.folder, described),

@@ -15,7 +15,7 @@ description:
     holds that lock until M(pgconvoy.migrate.switch) has made the copy the live database, until O(timeout), or until
     C(ansible-playbook) has ended.
   - Then compares the source with what was dumped, brings those rows into the staging database that are not the same,
-    and all positions of sequences and large objects that are not, and judges all of it, in one transaction.
+    and all positions of sequences and large objects that are not, in one transaction, and judges all of it.
   - Any failure lets the source's clients go on, and drops the staging database. The live database is not touched.
   - Nothing but rows, sequences and large objects may have changed since the dump.
 extends_documentation_fragment:
@@ -80,20 +80,15 @@ from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.folder import read_manifest
-    from ..module_utils.archive.writer import write_description
     from ..module_utils.catalog.snapshot import imported_snapshot
-    from ..module_utils.catalog.transaction import begin
     from ..module_utils.errors import Outcome
-    from ..module_utils.run.folder import Record
-    from ..module_utils.run.held_freeze import hold_freeze, let_go_on_failure
-    from ..module_utils.schedule.progress import Step, doing
+    from ..module_utils.run.folder import Record, RunFolder
+    from ..module_utils.run.held_freeze import hold_freeze, let_go_on_failure, tell_waiting
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.sync.account import tell_moved
-    from ..module_utils.sync.same_schema import require_same_schema
-    from ..module_utils.sync.synchronization import Known, synchronize
+    from ..module_utils.sync.second_pass import Brought, bring, know_copy
     from ..module_utils.verdict.failure import require_equal
 except ImportError:
     pass  # Stage says which library is missing
@@ -116,58 +111,42 @@ def main() -> None:
 
 
 def freeze(stage: Stage) -> Outcome:
-    source, target, folder = stage.endpoint("source"), stage.endpoint("target"), stage.folder
+    source, target, folder, settings = stage.endpoint("source"), stage.endpoint("target"), stage.folder, stage.settings
     assert source
     assert target
     assert folder
     assert folder.playbook_pid
     generations = Generations(target.dbname)
-    with dropped_on_failure(target, generations, folder.run_id), let_go_on_failure(folder):
-        # Before anything is connected.
-        held = hold_freeze(source, stage.settings.patterns, folder, folder.playbook_pid, stage.params["timeout"])
-        with doing(Step(f"the source's writers wait since {held['began_at'][11:19]} UTC")):
-            with maintenance_session(target) as session:
-                check_staging(session, generations, folder.run_id)
-            return bring(stage, held)
+    judge = dataclasses.replace(settings.judge(target, tools_in(stage.params["client_bindir"])), staging=True)
+    with dropped_on_failure(target, generations, folder.run_id):
+        with maintenance_session(target) as session:
+            check_staging(session, generations, folder.run_id)
+        judge = know_copy(judge)
+        with let_go_on_failure(folder):
+            # No session is open now.
+            held = hold_freeze(source, settings.patterns, folder, folder.playbook_pid, stage.params["timeout"])
+            with tell_waiting(held), stage.source() as reached:
+                with imported_snapshot(reached, held["snapshot"]) as here:
+                    brought = bring(here, judge, pathlib.Path(stage.params["archive"]), folder.frozen)
+                outcome = tell(brought, folder, held)
+                require_equal(brought.verdict, f"The {judge.target}, made equal to the frozen source,", outcome)
+                return outcome
 
 
-def bring(stage: Stage, held: Record) -> Outcome:
-    """Bring what the frozen source holds and the staging database does not, and judge it.
-
-    :raises MigrationError: when anything fails, or the verdict is not that both are equal
-    """
-    target, folder, settings = stage.endpoint("target"), stage.folder, stage.settings
-    assert target
-    assert folder
-    tools, archive = tools_in(stage.params["client_bindir"]), pathlib.Path(stage.params["archive"])
-    judge = dataclasses.replace(settings.judge(target, tools), staging=True)
-    with stage.source() as reached, imported_snapshot(reached, held["snapshot"]) as here:
-        manifest = write_description(
-            here, tools, folder.frozen, settings.jobs, settings.queries, settings.patterns, summed=settings.sums
-        )
-        # What was allowed to differ in the copy is not what the dump holds.
-        known = None if settings.allowed else read_manifest(archive).content
-        schema = require_same_schema(archive, folder.frozen, tools, settings.policy)
-        with begin(judge.target) as transaction:
-            done = synchronize(here, transaction, judge, folder.frozen, "dependency_order", Known(schema, known))
-            verdict = done.verdict
-            tables = tell_moved(manifest.content, done.done)
-            told = dataclasses.asdict(verdict)
-            outcome = Outcome(
-                changed=True,
-                record={
-                    "tables": tables,
-                    # Of privileges, the comparison before has told.
-                    "verdict": {"equal": verdict.equal, **{k: v for k, v in told.items() if k != "privileges"}},
-                },
-                returned={
-                    "archive": str(folder.frozen),
-                    "began_at": held["began_at"],
-                    "rows": sum(table["received_rows"] for table in tables),
-                },
-            )
-            require_equal(verdict, f"The {judge.target}, made equal to the frozen source,", outcome)
-    return outcome
+def tell(brought: Brought, folder: RunFolder, held: Record) -> Outcome:
+    """Return the stage's outcome."""
+    tables, verdict = tell_moved(brought.manifest.content, brought.replaced.done), dataclasses.asdict(brought.verdict)
+    # Of privileges, the comparison of the source with its dump has told.
+    del verdict["privileges"]
+    return Outcome(
+        changed=True,
+        record={"tables": tables, "verdict": {"equal": brought.verdict.equal, **verdict}},
+        returned={
+            "archive": str(folder.frozen),
+            "began_at": held["began_at"],
+            "rows": sum(table["received_rows"] for table in tables),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -153,7 +153,12 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
 def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str, host: str) -> Switched:
     params, settings = stage.params, stage.settings
     manifest, serving = read_manifest(pathlib.Path(params["archive"])), settings.serving(host)
-    with dropped_on_failure(target, generations, run_id), source_frozen(stage, manifest):
+    with dropped_on_failure(target, generations, run_id), source_frozen(stage, manifest) as let_go:
+
+        def committed() -> None:
+            stage.committed()
+            let_go()
+
         return switch(
             target,
             manifest.database,
@@ -161,17 +166,17 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
             settings.may_disconnect,
             params["keep_previous"],
             settings.allowed,
-            stage.committed,
+            committed,
             with_grants=settings.policy.grants != "source",
             prove=lambda: serving.require(target, manifest),
         )
 
 
-def source_frozen(stage: Stage, manifest: Manifest) -> contextlib.AbstractContextManager[None]:
-    """Keep the source as the manifest describes it until the block ends, if the run has frozen it."""
+def source_frozen(stage: Stage, manifest: Manifest) -> contextlib.AbstractContextManager[t.Callable[[], object]]:
+    """Keep the source as the manifest describes it, if the run has frozen it, and give what lets it go."""
     source = stage.endpoint("source")
     if source is None:
-        return contextlib.nullcontext()
+        return contextlib.nullcontext(lambda: None)
     assert stage.folder
     content = manifest.content
     tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")

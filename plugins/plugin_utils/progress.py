@@ -84,10 +84,12 @@ class Lines:
         self._title = visible(title)
         self._clock = clock
         self._began = self._last = clock()
+        self._waiting = False
 
     def show(self, state: State, waited: float) -> None:
-        """Say how far it is, unless that was said a moment ago."""
-        if self._clock() - self._last < _LINE_SECONDS:
+        """Say how far it is, unless that was said a moment ago; at once, that others begin to wait."""
+        begins, self._waiting = "waiting" in state and not self._waiting, "waiting" in state
+        if self._clock() - self._last < _LINE_SECONDS and not begins:
             return
         self._last = self._clock()
         done = share(state)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import re
 import threading
@@ -15,16 +16,20 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.freeze import check_freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import GOALS
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows import written
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.differing import Differing, find_differing
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run import held_freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, connect
 
+from bench.line import Counts, Line
 from tests import oracle
 from tests.case import Case, new_case
 from tests.databases import Database
@@ -137,6 +142,67 @@ def test_everything(servers: Servers, tmp_path: Path) -> None:
         run.switch()
         merge = ("public.thing_0", "public.thing_1")
         oracle.assert_equal(case.source, case.name, case.target, case.name, merge=merge)
+
+
+WRITTEN: t.Final = """
+    CREATE TABLE grown (id int PRIMARY KEY, x text); CREATE TABLE thinned (LIKE grown INCLUDING ALL);
+    CREATE TABLE renumbered (LIKE grown INCLUDING ALL); CREATE TABLE keyless (id int, x text);
+    CREATE TABLE anew (LIKE grown INCLUDING ALL); CREATE TABLE same (LIKE grown INCLUDING ALL);
+    CREATE TABLE tree (id int, x text, PRIMARY KEY (id, x)) PARTITION BY HASH (id);
+    CREATE TABLE tree_0 PARTITION OF tree FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE tree_1 PARTITION OF tree FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    INSERT INTO grown SELECT i, i::text FROM generate_series(1, 500) i;
+    INSERT INTO thinned TABLE grown; INSERT INTO renumbered TABLE grown; INSERT INTO keyless TABLE grown;
+    INSERT INTO anew TABLE grown; INSERT INTO same TABLE grown; INSERT INTO tree TABLE grown;
+"""
+WRITES: t.Final = """
+    UPDATE grown SET x = 'new' WHERE id < 100; INSERT INTO grown SELECT i FROM generate_series(501, 600) i;
+    DELETE FROM thinned WHERE id < 100; UPDATE renumbered SET id = -id WHERE id < 100;
+    UPDATE keyless SET x = 'new' WHERE id < 100; INSERT INTO keyless VALUES (1, 'new');
+    TRUNCATE anew; INSERT INTO anew SELECT i, 'new' FROM generate_series(1, 500) i;
+    UPDATE same SET x = x; UPDATE tree SET x = 'new' WHERE id < 100
+"""
+
+
+def test_what_was_written_is_known(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that the source has written since are found by that; all of a table are compared where some are gone."""
+    compared = set[str]()
+
+    def compare(source: Session, target: Session, relation: Relation) -> t.Iterator[Differing]:
+        compared.add(str(relation))
+        return find_differing(source, target, relation)
+
+    monkeypatch.setattr(written, "find_differing", compare)
+    with new_case(servers.source(), servers.target(), WRITTEN) as case, short_downtime(case, tmp_path) as run:
+        run.copy()
+        case.run(WRITES)
+        run.freeze()
+        # Of a table whose primary key has all its columns, another value is another key.
+        gone = {"thinned", "renumbered", "keyless", "tree"}
+        assert {name.partition(".")[2].rstrip("_01") for name in compared} == gone
+        run.switch()
+        oracle.assert_equal(case.source, case.name, case.target, case.name)
+
+
+#: What may cross each line while writers wait. Lower it whenever less crosses.
+WAITED_FOR: t.Final = {"source": (12, 40), "target": (12, 60)}
+
+
+def test_what_writers_wait_for(case: Case, run: ShortDowntime) -> None:
+    """Connections and turns while the source is frozen; what could be known before is not asked in it."""
+    with Line(case.source.port) as source, Line(case.target.port) as target:
+        lines, one = {"source": source, "target": target}, run.migration
+        one.source = dataclasses.replace(one.source, port=source.port)
+        one.target = dataclasses.replace(one.target, port=target.port)
+        run.copy()
+        case.run("INSERT INTO note VALUES (1)")
+        began = dict[str, Counts]()
+        run.freeze(lambda: began.update({side: line.counts for side, line in lines.items()}))
+        run.switch()
+        waited = {side: line.counts - began[side] for side, line in lines.items()}
+    for side, (connections, turns) in WAITED_FOR.items():
+        assert waited[side].connections <= connections, waited
+        assert waited[side].turns <= turns, waited
 
 
 def test_a_writer_that_holds_a_lock(case: Case, run: ShortDowntime, monkeypatch: pytest.MonkeyPatch) -> None:

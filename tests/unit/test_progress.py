@@ -30,6 +30,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.progress
     phase,
     seen,
     under_way,
+    waiting,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import run_parallel
 from ansible_collections.pgconvoy.migrate.plugins.plugin_utils.progress import Bar, Follower, Lines
@@ -274,6 +275,29 @@ def test_lines(screen: Screen) -> None:
         "db: dump: write rows, 25%, 1,234 of 5,000 rows, 1 min 30 s left; table public.users",
         "db: dump: took 25 s",
     ]
+
+
+def test_what_others_wait_for(screen: Screen) -> None:
+    """It is told at once, and a bar counts the seconds, whatever is done meanwhile; it is over with the block."""
+    told: list[State] = []
+    with listening(Progress(told.append, screen.clock)), waiting("source frozen since 10:16:02 UTC", 0.0, 300):
+        screen.clock.now = 2
+        _run(1)
+    with listening(Progress(told.append, screen.clock)):
+        _run(1)
+    frozen, within, after = told
+    assert (frozen["waiting"], within["waiting"]) == (
+        ["source frozen since 10:16:02 UTC", 0.0, 300],
+        ["source frozen since 10:16:02 UTC", 2.0, 300],
+    )
+    assert "waiting" not in after
+    lines = Lines(screen.shown.append, "db: freeze", screen.clock)
+    for state in (frozen, within):
+        lines.show(state, 0)
+    assert screen.shown == ["db: freeze: source frozen since 10:16:02 UTC: 0 s, at most 5 min 0 s more"]
+    bar = Bar(screen.shown.append, lambda: 101, "db")
+    bar.show(within, 3)
+    assert "source frozen since 10:16:02 UTC: 5 s, at most 4 min 55 s more; 10 of 10 rows" in screen.shown[-1]
 
 
 def test_quick_stages_say_nothing(screen: Screen) -> None:

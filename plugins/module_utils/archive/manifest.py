@@ -113,6 +113,10 @@ class Manifest:
     streamed: bool = False
     #: what was changed then, where nothing but what went is in the archive
     changes: Changes | None = None
+    #: the number of the oldest transaction of the source's whose rows the snapshot may lack (pg_snapshot_xmin)
+    unseen_from: int | None = None
+    #: of the source's catalogs (catalog/identity.py): where it is the same once more, so are all definitions
+    identity: str = ""
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:

@@ -71,4 +71,6 @@ def _essence(manifest: Manifest) -> Manifest:
         tables=tuple(dataclasses.replace(table, file=None) for table in manifest.tables),
         large_objects=None,
         large_object_pieces=0,
+        unseen_from=None,
+        identity="",
     )

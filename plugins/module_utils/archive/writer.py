@@ -15,13 +15,14 @@ from ..catalog.bindings import read_bindings
 from ..catalog.content import Measured, refresh_order
 from ..catalog.database import read_database
 from ..catalog.formats import Format, choose_formats
+from ..catalog.identity import read_identity
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
 from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
-from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
+from ..catalog.snapshot import ExportedSnapshot, exported_snapshot, read_unseen
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
@@ -31,7 +32,7 @@ from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
 from .compression import SUFFIXES, Compression, SummedFile, packing, require_library
-from .folder import create_private, describe_file, new_folder
+from .folder import create_private, describe_file, new_folder, read_manifest
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
 from .origin import Reader
 from .reuse import Earlier, holds_the_same
@@ -92,14 +93,17 @@ def write_description(
     patterns: Patterns = EVERYTHING,
     *,
     summed: bool = False,
+    before: pathlib.Path | None = None,
 ) -> Manifest:
     """Write what an archive of the snapshot would be but for its rows, which are to be streamed.
 
+    :param before: an earlier archive or description of the same database; if no definition has changed since, its
+        schema is taken, which spares a pg_dump
     :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=True, summed=summed)
+        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, before, streamed=True, summed=summed)
         write_manifest(manifest, partial)
     return manifest
 
@@ -111,6 +115,7 @@ def _describe(
     jobs: int,
     queries: t.Sequence[Query],
     patterns: Patterns,
+    before: pathlib.Path | None = None,
     *,
     streamed: bool,
     summed: bool,
@@ -121,8 +126,13 @@ def _describe(
     selection = select(list_relations(snapshot.session), patterns) if patterns else None
     reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
     content = read_content(reading)
+    identity = read_identity(snapshot.session)
     with doing(Step("the schema")):
-        dump_schema(snapshot, tools, folder / SCHEMA_FILE)
+        if before and read_manifest(before).identity == identity:
+            with create_private(folder / SCHEMA_FILE) as stream:
+                stream.write((before / SCHEMA_FILE).read_bytes())
+        else:
+            dump_schema(snapshot, tools, folder / SCHEMA_FILE)
     return Manifest(
         format=FORMAT,
         taken_at=taken_at,
@@ -141,6 +151,8 @@ def _describe(
         members=read_members(snapshot.session),
         privileges=read_privileges(snapshot.session),
         streamed=streamed,
+        unseen_from=read_unseen(snapshot.session),
+        identity=identity,
     )
 
 

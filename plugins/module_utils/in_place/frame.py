@@ -108,7 +108,8 @@ def keep_schema(
     :param folder: where the source's schema is, and the manifest of what must be there then
     :param plan: tells how they are replaced, of the database as it is then
     :param lock: who is kept out meanwhile; None if that has been seen to
-    :param kept: the verdict on the schema, where that is known
+    :param kept: the verdict on the schema, where that is known: of a copy that nobody uses yet. Of it the rows are not
+        judged here, by one session, but by the caller after the commit
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
     session, judge = transaction.session, dataclasses.replace(judge, jobs=1)
@@ -123,9 +124,9 @@ def keep_schema(
     with contextlib.ExitStack() as stack:
         schema = stack.enter_context(WorkFolder()) / "target.dump"
         database, identity = read_database(session), read_identity(session)
-        definitions = judge.read_definitions(transaction, schema)
+        definitions = judge.definitions or judge.read_definitions(transaction, schema)
         knowing = dataclasses.replace(judge, definitions=definitions)
-        kept = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
+        verdict = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
         links = list_links(session)
         order = order_selected(everything, links, selection)
         not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
@@ -156,12 +157,13 @@ def keep_schema(
             # To empty a table is to build its indexes anew.
             use_search_path(session, serving_path)
             done = filling.do()
-        content = judge.judge_content(transaction, filling.manifest, selection)
-        orphans = _find_orphans(transaction, serving_path, selection)
+        if kept is None:
+            verdict = verdict.joined(judge.judge_content(transaction, filling.manifest, selection))
+            verdict = verdict.joined(_find_orphans(transaction, serving_path, selection))
     # Where no key was dropped and added again, the catalogs are what they were, row for row.
     same = identity == read_identity(session)
     _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
-    verdict = kept.joined(content).joined(orphans).joined(Verdict(differences=changes)).allowing(judge.allowed)
+    verdict = verdict.joined(Verdict(differences=changes)).allowing(judge.allowed)
     return RowsReplaced(order, readded, done, verdict, filling.manifest)
 
 

@@ -66,17 +66,22 @@ class Differing(t.NamedTuple):
 
 
 def find_differing(source: Session, target: Session, relation: Relation) -> t.Iterator[Differing]:
-    """Yield what differs, in the order of the keys' hashes.
+    """Return what differs, in the order of the keys' hashes.
 
     Both sessions must be in a transaction, each at its instant.
 
     :param relation: of the source; the target's has the same columns
     """
     suspects = _narrow(source, target, relation)
-    ours, theirs = (_keys(_rows(session, relation, suspects)) for session in (source, target))
-    for key_hash, (here, there) in _side_by_side(ours, theirs):
+    ours, theirs = (read_rows(session, relation, suspects) for session in (source, target))
+    return pair_rows(ours, theirs)
+
+
+def pair_rows(ours: t.Iterator[tuple[int, int]], theirs: t.Iterator[tuple[int, int]]) -> t.Iterator[Differing]:
+    """Yield what differs between rows of both sides, each as the hashes of key and row, in the order of the keys'."""
+    for key, (here, there) in _side_by_side(_keys(ours), _keys(theirs)):
         if here != there:
-            yield Differing(key_hash, here, there)
+            yield Differing(key, here, there)
 
 
 def key_hash(relation: Relation) -> sql.Composed:
@@ -143,8 +148,8 @@ def _group(relation: Relation, bits: int) -> sql.Composed:
     return sql.SQL("pg_catalog.int8and({}, {})").format(key_hash(relation), (1 << bits) - 1)
 
 
-def _rows(session: Session, relation: Relation, condition: sql.Composable) -> t.Iterator[tuple[int, int]]:
-    """Yield the hashes of keys and rows in the order of the keys', fetched bit by bit."""
+def read_rows(session: Session, relation: Relation, condition: sql.Composable) -> t.Iterator[tuple[int, int]]:
+    """Yield the hashes of keys and rows that meet a condition, in the order of the keys', fetched bit by bit."""
     query = sql.SQL("SELECT {}, {} FROM {} ORDER BY 1").format(
         key_hash(relation), row_hash(relation.hashed), _own_rows(relation, condition)
     )

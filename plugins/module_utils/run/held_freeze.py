@@ -26,6 +26,7 @@ from ..catalog.sequences import Sequence, read_sequences, set_sequences
 from ..catalog.snapshot import exported_snapshot, imported_snapshot
 from ..container.route import open_route
 from ..errors import MigrationError
+from ..schedule.progress import waiting
 from ..server.endpoint import Endpoint, Session, connect
 from .background import end_background
 from .folder import Record, RunFolder, write_private
@@ -48,7 +49,7 @@ class Described(t.NamedTuple):
 
 @dataclasses.dataclass
 class Clock:
-    """The source's clock, by this machine's: what it showed when the freeze began, and what has passed since."""
+    """The source's clock, by this machine's, which all its processes share: what it showed when the freeze began, and what has passed since."""
 
     folder: RunFolder
     limit: int
@@ -87,6 +88,7 @@ class Clock:
             "ended_at": _spell(ended_at),
             "ended_by": self.ended_by if ended_at else None,
             "limit": self.limit,
+            "held_since": self.began,
             "snapshot": self.snapshot,
         }
         write_private(self.folder.freeze_record, json.dumps(told, indent=1) + "\n")
@@ -132,6 +134,11 @@ def _stopped(clock: Clock) -> t.Iterator[None]:
         raise
     finally:
         clock.stop()
+
+
+def tell_waiting(record: Record) -> contextlib.AbstractContextManager[None]:
+    """Tell people in the block since when the source is frozen, and for how long it will be at most."""
+    return waiting(f"source frozen since {record['began_at'][11:19]} UTC", record["held_since"], record["limit"])
 
 
 def decide(folder: RunFolder, who: str) -> bool:
@@ -186,8 +193,12 @@ def require_frozen(folder: RunFolder, error: MigrationError | None = None) -> No
 
 
 @contextlib.contextmanager
-def kept_until_committed(source: Endpoint, folder: RunFolder, described: Described) -> t.Iterator[None]:
+def kept_until_committed(
+    source: Endpoint, folder: RunFolder, described: Described
+) -> t.Iterator[t.Callable[[], object]]:
     """Let the block replace the live database while the source is frozen; afterwards its writers go on.
+
+    Give what lets them go on as soon as that is committed.
 
     :param described: what the source held when it was frozen
     :raises MigrationError: when the freeze has ended, or what no lock keeps out was written meanwhile
@@ -195,16 +206,18 @@ def kept_until_committed(source: Endpoint, folder: RunFolder, described: Describ
     try:
         if not decide(folder, "switch"):
             require_frozen(folder)
+        record = folder.read_freeze() or {}
         with open_route(source) as reached, contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(imported_snapshot(reached, str((folder.read_freeze() or {}).get("snapshot"))))
+                stack.enter_context(imported_snapshot(reached, str(record.get("snapshot"))))
             except MigrationError as error:
                 require_frozen(folder, error)
                 raise
             now = stack.enter_context(exported_snapshot(reached)).session
             _require_nothing_written(now, described)
             _bring_numbers(now, described)
-        yield
+        with tell_waiting(record):
+            yield lambda: end_background(folder.freeze)
     finally:
         end_background(folder.freeze)
 

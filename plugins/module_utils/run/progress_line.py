@@ -24,7 +24,7 @@ def share(state: State) -> float | None:
 
 
 def tell(state: State, waited: float = 0) -> str:
-    """Return what is told beside the share: rows, time left, bytes, rate, and what is being done.
+    """Return what is told beside the share: who waits, rows, time left, bytes, rate, and what is being done.
 
     What matters most comes first: where there is no room, the end is cut.
 
@@ -41,7 +41,17 @@ def tell(state: State, waited: float = 0) -> str:
         told.append(f"{duration(seconds * (1 - done) / done)} left")
     if state["bytes"]:
         told.append(f"{size(state['bytes'])}, {size(state['bytes'] / max(seconds, 0.001))}/s")
-    return visible("; ".join(part for part in (", ".join(told), ", ".join(state["doing"])) if part))
+    parts = (tell_waiting(state, waited), ", ".join(told), ", ".join(state["doing"]))
+    return visible("; ".join(part for part in parts if part))
+
+
+def tell_waiting(state: State, waited: float = 0) -> str:
+    """Return what others wait for, how long they have, and how long they will at most; nothing if nobody waits."""
+    if "waiting" not in state:
+        return ""
+    what, seconds, limit = state["waiting"]
+    so_far = seconds + waited
+    return f"{what}: {duration(so_far)}, at most {duration(max(limit - so_far, 0))} more"
 
 
 def size(count: float) -> str:

@@ -51,13 +51,32 @@ class Progress:
         #: whether anything has happened that was not told
         self._news = False
         self._phase = _Phase("", (), clock())
+        #: what others wait for meanwhile, since when, and for how many seconds at most
+        self._waiting: tuple[str, float, int] | None = None
 
     def tell_news(self) -> None:
         """Tell how far it is if anything has happened since that was told last."""
         with self._lock:
             if self._news:
                 self._news = False
-                self._tell(self._phase.state(self._clock()))
+                now = self._clock()
+                state = self._phase.state(now)
+                if self._waiting:
+                    what, since, limit = self._waiting
+                    state["waiting"] = [what, round(now - since, 3), limit]
+                self._tell(state)
+
+    @contextlib.contextmanager
+    def waiting(self, what: str, since: float, limit: int) -> t.Iterator[None]:
+        """Let be told of, beside all else, what others wait for until the block ends."""
+        with self._happens():
+            self._waiting = (what, since, limit)
+        self.tell_news()
+        try:
+            yield
+        finally:
+            with self._happens():
+                self._waiting = None
 
     @contextlib.contextmanager
     def phase(self, name: str, steps: t.Sequence[Step]) -> t.Iterator[None]:
@@ -184,6 +203,16 @@ def doing(step: Step) -> contextlib.AbstractContextManager[None]:
     """Let the block do a step, whoever listens."""
     progress = _PROGRESS.get()
     return progress.doing(step) if progress else contextlib.nullcontext()
+
+
+def waiting(what: str, since: float, limit: int) -> contextlib.AbstractContextManager[None]:
+    """Let be told of, whoever listens, what others wait for until the block ends.
+
+    :param since: when that began, by ``time.monotonic()``, which all processes of a machine share
+    :param limit: for how many seconds at most
+    """
+    progress = _PROGRESS.get()
+    return progress.waiting(what, since, limit) if progress else contextlib.nullcontext()
 
 
 def moved(size: int = 0, rows: int = 0) -> None:

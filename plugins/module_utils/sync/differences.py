@@ -14,7 +14,8 @@ from ..catalog.large_objects import LargeObject
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
 from ..catalog.sequences import Sequence
-from ..rows.differing import RowHashes, find_differing
+from ..rows.differing import RowHashes
+from ..rows.written import find_changed
 from ..server.endpoint import Session
 
 #: Of more rows than this, the hashes of their keys are not kept: a statement that names them would be of 20 MB.
@@ -76,11 +77,13 @@ class Differences:
 
 
 def find_table_differences(
-    source: Session, target: Session, ours: Content, theirs: Content
+    source: Session, target: Session, ours: Content, theirs: Content, since: int | None = None
 ) -> t.Iterator[TableDifference]:
     """Yield, for each table that is not the same on both sides, what differs.
 
     Both sessions must be in a transaction, each at its instant, of which the contents were read.
+
+    :param since: the number of the source's transaction before which the target was its copy; None if it never was
     """
     there = {measured.relation.full_name: measured for measured in theirs.relations}
     trees = {m.relation.load_through for m in ours.relations}
@@ -92,15 +95,17 @@ def find_table_differences(
             found = there[relation.full_name].rows
             assert measured.rows
             assert found
-            yield _compare_rows(source, target, relation, measured.rows, found)
+            yield _compare_rows(source, target, relation, measured.rows, found, since)
 
 
-def _compare_rows(source: Session, target: Session, relation: Relation, ours: Rows, theirs: Rows) -> TableDifference:
+def _compare_rows(
+    source: Session, target: Session, relation: Relation, ours: Rows, theirs: Rows, since: int | None
+) -> TableDifference:
     if not ours.count or not theirs.count:
         return TableDifference(relation, theirs.count, ours.count, 0, theirs.count, theirs, ours, None)
     inserted = updated = deleted = 0
     going, coming, keys = _Sum(), _Sum(), list[int]()
-    for rows in find_differing(source, target, relation):
+    for rows in find_changed(source, target, relation, ours, theirs, since):
         inserted += rows.missing.total() - rows.changed
         updated += rows.changed
         deleted += rows.extra.total() - rows.changed

@@ -27,7 +27,8 @@ def require_same_schema(before: pathlib.Path, now: pathlib.Path, tools: ClientTo
     :raises MigrationError: when it is not, with what has changed
     """
     old, new = read_manifest(before), read_manifest(now)
-    then, today = (read_schema(tools, at / one.schema.name) for at, one in ((before, old), (now, new)))
+    then = read_schema(tools, before / old.schema.name)
+    today = then if old.schema == new.schema else read_schema(tools, now / new.schema.name)
     objects, definitions = compare_schemas(today, then)
     keys = compare_foreign_keys(new.content.foreign_keys, old.content.foreign_keys)
     differences = [

@@ -35,12 +35,14 @@ LOCK: t.Final[LockMode] = "SHARE ROW EXCLUSIVE"
 
 
 class Known(t.NamedTuple):
-    """What a verdict has told of the database that is made equal."""
+    """What a verdict has told of a copy that is made equal; the caller judges its rows when all is committed."""
 
     #: the verdict on its schema
     schema: Verdict
     #: what it holds; None if that may differ from what it should have held
     content: Content | None
+    #: the number of the source's transaction before which it was a copy
+    since: int | None = None
 
 
 def synchronize(
@@ -69,7 +71,7 @@ def synchronize(
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
         found = known.content if known and known.content else _read(live)
-        differences = _find_differences(here, live, found)
+        differences = _find_differences(here, live, found, known.since if known else None)
         if undo:
             write_undo(undo, live, found, differences)
         return bring(live, differences, functools.partial(_open_source, here, live), strategy, live.manifest)
@@ -83,13 +85,13 @@ def _read(live: LockedDatabase) -> Content:
     return read_content(Reading(live.transaction, 1, live.manifest.database.serving_path, relations, live.selection))
 
 
-def _find_differences(here: Snapshot, live: LockedDatabase, found: Content) -> Differences:
+def _find_differences(here: Snapshot, live: LockedDatabase, found: Content, since: int | None) -> Differences:
     """Compare what there is: counts and checksums of all, and the rows of what differs by these."""
     ours, path = live.manifest.content, live.manifest.database.serving_path
     with here.another_session() as source, live.transaction.another_session() as target:
         for session in (source, target):
             use_search_path(session, path)
-        tables = list(find_table_differences(source, target, ours, found))
+        tables = list(find_table_differences(source, target, ours, found, since))
     return Differences(
         tuple(sorted(tables, key=lambda table: max(map(live.order.tables.index, table.tables)))),
         compare_large_objects(ours.large_objects, found.large_objects),

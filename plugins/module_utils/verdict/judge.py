@@ -112,12 +112,27 @@ class Judge:
             schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         if stop_early and not schema.equal:
             return schema
-        tables = [m.relation.full_name for m in manifest.content.relations if m.relation.kind != "materialized view"]
-        with owner_unbound(writer, tables) if writer else contextlib.nullcontext():
-            verdict = schema.joined(self.judge_content(there, manifest, selection))
+        verdict = schema.joined(self._judge_all_rows(there, manifest, selection, writer))
         if writer and verdict.equal and not verdict.allowed and selection is None:
             self._note(writer, there, identity, archived_original(folder, manifest))
         return verdict
+
+    def judge_rows(self, folder: pathlib.Path) -> Verdict:
+        """Return the verdict on the rows of a copy that is being built, and on what else is content.
+
+        :param folder: with the manifest of what must be there
+        :raises MigrationError: when anything cannot be read
+        """
+        manifest = read_manifest(folder)
+        with connect(self.target) as writer, exported_snapshot(self.target) as there:
+            return self._judge_all_rows(there, manifest, manifest.select(self.patterns), writer)
+
+    def _judge_all_rows(
+        self, there: Snapshot, manifest: Manifest, selection: Selection | None, writer: Session | None
+    ) -> Verdict:
+        tables = [m.relation.full_name for m in manifest.content.relations if m.relation.kind != "materialized view"]
+        with owner_unbound(writer, tables) if writer else contextlib.nullcontext():
+            return self.judge_content(there, manifest, selection)
 
     def judge_definitions(
         self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, stop_early: bool = False

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a source has got since it was dumped is brought to the copy that was made of the dump, while the source is frozen.
+
+Its writers wait meanwhile. So what can be known before is read before, and what did not change is not read again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from ..archive.folder import read_manifest
+from ..archive.manifest import Manifest
+from ..archive.writer import write_description
+from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
+from ..catalog.transaction import begin
+from ..in_place.frame import RowsReplaced
+from ..verdict.comparison import Verdict
+from ..verdict.judge import Judge
+from .moving import Moved
+from .same_schema import require_same_schema
+from .synchronization import Known, synchronize
+
+
+@dataclasses.dataclass(frozen=True)
+class Brought:
+    """What the frozen source holds, what was done, and the verdict on the copy."""
+
+    manifest: Manifest
+    replaced: RowsReplaced[tuple[Moved, ...]]
+    verdict: Verdict
+
+
+def know_copy(judge: Judge) -> Judge:
+    """Return who judges the copy, and knows its definitions: to be called before anybody waits."""
+    with exported_snapshot(judge.target) as copy:
+        return dataclasses.replace(judge, definitions=judge.read_definitions(copy))
+
+
+def bring(here: ExportedSnapshot, judge: Judge, archive: pathlib.Path, frozen: pathlib.Path) -> Brought:
+    """Bring what the frozen source holds and the copy does not, and judge it.
+
+    The caller must drop the copy unless the verdict says equal.
+
+    :param here: the frozen source
+    :param judge: of the copy
+    :param archive: the dump that the copy was found equal to
+    :param frozen: the folder in which the frozen source is to be described
+    :raises MigrationError: when more than rows has changed, or anything fails
+    """
+    manifest = write_description(
+        here, judge.tools, frozen, judge.jobs, judge.queries, judge.patterns, summed=judge.summed, before=archive
+    )
+    dumped = read_manifest(archive)
+    schema = require_same_schema(archive, frozen, judge.tools, judge.policy)
+    # What was allowed to differ in the copy is not what the dump holds.
+    known = Known(schema, None if judge.allowed else dumped.content, dumped.unseen_from)
+    # Nobody sees the copy yet: it is committed first, so that all sessions can judge it.
+    with begin(judge.target) as transaction:
+        replaced = synchronize(here, transaction, judge, frozen, "dependency_order", known)
+    return Brought(manifest, replaced, replaced.verdict.joined(judge.judge_rows(frozen)))
