@@ -4,8 +4,8 @@
 """Which rows of a table have changed on the source since the target was its copy: the source knows what it has written.
 
 Each row tells the transaction that wrote it (docs: 5.6 System Columns). That is a hint, and no more is made of it: what
-is found so is all that differs only if the target's checksum, with these rows exchanged, is the source's. A row that was
-deleted has left nothing to be found; then all rows are compared.
+is found so is all that differs only if the target's checksum, with these rows exchanged, is the source's. A row that
+was deleted has left nothing to be found; then all rows are compared.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .differing import Differing, find_differing, is_any, key_hash, pair_rows, r
 #: Of more rows, all are compared: their keys would be too long a list.
 _MOST: t.Final = 100_000
 
-# A row may tell the number of a transaction long ago, which comes again after 2^32 others; then it is taken for one that
-# was written since. So is one of a transaction that was under way at the time, and that the copy holds.
+# A row may tell the number of a transaction long ago, which comes again after 2^32 others; then it is taken for one
+# that was written since. So is one of a transaction that was under way at the time, and that the copy holds.
 _WRITTEN: t.Final = "pg_catalog.age(xmin) BETWEEN 0 AND pg_catalog.age({}::pg_catalog.xid)"
 
 

@@ -49,7 +49,7 @@ class Described(t.NamedTuple):
 
 @dataclasses.dataclass
 class Clock:
-    """The source's clock, by this machine's, which all its processes share: what it showed when the freeze began, and what has passed since."""
+    """The source's clock, by this machine's: what it showed when the freeze began, and what has passed since."""
 
     folder: RunFolder
     limit: int

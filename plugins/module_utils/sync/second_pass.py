@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a source has got since it was dumped is brought to the copy that was made of the dump, while the source is frozen.
+"""What a source has got since it was dumped is brought to the copy that was made of the dump, while it is frozen.
 
 Its writers wait meanwhile. So what can be known before is read before, and what did not change is not read again.
 """
