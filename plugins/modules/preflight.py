@@ -169,6 +169,13 @@ transfer:
   returned: success
   type: str
   sample: archive
+resumes:
+  description:
+    - Whether M(pgconvoy.migrate.dump) shall take the newest archive if nothing has changed since. A run that was killed
+      has left a copy that is half filled from it.
+  returned: success
+  type: bool
+  sample: false
 downtime:
   description: V(short) if the source is to be frozen at the end, else V(full).
   returned: success

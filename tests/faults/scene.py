@@ -151,6 +151,11 @@ class Scene:
         self._runs.append(self._controller.start("migrate.yml", "--limit=sandbox", environment=environment))
         return self.run
 
+    def report(self) -> dict[str, t.Any]:
+        """Return what the newest playbook has reported."""
+        report: dict[str, t.Any] = json.loads(max(self.folder.glob("runs/*/[0-9]*/report.json")).read_text())
+        return report
+
     def _endpoint(self, side: str) -> dict[str, str | int]:
         database = self.source if side == "source" else self.target
         user, password = self.users.get(side, (database.server.user, database.server.password))

@@ -114,6 +114,39 @@ def test_killed_run_is_resumed(scene: Scene, place: Watch, again: set[bytes], cr
     assert made == again
 
 
+@pytest.mark.parametrize("changed", [False, pytest.param(True, marks=pytest.mark.faults)])
+def test_killed_migration_is_resumed(scene: Scene, changed: bool) -> None:
+    """It takes the archive in which the source has not changed since, and what is made of it; else it begins anew."""
+    scene.jobs = 1
+    here = _staging(scene).name
+
+    def end(message: Message) -> None:
+        scene.run.kill()
+        message.link.reset()
+
+    scene.proxies["target"].at(lambda m: m.link.database == here and places.index_built(m), end)
+    assert scene.start("playbook").finish()[0] != 0
+    scene.heal()
+    (archive,) = scene.archive_root.glob("*/*")
+    if changed:
+        scene.change_source("UPDATE note SET words = words || '!'")
+    made = set[bytes]()
+    scene.proxies["target"].at(
+        lambda m: m.link.database == here and m.kind in ("Q", "P") and m.origin == "client",
+        lambda m: made.update(_MADE.findall(m.link.statement)),
+        once=False,
+    )
+    rc, words = scene.start("playbook").finish()
+    scene.heal()
+    assert rc == 0, words
+    assert scene.is_copied(), oracle.differences(scene.new, scene.live())
+    assert not scene.leftovers()
+    report = scene.report()
+    assert bool(report["resumed_from"]) == bool(report["reused_from"]) == (not changed)
+    assert (report["archive"] == str(archive)) == (not changed)
+    assert made == ({b'COPY "public"', b"CREATE TABLE", b"CREATE INDEX"} if changed else {b"CREATE INDEX"})
+
+
 def test_crash_that_empties_unlogged_tables(scene: Scene) -> None:
     """Of a copy some of whose rows are gone, nothing is used."""
     scene.change_source("ALTER TABLE note SET UNLOGGED")

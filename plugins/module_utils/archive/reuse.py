@@ -27,9 +27,14 @@ class Earlier:
     manifest: Manifest
 
 
+def find_newest(archive_root: pathlib.Path, host: str) -> pathlib.Path | None:
+    """Return where the newest archive of a host's source lies, if there is any; runs' identifiers sort by time."""
+    return max((archive_root / host).glob("[!.]*Z-*"), default=None)
+
+
 def find_earlier(archive_root: pathlib.Path, host: str) -> Earlier | None:
-    """Return the newest archive of a host's source, if it is whole; runs' identifiers sort by time."""
-    newest = max((archive_root / host).glob("[!.]*Z-*"), default=None)
+    """Return the newest archive of a host's source, if it is whole."""
+    newest = find_newest(archive_root, host)
     if newest is None:
         return None
     try:

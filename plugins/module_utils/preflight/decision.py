@@ -11,6 +11,7 @@ import pathlib
 
 from ..archive.folder import read_archive, read_manifest
 from ..archive.manifest import Manifest
+from ..archive.reuse import find_newest
 from ..container.route import open_route
 from ..errors import MigrationError
 from ..privileges.wanted import AS_BEFORE
@@ -47,6 +48,9 @@ class Decision:
     replaces: dict[str, str] | None = None
     #: what is known of both sides, for a person who is asked; None if nobody is
     standing: Standing | None = None
+    #: whether the newest archive shall be taken in place of a dump, if nothing has changed since: a killed run has left
+    #: a copy half filled from it
+    resumes: bool = False
     #: why the run cannot go on
     refusal: str = ""
 
@@ -109,7 +113,7 @@ def decide(
         short=found.freezes,
     )
     if target and decision.plan:
-        if request.goal == "restore" and found.load_mode == "swap":
+        if goal.fills and goal.replaces and found.load_mode == "swap":
             _foresee_resumption(request, decision, target)
         decision.replaces = diff(target, decision.verdict, found.load_mode, archive)
         if request.asks and GOALS[request.goal].replaces:
@@ -128,12 +132,20 @@ def _returning(request: Request, archived: Manifest) -> Request:
 
 def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) -> None:
     """Say in the plan if a copy is to be filled on that a killed run has left, or else why it is not."""
-    session, archive = decision.found.server_session, decision.archive
+    session, plan = decision.found.server_session, decision.plan
+    archive = decision.archive or _own_archive(request, decision.found)
     if session and archive:
         origin = describe_origin(archive, target, request.settings.allowed)
         generations = Generations(target.dbname)
-        if step := foresee(session, target, origin, read_manifest(archive)):
-            decision.plan[0] = step
+        step = foresee(session, target, origin, read_manifest(archive))
+        if step and decision.archive:
+            plan[0] = step
+        elif step:
+            decision.resumes = True
+            plan[:2] = [
+                f"see whether the source still holds what is in the archive {archive}; if not, {plan[0]}",
+                f"if it does, {step}; if not, {plan[1]}",
+            ]
         elif left := staging_run(session, generations):
             decision.found.findings.append(
                 Finding(
@@ -144,6 +156,17 @@ def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) 
                     "allowed differences. It is made anew.",
                 )
             )
+
+
+def _own_archive(request: Request, found: Examination) -> pathlib.Path | None:
+    """Return the newest archive of the host's source, which a run that was killed may have begun to restore."""
+    if not request.archive_root or not found.transfer or found.transfer.way != "archive":
+        return None
+    newest = find_newest(request.archive_root, request.host)
+    try:
+        return newest if newest and read_manifest(newest) else None
+    except MigrationError:
+        return None
 
 
 def _no_rehearsal(request: Request) -> Finding:

@@ -40,6 +40,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
         "findings": findings,
         "load_mode": found.load_mode or "",
         "transfer": found.transfer.way if found.transfer else "archive",
+        "resumes": decision.resumes,
         "downtime": "short" if found.freezes else "full",
         "fk_strategy": found.fk_strategy,
         "archive": str(decision.archive or ""),
