@@ -29,7 +29,7 @@ ROOT: t.Final = Path(__file__).resolve().parents[1]
 #: with PG would not reach the client tools.
 MARK: t.Final = "TEST_RUN"
 #: Playbooks that end without a trace of their own would wait for an answer until then.
-_IDLE_SECONDS: t.Final = 15
+_IDLE_SECONDS: t.Final = 180
 
 Report = dict[str, t.Any]
 
