@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_freeze import (
-    Described,
     hold_freeze,
     kept_until_committed,
     let_go_on_failure,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import dropped_on_failure
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.last_look import Frozen, look_again
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.second_pass import Brought, bring, know_copy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.failure import require_equal
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
@@ -80,13 +80,12 @@ class ShortDowntime:
 
         :param before: called when it is sure that the source is frozen, and stays so
         """
-        content = read_manifest(self.folder.frozen).content
-        tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
         one = self.migration
-        described = Described(self.patterns, tables, content.large_objects, content.sequences, one.staging)
+        assert one.tools
+        frozen = Frozen(self.folder.frozen, self.patterns, one.tools, one.policy, one.staging)
         with (
             dropped_on_failure(one.target, one.generations, one.run_id),
-            kept_until_committed(one.source, self.folder, described),
+            kept_until_committed(one.source, self.folder, functools.partial(look_again, frozen=frozen)),
         ):
             before()
             one.switch()

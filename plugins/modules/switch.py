@@ -37,6 +37,11 @@ options:
       - Folder of the archive that the staging database was made from, or what M(pgconvoy.migrate.freeze) has returned.
         Needed with O(to=staging).
     type: path
+  client_bindir:
+    description:
+      - Directory of pg_dump and pg_restore, as M(pgconvoy.migrate.preflight) returns it. Needed with O(source), whose
+        definitions are looked at once more.
+    type: path
   replaces:
     description:
       - What differs between the live database and the copy, as M(pgconvoy.migrate.preflight) has found.
@@ -89,6 +94,7 @@ previous:
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import typing as t
 
@@ -99,14 +105,15 @@ from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_manifest
-    from ..module_utils.archive.manifest import Manifest
     from ..module_utils.errors import Outcome
     from ..module_utils.run.confirmation import require_confirmation
-    from ..module_utils.run.held_freeze import Described, kept_until_committed
+    from ..module_utils.run.held_freeze import kept_until_committed
+    from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import Endpoint
     from ..module_utils.staging.databases import dropped_on_failure
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.switch import Switched, roll_back, switch
+    from ..module_utils.sync.last_look import Frozen, look_again
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -118,6 +125,7 @@ ARGUMENTS: t.Final = {
     **SETTINGS,
     "to": {"type": "str", "choices": ["staging", "previous"], "default": "staging"},
     "archive": {"type": "path"},
+    "client_bindir": {"type": "path"},
     "replaces": {"type": "dict"},
     "keep_previous": {"type": "int", "choices": list(range(1, 10)), "default": 1},
 }
@@ -125,7 +133,10 @@ ARGUMENTS: t.Final = {
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=ARGUMENTS, required_if=[("to", "staging", ["archive"])], supports_check_mode=True
+        argument_spec=ARGUMENTS,
+        required_if=[("to", "staging", ["archive"])],
+        required_by={"source": ["client_bindir"]},
+        supports_check_mode=True,
     )
     stage = Stage("switch", module)
     generations = Generations(stage.params["target"]["dbname"])
@@ -153,7 +164,7 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
 def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str, host: str) -> Switched:
     params, settings = stage.params, stage.settings
     manifest, serving = read_manifest(pathlib.Path(params["archive"])), settings.serving(host)
-    with dropped_on_failure(target, generations, run_id), source_frozen(stage, manifest) as let_go:
+    with dropped_on_failure(target, generations, run_id), source_frozen(stage) as let_go:
 
         def committed() -> None:
             stage.committed()
@@ -172,19 +183,21 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
         )
 
 
-def source_frozen(stage: Stage, manifest: Manifest) -> contextlib.AbstractContextManager[t.Callable[[], object]]:
-    """Keep the source as the manifest describes it, if the run has frozen it, and give what lets it go."""
-    source = stage.endpoint("source")
+def source_frozen(stage: Stage) -> contextlib.AbstractContextManager[t.Callable[[], object]]:
+    """Keep the source as it is described in the archive, if the run has frozen it, and give what lets it go."""
+    source, target, settings = stage.endpoint("source"), stage.endpoint("target"), stage.settings
     if source is None:
         return contextlib.nullcontext(lambda: None)
     assert stage.folder
-    content = manifest.content
-    tables = frozenset(m.relation.full_name for m in content.relations if m.relation.kind != "materialized view")
-    target = stage.endpoint("target")
     assert target
-    staging = target.at(Generations(target.dbname).staging)
-    described = Described(stage.settings.patterns, tables, content.large_objects, content.sequences, staging)
-    return kept_until_committed(source, stage.folder, described)
+    frozen = Frozen(
+        pathlib.Path(stage.params["archive"]),
+        settings.patterns,
+        tools_in(stage.params["client_bindir"]),
+        settings.policy,
+        target.at(Generations(target.dbname).staging),
+    )
+    return kept_until_committed(source, stage.folder, functools.partial(look_again, frozen=frozen))
 
 
 if __name__ == "__main__":

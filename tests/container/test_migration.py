@@ -38,18 +38,26 @@ def railway(servers: Servers) -> t.Iterator[Database]:
 def test_incident(
     engine: Engine, container: DatabaseContainer, railway: Database, controller: Controller, tmp_path: Path
 ) -> None:
-    """It arrives whole, twice, although the container was restarted in between; the report tells the way it came."""
+    """It arrives whole, twice, although the container was restarted in between; the report tells the way it came.
+
+    Frozen or not: what freezes it has a way of its own.
+    """
     container.server.create_database("sigmasight")
     container.server.run_sql_file(_SAMPLE, "sigmasight")
     # As group_vars/all sets it: a container outranks it.
     controller.add_host(
-        "sandbox", container.variables("sigmasight"), railway.variables("target"), source_host="nowhere"
+        "sandbox",
+        container.variables("sigmasight"),
+        railway.variables("target"),
+        source_host="nowhere",
+        downtime="short",
     )
     done = controller.migrate()
     oracle.assert_equal(container.server, "sigmasight", railway.server, railway.name)
     report = done.report("sandbox-db")
     way = "tunnel through docker exec (bash, 127.0.0.1)"
     assert (report["source"]["container"], report["source"]["way"]) == (container.name, way)
+    assert report["freeze"]["ended_by"] == "run"
     page = (done.folders["sandbox-db"] / "report.html").read_text(encoding="utf-8")
     assert f"container {container.name}" in page
     assert way in page

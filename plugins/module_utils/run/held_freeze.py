@@ -20,31 +20,18 @@ import time
 import typing as t
 
 from ..catalog.freeze import frozen
-from ..catalog.large_objects import read_large_objects
-from ..catalog.selection import Name, Patterns, tables_to_hold
-from ..catalog.sequences import Sequence, read_sequences, set_sequences
-from ..catalog.snapshot import exported_snapshot, imported_snapshot
+from ..catalog.selection import Patterns, tables_to_hold
+from ..catalog.snapshot import Snapshot, exported_snapshot, imported_snapshot
 from ..container.route import open_route
 from ..errors import MigrationError
 from ..schedule.progress import waiting
-from ..server.endpoint import Endpoint, Session, connect
+from ..server.endpoint import Endpoint, Session
 from .background import end_background
 from .folder import Record, RunFolder, write_private
 from .held_session import BackgroundSession, hold_session
 
 #: How often the session is asked whether it still lives.
 _LOOK_SECONDS: t.Final = 1
-
-
-class Described(t.NamedTuple):
-    """What is known of a frozen source that no lock keeps as it is."""
-
-    patterns: Patterns
-    tables: frozenset[Name]
-    large_objects: tuple[t.Any, ...]
-    sequences: tuple[Sequence, ...]
-    #: the database that is about to become live
-    staging: Endpoint
 
 
 @dataclasses.dataclass
@@ -194,14 +181,14 @@ def require_frozen(folder: RunFolder, error: MigrationError | None = None) -> No
 
 @contextlib.contextmanager
 def kept_until_committed(
-    source: Endpoint, folder: RunFolder, described: Described
+    source: Endpoint, folder: RunFolder, look: t.Callable[[Snapshot], None]
 ) -> t.Iterator[t.Callable[[], object]]:
     """Let the block replace the live database while the source is frozen; afterwards its writers go on.
 
     Give what lets them go on as soon as that is committed.
 
-    :param described: what the source held when it was frozen
-    :raises MigrationError: when the freeze has ended, or what no lock keeps out was written meanwhile
+    :param look: looks for what no lock keeps, in the source as it is then
+    :raises MigrationError: when the freeze has ended, or what was raised by that look
     """
     try:
         if not decide(folder, "switch"):
@@ -213,32 +200,8 @@ def kept_until_committed(
             except MigrationError as error:
                 require_frozen(folder, error)
                 raise
-            now = stack.enter_context(exported_snapshot(reached)).session
-            _require_nothing_written(now, described)
-            _bring_numbers(now, described)
+            look(stack.enter_context(exported_snapshot(reached)))
         with tell_waiting(record):
             yield lambda: end_background(folder.freeze)
     finally:
         end_background(folder.freeze)
-
-
-def _require_nothing_written(session: Session, described: Described) -> None:
-    """Make sure that there are no new tables, and that large objects, which know no lock, are what they were."""
-    tables = set(tables_to_hold(described.patterns)(session))
-    changed = [f"table {'.'.join(name)}" for name in sorted(tables ^ described.tables)]
-    if not described.patterns and tuple(read_large_objects(session)) != described.large_objects:
-        changed.append("large objects")
-    if changed:
-        raise MigrationError(
-            f"While the source was frozen, clients have changed what no lock keeps: {', '.join(changed[:20])}. Nothing "
-            "was switched. Keep them from it, and run again."
-        )
-
-
-def _bring_numbers(session: Session, described: Described) -> None:
-    """Set the sequences from which clients have drawn meanwhile: a lock keeps nobody from that (docs: 13.3.1)."""
-    before = {(sequence.schema, sequence.name): sequence for sequence in described.sequences}
-    drawn = [s for s in read_sequences(session) if before.get((s.schema, s.name), s) != s]
-    if drawn:
-        with connect(described.staging) as staging:
-            set_sequences(staging, drawn)

@@ -41,7 +41,7 @@ def require_same_schema(before: pathlib.Path, now: pathlib.Path, tools: ClientTo
         differences += judge_members(new.members, old.members).differences
     changed = [difference.object for difference in differences]
     if policy.needs_source:
-        changed += _compare_privileges(old.require_privileges(True), new.require_privileges(True))
+        changed += compare_privileges(old.require_privileges(True), new.require_privileges(True))
     if changed:
         raise MigrationError(
             "Since the copy was begun, clients have changed more of the source than its rows, and only rows can be "
@@ -50,7 +50,7 @@ def require_same_schema(before: pathlib.Path, now: pathlib.Path, tools: ClientTo
     return Verdict(objects=objects).joined(keys)
 
 
-def _compare_privileges(old: Privileges | None, new: Privileges | None) -> list[str]:
+def compare_privileges(old: Privileges | None, new: Privileges | None) -> list[str]:
     """Return what has another owner or other grants; large objects come and go as rows do."""
     then, today = (
         {str(one): one for one in (*side.objects, *side.defaults) if getattr(one, "kind", "") != "LARGE OBJECT"}
