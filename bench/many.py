@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Migrate n objects of a kind and then 2n, and tell each stage's seconds and round trips. See bench/README.md."""
+"""Migrate n objects of a kind and then 2n, and tell what each stage takes. See bench/README.md."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 import typing as t
@@ -15,6 +16,7 @@ import psycopg
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import HOST, SUPERUSER, Server
 
+from bench.processes import used_by
 from tests.migration import Migration, prepare
 from tests.servers import PostgresServer
 
@@ -58,7 +60,12 @@ def main() -> None:
                 source.run(["pg_dump", "--format=custom", f"--file={folder}/n{number}.dump", f"n{number}"])
                 print(f"  {'pg_dump alone':28} {time.monotonic() - began:7.2f} s")
                 archive = Path(folder) / f"n{number}"
-                run(prepare(source, archive.name, target, archive.name, archive, jobs=options.jobs), counted)
+                migration = prepare(source, archive.name, target, archive.name, archive, jobs=options.jobs)
+                run(
+                    migration,
+                    counted,
+                    {"ours": os.getpid(), **{s.server.folder.name: _pid(s) for s in (source, target)}},
+                )
         finally:
             source.server.stop()
             target.server.stop()
@@ -98,8 +105,15 @@ def fill(server: PostgresServer, name: str, kind: str, number: int) -> None:
             session.execute(_LOOP.format(last, body).replace("1..", f"{first}..", 1).encode())
 
 
-def run(migration: Migration, counted: list[int]) -> None:
-    """Migrate, compare once more by rows, and print what each stage took."""
+def _pid(server: PostgresServer) -> int:
+    return int((server.server.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+
+def run(migration: Migration, counted: list[int], processes: dict[str, int]) -> None:
+    """Migrate, compare once more by rows, and print what each stage took.
+
+    :param processes: whose processors' seconds are told, with those of all that they start
+    """
 
     def judge() -> None:
         verdict = migration.compare()
@@ -117,10 +131,11 @@ def run(migration: Migration, counted: list[int]) -> None:
     )
     for stage in stages:
         began, before = time.monotonic(), counted[0]
+        used = {name: used_by(pid) for name, pid in processes.items()}
         stage()
-        print(
-            f"  {stage.__name__:28} {time.monotonic() - began:7.2f} s {counted[0] - before:9,} round trips", flush=True
-        )
+        told = ", ".join(f"{name} {used_by(pid) - used[name]:.2f}" for name, pid in processes.items())
+        seconds, waits = time.monotonic() - began, counted[0] - before
+        print(f"  {stage.__name__:16} {seconds:7.2f} s {waits:9,} waits; seconds of processors: {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 from bench import timeline
 from bench.own_ways import OWN_WAYS
@@ -24,6 +25,8 @@ _FIGURES: t.Final = {
     "crossed": "bytes both ways",
     "peak": "memory of all processes",
 }
+#: What no run of it tells: why a goal is missed.
+_LIMITS: t.Final = Path(__file__).with_name("limits.md")
 _HEAD: t.Final = """\
 <!-- Made by `make bench`: do not edit. -->
 # Performance
@@ -47,7 +50,7 @@ def render(results: Results) -> str:
     for measured in results.measured:
         lines += ["", f"## {works[measured.work].title}", "", *_table(measured, works[measured.work])]
         lines += ["", "Where the time of ours goes, in the run of median length:", "", *_parts(measured)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _LIMITS.read_text(encoding="utf-8")])
 
 
 def _remarks(results: Results) -> list[str]:

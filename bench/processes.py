@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -19,6 +20,22 @@ _MARK: t.Final = "BENCH_RUN"
 _SAMPLE_SECONDS: t.Final = 0.02
 _PAGE: t.Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: t.Final = os.sysconf("SC_CLK_TCK")
+
+
+def used_by(pid: int) -> float:
+    """Return the seconds of processors that a process and its children, those that have ended too, have used by now.
+
+    Unlike a wall's, they hardly depend on what else the machine does.
+    """
+    used = 0
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdecimal():
+                # The time that it used, and that its ended children did (man 5 proc, /proc/pid/stat).
+                stat = (Path("/proc") / entry / "stat").read_text().rpartition(")")[2].split()
+                own, ended = sum(map(int, stat[11:13])), sum(map(int, stat[13:15]))
+                used += own + ended if int(entry) == pid else own if int(stat[1]) == pid else 0
+    return used / _TICKS
 
 
 @dataclasses.dataclass
@@ -89,7 +106,7 @@ class Watch:
 
     def _resident(self, entry: str, mark: bytes) -> int:
         """Return the resident bytes of a process; 0 where it is none of the run's."""
-        folder = Path("/proc") / entry
+        folder, new = Path("/proc") / entry, False
         try:
             # Parent, time used and beginning, from the fourth field on (man 5 proc, /proc/pid/stat).
             stat = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -103,11 +120,14 @@ class Watch:
                 began = booted + int(stat[19]) / _TICKS
                 self._own[entry] = Process(int(entry), [], began, began)
                 self.processes.append(self._own[entry])
+                # One that is about to become another program has its parent's memory until then, and nothing beside it
+                # (vfork, as subprocess calls it): it counts from the second look on.
+                new = True
             own = self._own[entry]
             own.command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1] or own.command
             own.seen = time.time()
             own.cpu = (int(stat[11]) + int(stat[12])) / _TICKS
-            return int((folder / "statm").read_text().split()[1]) * _PAGE
+            return 0 if new else int((folder / "statm").read_text().split()[1]) * _PAGE
         except (OSError, IndexError):
             # It has ended, or is somebody else's.
             self._own.pop(entry, None)

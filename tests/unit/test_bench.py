@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
 import typing as t
 
 import msgspec
@@ -47,6 +49,19 @@ def test_parts_are_the_whole() -> None:
         timeline.LEAVE: 3.0,
         timeline.END: 1.0,
     }
+
+
+def test_memory_that_is_not_its_own() -> None:
+    """A process that has just been forked has its parent's memory, and may become another program at once."""
+    with subprocess.Popen(["/bin/sleep", "60"], env={**os.environ, "BENCH_RUN": "this"}) as process:
+        try:
+            watch, entry = Watch(), str(process.pid)
+            while not watch.processes:
+                assert watch._resident(entry, b"BENCH_RUN=this") == 0
+            assert watch._resident(entry, b"BENCH_RUN=this") > 0
+            assert watch._resident(entry, b"BENCH_RUN=another") > 0, "it is known"
+        finally:
+            process.kill()
 
 
 def test_page() -> None:
