@@ -33,6 +33,11 @@ LEFT_OUT: t.Final = {
     "create operator family pg_catalog.mine using btree": "operator family pg_catalog.mine USING btree",
     "create conversion pg_catalog.mine for 'LATIN1' to 'UTF8' from iso8859_1_to_utf8": "conversion pg_catalog.mine",
     "create table information_schema.notes(id serial primary key, note text unique)": "table information_schema.notes",
+    "create type weight as (a int); create function below(weight, int) returns bool language sql immutable as"
+    " 'select true'; create operator <<< (leftarg = weight, rightarg = int, function = below);"
+    " alter operator family integer_ops using btree add operator 1 <<< (weight, int)": (
+        "operator of access method operator 1 (public.weight, integer) of pg_catalog.integer_ops USING btree"
+    ),
     "create sequence information_schema.counter": "sequence information_schema.counter",
     "create materialized view information_schema.cache as select 1 as one": (
         "materialized view information_schema.cache"
@@ -122,16 +127,24 @@ def test_nothing_is_left_out(case: Case) -> None:
 
 
 def test_altered_builtin(case: Case) -> None:
-    """PostgreSQL's own objects can be altered, too; what is granted on them is none of that."""
+    """PostgreSQL's own objects can be altered, too, whatever their numbers; what is granted on them is none of that."""
     case.run("""
+        alter text search configuration pg_catalog.english alter mapping for word with simple;
+        alter text search dictionary pg_catalog.german_stem (stopwords = 'english');
+        comment on extension plpgsql is 'mine'; comment on view information_schema.tables is 'mine';
+        revoke select on information_schema.columns from public;
         grant select on pg_catalog.pg_authid to pg_monitor; revoke execute on function pg_ls_waldir() from public;
         grant all on schema public to public; alter function lower(text) cost 7;
         comment on function upper(text) is 'mine'; alter operator =(int, int) set (restrict = none);
     """)
     assert case.finds("builtin-altered") == [
+        ("error", "extension plpgsql"),
         ("error", "function lower(text)"),
         ("error", "function upper(text)"),
         ("error", "operator =(integer,integer)"),
+        ("error", "text search configuration english"),
+        ("error", "text search dictionary german_stem"),
+        ("error", "view information_schema.tables"),
     ]
 
 

@@ -191,6 +191,36 @@ def test_time_goes_by(make: MakeCase) -> None:
     assert differs(judge(case)) == {"table public.event"}
 
 
+def test_elsewhere(make: MakeCase) -> None:
+    """Over equal rows, their order and what a server says of itself make another view there, which is told."""
+    case = make("""
+        create table reading(id int primary key, sensor int, value int);
+        insert into reading select g, g % 20, g from generate_series(1, 20000) g;
+        update reading set value = value + 1 where id % 3 = 0;
+        create materialized view average as
+            select sensor, avg(value) from reading where ctid > '(50,1)' group by sensor;
+        create materialized view numbered as select 'reading'::regclass::oid, ctid::text as place from reading;
+        create materialized view named as select current_database(), count(*) from reading;
+    """)
+    assert case.migrate().status == "migrated"
+    case.stays()
+    verdict = judge(case)
+    assert verdict.equal
+    names = ("average", "numbered", "named")
+    assert {name: entry(verdict, name).compared for name in names} == {
+        "average": "query",
+        "numbered": "query",
+        "named": "count",
+    }
+    told = {("matview-elsewhere", f"materialized view public.{name}") for name in ("average", "numbered")}
+    assert notices(verdict) == {*told, ("matview-volatile", "materialized view public.named")}
+    more = "insert into reading values (0, 1, 9000000); refresh materialized view average;"
+    execute(case.target, case.name, f"{more} delete from reading where id = 0")
+    assert differs(judge(case)) == {"materialized view public.average"}
+    execute(case.target, case.name, "delete from reading where id = 1")
+    assert differs(judge(case)) >= {"table public.reading", "materialized view public.average"}
+
+
 def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
     """A refresh is the owner's, and may write: what the source cannot tell, the target does, as far as it can."""
     case = make(f"""{ITEMS} create sequence s;

@@ -156,6 +156,28 @@ def test_what_another_version_lacks(servers: Servers) -> None:
         case.arrives()
 
 
+def test_tools_older_than_the_target(servers: Servers) -> None:
+    """What is rehearsed is what the run will dump, by its own tools."""
+    source = servers.source("15")
+    with new_case(source, servers.target(), "create unlogged table t(id int) partition by range (id)") as case:
+        made = prepare(source, case.name, case.target, case.name, Path("unused"), client_bindir=str(source.bindir))
+        assert errors(made.preflight().findings) == {("cannot-create", "table public.t")}
+        case.run("drop table t; create table t(id int)")
+        assert errors(made.preflight().findings) == set()
+
+
+def test_nulls_that_the_target_refuses(servers: Servers) -> None:
+    """Servers from 18 on hand NOT NULL down to heirs that could do without."""
+    script = """
+        create table parent(id int not null, note text); create table child() inherits (parent);
+        alter table child alter id drop not null; insert into child values (null, 'x'), (null, 'y')
+    """
+    with new_case(servers.source("15"), servers.target(), script) as case:
+        assert errors(case.examine()) == {("null-rows", "column public.child.id")}
+        case.run("update child set id = 1")
+        case.arrives()
+
+
 def test_root_causes_only(servers: Servers) -> None:
     """One extension that is missing is one finding, whatever is made of it, also where it is the database's locale."""
     script = """

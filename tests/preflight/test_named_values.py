@@ -104,3 +104,17 @@ def test_what_a_newer_server_has(servers: Servers) -> None:
         case.run("INSERT INTO t VALUES ('now'), ('pg_get_sequence_data'), ('pg_get_sequence_data')")
         (found,) = [finding for finding in case.examine() if finding.code == "name-unknown"]
         assert (found.object, found.message[:16]) == ("column public.t.f", "2 of its values ")
+
+
+def test_what_only_servers_write(servers: Servers) -> None:
+    """Tables that were made of catalogs hold values that no server reads."""
+    script = """
+        CREATE TABLE w (a int DEFAULT 5, b int); INSERT INTO w SELECT g % 5, g % 5 FROM generate_series(1, 99) g;
+        CREATE STATISTICS s ON a, b FROM w; ANALYZE w; CREATE TYPE kept AS (tree pg_node_tree);
+        CREATE TABLE defaults AS SELECT adbin, ARRAY[ROW(adbin)::kept] AS list FROM pg_attrdef;
+        CREATE TABLE sums AS SELECT stxdndistinct, stxddependencies, stxdmcv FROM pg_statistic_ext_data;
+        CREATE TABLE nothing (a pg_node_tree); INSERT INTO nothing VALUES (NULL);
+    """
+    with new_case(servers.source(), servers.target(), script) as case:
+        columns = "defaults.adbin", "defaults.list", "sums.stxdndistinct", "sums.stxddependencies", "sums.stxdmcv"
+        assert case.finds("write-only") == [("error", f"column public.{column}") for column in columns]

@@ -41,6 +41,14 @@ PARTITIONED: t.Final = """
             id="event trigger",
         ),
         pytest.param(
+            "create table seen(at timestamptz); create function f() returns event_trigger language plpgsql as"
+            " 'begin insert into public.seen values (now()); end';"
+            " create event trigger e on login execute function f()",
+            ("error", "login-trigger", "event trigger e"),
+            "alter event trigger e disable",
+            id="event trigger at login",
+        ),
+        pytest.param(
             "create table t(id int); create foreign data wrapper w; create server far foreign data wrapper w",
             ("notice", "foreign-server", "foreign server far"),
             "drop server far",
@@ -102,7 +110,7 @@ PARTITIONED: t.Final = """
             "create function known(int) returns bool language sql as"
             " 'select exists (select from public.other where id = $1)';"
             "create table t(id int check (known(id))); insert into t values (1)",
-            ("warning", "expression-reads", "check constraint public.t t_id_check"),
+            ("notice", "expression-reads", "check constraint public.t t_id_check"),
             "alter table t drop constraint t_id_check",
             id="check that reads a table",
         ),

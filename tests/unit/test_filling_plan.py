@@ -35,9 +35,10 @@ class Schema:
         self.post_data: list[Entry] = []
         self._number = 0
 
-    def table(self, name: str, size: int = 8192, through: str = "") -> int:
+    def table(self, name: str, size: int = 8192, through: str = "", calls_for: tuple[str, ...] = ()) -> int:
         root = ("public", through) if through else None
-        self.relations.append(Relation("public", name, "table", size=size, load_through=root))
+        reads = tuple(("public", read) for read in calls_for)
+        self.relations.append(Relation("public", name, "table", size=size, load_through=root, calls_for=reads))
         return self._entry(self.pre_data, "TABLE", f"public.{name}")
 
     def tree(self, name: str, *leaves: str) -> int:
@@ -141,6 +142,24 @@ def test_partitions_that_are_loaded_through_the_root_are_indexed_when_all_rows_a
     steps = schema.steps()
     assert max(steps.index("rows a"), steps.index("rows b")) < min(steps.index("a_index"), steps.index("b_index"))
     assert steps.index("tree_index") < steps.index("a_index") < steps.index("attach b")
+
+
+@pytest.mark.parametrize("size", [8192, LARGE])
+def test_rows_that_functions_read_come_first(size: int) -> None:
+    """Also by way of a tree; tables that need each other are copied all the same."""
+    schema = Schema()
+    schema.table("a", size, calls_for=("m",))
+    schema.table("m", size, calls_for=("tree",))
+    schema.tree("tree", "y", "z")
+    for name in "yz":
+        schema.table(name, size)
+    schema.table("this", size, calls_for=("that",))
+    schema.table("that", size, calls_for=("this",))
+    steps = schema.steps()
+    order = [steps.index(f"rows {name}") for name in "zma"]
+    assert order == sorted(order)
+    assert steps.index("rows y") < steps.index("rows m")
+    assert {"rows this", "rows that"} <= {*steps}
 
 
 def test_what_fires_comes_last_and_views_before_it() -> None:

@@ -12,8 +12,9 @@ import pathlib
 import typing as t
 
 from ..catalog.bindings import read_bindings
-from ..catalog.content import Measured, refresh_order
+from ..catalog.content import Content, Measured, refresh_order
 from ..catalog.database import read_database
+from ..catalog.expressions import find_reads
 from ..catalog.formats import Format, choose_formats
 from ..catalog.identity import read_identity
 from ..catalog.members import read_members
@@ -21,7 +22,7 @@ from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
 from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
-from ..catalog.selection import EVERYTHING, Patterns, select, tables_to_hold
+from ..catalog.selection import EVERYTHING, Name, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot, read_unseen
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
@@ -125,7 +126,7 @@ def _describe(
     database = read_database(snapshot.session)
     selection = select(list_relations(snapshot.session), patterns) if patterns else None
     reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
-    content = read_content(reading)
+    content = _with_reads(read_content(reading), find_reads(snapshot, database.search_path))
     identity = read_identity(snapshot.session)
     with doing(Step("the schema")):
         if before and read_manifest(before).identity == identity:
@@ -154,6 +155,15 @@ def _describe(
         unseen_from=read_unseen(snapshot.session),
         identity=identity,
     )
+
+
+def _with_reads(content: Content, reads: t.Mapping[Name, tuple[Name, ...]]) -> Content:
+    """Return the content with what functions read that its tables' expressions call."""
+    relations = [
+        dataclasses.replace(m, relation=dataclasses.replace(m.relation, calls_for=reads.get(m.relation.full_name, ())))
+        for m in content.relations
+    ]
+    return dataclasses.replace(content, relations=tuple(relations))
 
 
 def _list_filled(

@@ -52,7 +52,8 @@ WITH RECURSIVE object(classid, objid) AS MATERIALIZED (
 ), part(classid, objid, refclassid, refobjid) AS MATERIALIZED (
     SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM pg_depend d
     WHERE d.deptype IN ('i', 'P', 'S') OR (d.deptype = 'a' AND (
-        d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_amop'::regclass, 'pg_amproc'::regclass)
+        d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass)
+        OR (d.classid IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND d.refclassid = 'pg_opfamily'::regclass)
         OR EXISTS (SELECT FROM pg_class c JOIN pg_class t ON t.oid = d.refobjid AND t.relkind = 't'
                    WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind = 'i')))
     UNION ALL SELECT 'pg_user_mapping'::regclass, umid, 'pg_foreign_server'::regclass, srvid FROM pg_user_mappings

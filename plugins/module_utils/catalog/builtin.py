@@ -16,51 +16,57 @@ from psycopg import sql
 from ..server.endpoint import Session
 from .facets import IDENTITY, Catalog, Fields, read_catalogs
 
-# Up to here, numbers are the same on all servers of a major (FirstUnpinnedObjectId in transam.h).
+# What initdb makes has a number below 16384 (FirstNormalObjectId in transam.h).
 # Unqualified names are pg_catalog's: the session's search_path is empty.
 _WRITTEN: t.Final = """
 SELECT DISTINCT {classid}, {objid} FROM {catalog} r
-WHERE {objid} < 12000 AND r.xmin::text::bigint >= (SELECT min(xmin::text::bigint) FROM pg_database)
+WHERE {objid} < 16384 AND r.xmin::text::bigint >= (SELECT min(xmin::text::bigint) FROM pg_database)
 """
+
+# initdb may give other numbers on other machines: objects are looked for by their names.
+_EVERYTHING: t.Final = "SELECT DISTINCT {classid}, {objid} FROM {catalog} r WHERE {objid} < 16384"
 
 _FACETS: t.Final = """
 WITH object AS MATERIALIZED (
     SELECT a.classid, a.objid, {identity} AS words
-    FROM unnest({classes}::oid[], {objects}::oid[]) a(classid, objid)
+    FROM ({addresses}) a(classid, objid)
     CROSS JOIN LATERAL pg_identify_object(a.classid, a.objid, 0) i WHERE i.identity IS NOT NULL
 )
-SELECT * FROM ({facets}) facets(words, facet, fields)
+SELECT * FROM ({facets}) facets(words, facet, fields) WHERE {words}::text[] IS NULL OR words = ANY ({words}::text[])
 """
 
 
 def find_altered(source: Session, target: Session) -> list[str]:
-    """Return PostgreSQL's own objects that are not on the source what they are on the target, a server of its major."""
+    """Return PostgreSQL's own objects that are not on the source what they are on the target, a server of its major.
+
+    Collations that initdb has found on the source's machine alone are not among them.
+    """
     catalogs = read_catalogs(source)
-    written = source.execute(sql.SQL(" UNION ").join(_written(catalog) for catalog in catalogs)).fetchall()
-    if not written:
+    ours = _read(source, catalogs, _WRITTEN)
+    if not ours:
         return []
-    ours, theirs = (_read(session, catalogs, written) for session in (source, target))
+    theirs = _read(target, catalogs, _EVERYTHING, [*ours])
     # A large object may have any number, and of the schema public, pg_dump says all that may be altered.
-    altered = (words for words in ours if ours[words] != theirs.get(words))
+    altered = (words for words in ours.keys() & theirs.keys() if ours[words] != theirs[words])
     return sorted(words for words in altered if words != "schema public" and not words.startswith("large object "))
 
 
-def _written(catalog: Catalog) -> sql.Composed:
-    classid, objid = catalog.address
-    name = sql.Identifier("pg_catalog", catalog.name)
-    return sql.SQL(_WRITTEN.replace("{classid}", f"{classid}::oid").replace("{objid}", objid)).format(catalog=name)
-
-
 def _read(
-    session: Session, catalogs: t.Iterable[Catalog], addresses: t.Iterable[tuple[int, int]]
+    session: Session, catalogs: t.Sequence[Catalog], which: t.LiteralString, words: list[str] | None = None
 ) -> dict[str, dict[str, Fields]]:
     query = sql.SQL(_FACETS).format(
         identity=sql.SQL(IDENTITY),
-        classes=[classid for classid, _ in addresses],
-        objects=[objid for _, objid in addresses],
+        addresses=sql.SQL(" UNION ").join(_addresses(catalog, which) for catalog in catalogs),
         facets=sql.SQL(" UNION ALL ".join(catalog.facets for catalog in catalogs)),
+        words=words,
     )
     found: dict[str, dict[str, Fields]] = {}
-    for words, facet, fields in session.execute(query).fetchall():
-        found.setdefault(words, {})[facet] = fields
+    for name, facet, fields in session.execute(query).fetchall():
+        found.setdefault(name, {})[facet] = fields
     return found
+
+
+def _addresses(catalog: Catalog, which: t.LiteralString) -> sql.Composed:
+    classid, objid = catalog.address
+    name = sql.Identifier("pg_catalog", catalog.name)
+    return sql.SQL(which.replace("{classid}", f"{classid}::oid").replace("{objid}", objid)).format(catalog=name)

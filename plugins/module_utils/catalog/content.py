@@ -40,7 +40,7 @@ class Measured:
     fresh: Rows | None = None
     again: Rows | None = None
     read: tuple[Name, ...] = ()
-    #: its query asks for the time
+    #: its query asks for the time, or for the database's name
     timed: bool = False
 
     @property

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Values that name roles or objects: where a server does not know a name, COPY refuses the whole table.
 
+So it does with values that only a server itself makes, for its catalogs: tables made of these hold some.
+
 These types hold numbers and are written as names (docs: 8.19 Object Identifier Types; aclitem: 5.8 Privileges). They
 are found at any depth: in arrays, composites, ranges and domains.
 """
@@ -18,10 +20,21 @@ from psycopg import sql
 from ..server.endpoint import Session
 from .checksums import OID_ALIASES, Type, read_types
 
+#: Types that write values which they do not read: each one's input function is there to refuse (pseudotypes.c,
+#: mvdistinct.c, dependencies.c, mcv.c, brin_bloom.c, brin_minmax_multi.c).
+WRITE_ONLY: t.Final = frozenset(
+    {
+        *("pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_mcv_list"),
+        *("pg_brin_bloom_summary", "pg_brin_minmax_multi_summary"),
+    }
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class NamedValue:
     """A name that so many values of a column hold, as its type writes it; a role's as it is, not quoted.
+
+    Of types that only write, it is empty.
 
     ``builtin`` tells that the object is the server's own. ``loadable`` is false where no server can read the name while
     rows are loaded: the object is not made yet, or never will be, or the name is not its alone.
@@ -136,6 +149,10 @@ def _by_name(loadable: t.LiteralString = "true") -> t.LiteralString:
 
 _QUERIES: t.Final[dict[str, t.LiteralString]] = {
     **dict.fromkeys(OID_ALIASES, _by_name()),
+    **dict.fromkeys(
+        WRITE_ONLY,
+        "SELECT '', count(*), false, false FROM {source} WHERE {value} IS NOT NULL HAVING count(*) > 0",
+    ),
     "aclitem": "SELECT {value}::text, count(*), false, true FROM {source} WHERE {value} IS NOT NULL GROUP BY 1",
     "regrole": "SELECT rolname, count(*), false, true FROM {source} JOIN pg_roles r ON r.oid = {value} GROUP BY 1",
     # Indexes are made after the rows. What is temporary, or holds another table's large values, gets another name.

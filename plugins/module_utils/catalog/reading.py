@@ -35,6 +35,7 @@ from .selection import Name, Selection
 from .sequences import ask_sequences, sequence_dropped
 from .snapshot import Snapshot
 from .sums import ColumnSum, read_sums
+from .transaction import Transaction
 from .views import Evaluation, evaluate, read_definitions
 
 
@@ -150,7 +151,9 @@ class _Begun:
                 use_search_path(session, self.reading.search_path)
                 yield _Reader(session)
 
-        return Lane(in_order(tasks, lambda task: task.step), self.reading.jobs, open_reader)
+        # Of a transaction there is one session.
+        jobs = 1 if isinstance(self.reading.snapshot, Transaction) else self.reading.jobs
+        return Lane(in_order(tasks, lambda task: task.step), jobs, open_reader)
 
     def first_tasks(self) -> list[_Task]:
         """Return all that must be read, what may take longest first."""

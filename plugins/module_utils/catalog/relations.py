@@ -27,7 +27,8 @@ class Relation:
     kind: Kind
     #: the columns that COPY writes and reads, in the order of the table: generated ones are computed by the target
     columns: tuple[str, ...] = ()
-    #: all columns by name, with the form in which each enters the checksum
+    #: the stored columns by name, with the form in which each enters the checksum; of a virtual one, all is in its
+    #: definition
     hashed: tuple[HashedColumn, ...] = ()
     #: the columns of the primary key
     key: tuple[str, ...] = ()
@@ -39,12 +40,18 @@ class Relation:
     populated: bool = True
     #: the materialized views that a materialized view reads, directly or not, as (schema, name)
     reads: tuple[tuple[str, str], ...] = ()
+    #: the tables that functions read which its checks, columns or indexes call, as (schema, name); told of a dump's
+    calls_for: tuple[tuple[str, str], ...] = ()
     #: a partitioned table's rows are those of these tables, (schema, name), that are attached to it at any level
     partitions: tuple[tuple[str, str], ...] = ()
     #: the partitioned table to load the rows through, where a row's partition may differ on the target
     load_through: tuple[str, str] | None = None
     #: the WHERE clause of an extension's configuration table: the rows that are the user's, not the extension's
     condition: str = ""
+    #: whether some of its partitions or heirs are foreign tables: to take its statistics is to ask their servers
+    is_far: bool = False
+    #: whether row security is forced upon its owner as well
+    forces_security: bool = False
     #: whether the binary form of all columns is the same on every server
     portable: bool = False
 
@@ -78,13 +85,16 @@ class Relation:
 # Load through the root of a tree that is hash-partitioned by a polymorphic operator class (anyenum, anyarray, record,
 # anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7).
 _LIST: t.Final = """
-WITH configuration AS (
+WITH RECURSIVE configuration AS (
     SELECT unnest(extconfig) AS relation, unnest(extcondition) AS condition
     FROM pg_extension
+), far AS (
+    SELECT i.inhparent AS relation FROM pg_inherits i JOIN pg_class f ON f.oid = i.inhrelid AND f.relkind = 'f'
+    UNION SELECT i.inhparent FROM far JOIN pg_inherits i ON i.inhrelid = far.relation
 )
 SELECT n.nspname, c.relname,
        CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' ELSE 'materialized view' END,
-       columns.names, columns.types, columns.generated,
+       columns.names, columns.types, columns.generated, columns.stored,
        ARRAY(SELECT a.attname::text FROM pg_index i
              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
              WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY 1),
@@ -103,16 +113,18 @@ SELECT n.nspname, c.relname,
             JOIN pg_opclass o ON o.oid = k
             JOIN pg_type t ON t.oid = o.opcintype AND t.typtype = 'p')
         ORDER BY a.height DESC LIMIT 1),
-       coalesce(configuration.condition, '')
+       coalesce(configuration.condition, ''), c.oid IN (SELECT relation FROM far),
+       c.relrowsecurity AND c.relforcerowsecurity
 {more}
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}'),
            coalesce(array_agg(atttypid::bigint ORDER BY attnum), '{}'),
-           coalesce(array_agg(attgenerated <> '' ORDER BY attnum), '{}')
+           coalesce(array_agg(attgenerated <> '' ORDER BY attnum), '{}'),
+           coalesce(array_agg(attgenerated <> 'v' ORDER BY attnum), '{}')
     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-) columns(names, types, generated)
+) columns(names, types, generated, stored)
 LEFT JOIN configuration ON configuration.relation = c.oid
 LEFT JOIN (pg_depend d JOIN pg_extension e ON e.oid = d.refobjid)
      ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_extension'::regclass
@@ -171,15 +183,19 @@ def _ask(which: t.LiteralString, more: t.LiteralString) -> Inquiry[list[tuple[Re
         return []
     types, reads = yield from together(ask_types(), ask_refresh_order())
     relations = []
-    for schema, name, kind, names, type_oids, generated, *rest in rows:
-        key, size, pages, populated, partitions, through, condition, *others = rest
+    for schema, name, kind, names, type_oids, generated, stored, *rest in rows:
+        key, size, pages, populated, partitions, through, condition, is_far, forces_security, *others = rest
         columns = list(zip(names, type_oids, generated, strict=True))
         relation = Relation(
             schema=schema,
             name=name,
             kind=kind,
             columns=tuple(column for column, _, computed in columns if not computed),
-            hashed=tuple(hashed_column(column, type_, types) for column, type_, _ in sorted(columns)),
+            hashed=tuple(
+                hashed_column(column, type_, types)
+                for (column, type_, _), is_stored in sorted(zip(columns, stored, strict=True))
+                if is_stored
+            ),
             key=tuple(key),
             size=size,
             pages=pages,
@@ -188,6 +204,8 @@ def _ask(which: t.LiteralString, more: t.LiteralString) -> Inquiry[list[tuple[Re
             partitions=tuple((leaf_schema, leaf) for leaf_schema, leaf in partitions),
             load_through=tuple(through) if through else None,
             condition=condition,
+            is_far=is_far,
+            forces_security=forces_security,
             portable=all(is_sent_alike(types[type_], types) for _, type_, _ in columns),
         )
         relations.append((relation, others))

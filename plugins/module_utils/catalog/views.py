@@ -22,10 +22,11 @@ from .selection import Name
 #: A refresh is the owner's, and may write: a reader may not be allowed what the query does, or no reader can do it.
 _UNTOLD: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
-#: What a query or the body of a function says that asks for the time.
+#: What a query or the body of a function says that asks for the time, or for the database's name, which is another one
+#: while a copy is made.
 _CLOCK: t.Final = (
-    r"\m(now|(clock|statement|transaction)_timestamp|timeofday|age)\s*\("
-    r"|\m(current_(date|time|timestamp)|localtime(stamp)?)\M"
+    r"\m(now|(clock|statement|transaction)_timestamp|timeofday|age|current_database)\s*\("
+    r"|\m(current_(date|time|timestamp|catalog)|localtime(stamp)?)\M"
 )
 
 # Views on the way, and the functions that are called by name in any of their queries.
@@ -66,7 +67,7 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """A materialized view's query; ``timed``: it asks for the time, and yields something else as that goes by."""
+    """A materialized view's query; ``timed``: it asks for what is another one elsewhere or later, as the time is."""
 
     query: sql.SQL
     timed: bool
@@ -88,7 +89,7 @@ def evaluate(session: Session, view: Relation, definition: Definition, search_pa
     """Return what a view's query yields; None where a reader cannot tell.
 
     The query is worded under the path that serves, and run under the one that a refresh has: a cursor is planned when
-    it is declared.
+    it is declared. One process runs it alone, as it does a refresh of ours.
 
     :param session: in a transaction, and left as it was
     :raises MigrationError: when the query fails, as a refresh would
@@ -97,6 +98,7 @@ def evaluate(session: Session, view: Relation, definition: Definition, search_pa
     try:
         with session.transaction(force_rollback=True):
             use_search_path(session, search_path)
+            session.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             if session.info.server_version // 10000 >= SAFE_SINCE:
                 session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
                 use_search_path(session, SAFE_SEARCH_PATH)

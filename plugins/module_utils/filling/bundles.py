@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import typing as t
 
+from ..catalog.graph import find_components
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
 
@@ -31,8 +32,11 @@ class Tables:
         self._by_label: dict[str, list[Name]] = collections.defaultdict(list)
         self._loaded_through: dict[Name | None, list[Name]] = collections.defaultdict(list)
         self._bundles: dict[Name, Label] = {}
-        number = count = size = 0
-        for relation in relations:
+        self._levels = _levels(self._relations)
+        number = count = size = level = 0
+        levels = self._levels
+        # Rows that functions read come before those for which they are called.
+        for relation in sorted(relations, key=lambda relation: levels[relation.full_name]):
             # A line break in a name is a blank in the archive (sanitize_line in dumputils.c); two may look alike there.
             self._by_label[str(relation).replace("\n", " ").replace("\r", " ")].append(relation.full_name)
             if relation.kind == "table":
@@ -40,8 +44,9 @@ class Tables:
                 if relation.size >= LARGE:
                     self._bundles[relation.full_name] = ("large", *relation.full_name)
                 else:
-                    if size >= LARGE or count == _MOST:
+                    if size >= LARGE or count == _MOST or levels[relation.full_name] > level:
                         number, count, size = number + 1, 0, 0
+                    level = levels[relation.full_name]
                     self._bundles[relation.full_name] = ("small", number)
                     count, size = count + 1, size + relation.size
 
@@ -73,6 +78,20 @@ class Tables:
         through = self._relations[name].load_through
         return self._loaded_through[through] if through else (name,)
 
+    def called_for(self, names: t.Iterable[Name]) -> set[Label]:
+        """Return the other bundles whose rows functions read that the tables' expressions call.
+
+        Of tables that need each other, nothing is told.
+        """
+        levels = self._levels
+        return {
+            self._bundles[leaf]
+            for name in names
+            for read in self._relations[name].calls_for
+            if levels.get(read, levels[name]) < levels[name]
+            for leaf in self.leaves(read)
+        }
+
     def roots(self, names: t.Iterable[Name]) -> t.Iterator[Name]:
         """Return the tables that COPY names to load these, and these."""
         for name in names:
@@ -100,3 +119,19 @@ class Tables:
     def size(self, names: t.Iterable[Name]) -> int:
         """Return how many bytes tables have together."""
         return sum(self._relations[name].size for name in names if not self.is_tree(name))
+
+
+def _levels(relations: t.Mapping[Name, Relation]) -> dict[Name, int]:
+    """Return how many tables one after the other are called for by each relation; those of a circle have one level."""
+    calls = {
+        name: {leaf for read in relation.calls_for if read in relations for leaf in {read, *relations[read].partitions}}
+        for name, relation in relations.items()
+    }
+    # A tree is as late as its latest leaf.
+    calls |= {name: {*calls[name], *tree.partitions} for name, tree in relations.items() if tree.partitions}
+    levels: dict[Name, int] = {}
+    for component in find_components(calls):
+        below = [levels[read] for name in component for read in calls[name] if read in levels]
+        level = max(below, default=-1) + 1
+        levels |= dict.fromkeys(component, level)
+    return levels

@@ -177,7 +177,10 @@ class _Filler:
         return Stream(f"table {relation}", statements, self.reader.read(table))
 
     def _analyze(self, tables: t.Iterable[Name]) -> None:
-        names = sql.SQL(", ").join(sql.Identifier(*name) for name in tables)
+        near = [name for name in tables if not self.filling.relations[name].is_far]
+        if not near:
+            return
+        names = sql.SQL(", ").join(sql.Identifier(*name) for name in near)
         try:
             self.session.execute(sql.SQL("ANALYZE {}").format(names))
         except psycopg.Error as error:

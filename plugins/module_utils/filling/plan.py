@@ -108,6 +108,7 @@ def plan_filling(
         ("rows", *bundle): Work[Task](
             key=("rows", *bundle),
             item=CopyRows(names, tables.can_be_frozen(names, made.values())),
+            needs=frozenset(("rows", *label) for label in tables.called_for(names)),
             alone=frozenset(tables.roots(names)),
             weight=tables.size(names),
         )

@@ -1,7 +1,11 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Materialized views are not copied: each is filled by its own query."""
+"""Materialized views are not copied: each is filled by its own query.
+
+One process does that alone, since the order in which several bring rows together differs each time, and so do sums of
+floating-point numbers and whatever else depends on it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,11 @@ from psycopg import sql
 
 from ..catalog.selection import Name
 from ..errors import MigrationError, describe
+from ..server.batches import change
 from ..server.endpoint import Session
-from ..server.shared_memory import make
+
+_ALONE: t.Final = b"SET LOCAL max_parallel_workers_per_gather = 0;"
+_AS_BEFORE: t.Final = b"; SET LOCAL max_parallel_workers_per_gather TO DEFAULT"
 
 
 def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
@@ -28,7 +35,7 @@ def refresh(session: Session, materialized_views: t.Collection[Name]) -> None:
         failed: dict[Name, psycopg.Error] = {}
         for name in waiting:
             try:
-                make(session, refresh_statement(*name).as_bytes(session))
+                change(session, _ALONE + refresh_statement(*name).as_bytes(session) + _AS_BEFORE)
             except psycopg.errors.ObjectNotInPrerequisiteState as error:
                 failed[name] = error
             except psycopg.Error as error:

@@ -54,6 +54,8 @@ class Examination:
     kept_extensions: tuple[str, ...] = ()
     #: whether the live database can be compared
     target_readable: bool = False
+    #: what to tell of it if it is not equal: that not all of it could be backed up, or compared with a lock alone
+    unless_equal: list[Finding] = dataclasses.field(default_factory=list)
     tools: ClientTools | None = None
     #: how the source's rows come to where they are wanted; None where nobody wants them, or their size is not known
     transfer: Transfer | None = None

@@ -15,12 +15,12 @@ import pathlib
 import typing as t
 
 from ..archive.folder import read_manifest
-from ..archive.schema import Entry, read_schema
+from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.database import Locale, read_database
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..errors import MigrationError
 from ..in_place.rehearsal import rehearse_in_live
-from ..server.client_tools import tools_for
+from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint, Session, connect
 from ..staging.names import Generations
 from ..staging.rehearsal import Rehearsed, Script, rehearse_beside
@@ -32,6 +32,7 @@ from ..verdict.original import Original, archived_original, read_original
 from ..work_folder import WorkFolder
 from .checks.extensions import check_account
 from .checks.made import check_made
+from .checks.nulls import check_nulls
 from .checks.refill import check_parents
 from .examination import Examination
 from .refusals import tell_refusals
@@ -47,11 +48,13 @@ _CLOSING: t.Final = frozenset({"locks", "no-create", "not-owner", "target-missin
 #: What the examination tells of each name need not be told again of the objects that use it.
 _TOLD_BY_NAME: t.Final = frozenset({"collation", "role-missing"})
 
+_OpenSource: t.TypeAlias = "t.Callable[[], contextlib.AbstractContextManager[Endpoint]]"
+
 
 def look_ahead(
     found: Examination,
     judge: Judge,
-    open_source: t.Callable[[], contextlib.AbstractContextManager[Endpoint]],
+    open_source: _OpenSource,
     archive: pathlib.Path | None = None,
     *,
     check_mode: bool = False,
@@ -63,11 +66,20 @@ def look_ahead(
     :param check_mode: to look on where definitions differ already, and to lock nothing
     :raises MigrationError: when it cannot be told whether there is anything to do
     """
+    verdict = _look(found, judge, open_source, archive, check_mode=check_mode)
+    if not (verdict and verdict.equal):
+        found.findings += found.unless_equal
+    return verdict
+
+
+def _look(
+    found: Examination, judge: Judge, open_source: _OpenSource, archive: pathlib.Path | None, *, check_mode: bool
+) -> Verdict | None:
     refused = bool(tell_errors(found.findings))
-    judges = found.target_readable and not refused
+    judges = found.target_readable and not refused and not (check_mode and found.unless_equal)
     if not judges and not _can_rehearse(found):
         return None
-    verdict = None
+    verdict, tools = None, judge.tools
     with contextlib.ExitStack() as stack:
         try:
             judge, here, original = _open_original(stack, found, judge, open_source, archive)
@@ -80,7 +92,7 @@ def look_ahead(
             carried = {entry.address for entry in read_schema(judge.tools, original.schema)}
             found.findings += check_account(here.session, carried, judge.allowed)
             judges = judges and not tell_errors(found.findings)
-        rehearsal = _Rehearsal(found, judge, original, check_mode)
+        rehearsal = _Rehearsal(found, judge, original, here, tools, check_mode)
         if judges:
             judge = dataclasses.replace(judge, reword=rehearsal.words)
             if found.order:
@@ -111,7 +123,7 @@ def _open_original(
     stack: contextlib.ExitStack,
     found: Examination,
     judge: Judge,
-    open_source: t.Callable[[], contextlib.AbstractContextManager[Endpoint]],
+    open_source: _OpenSource,
     archive: pathlib.Path | None,
 ) -> tuple[Judge, Snapshot | None, Original]:
     """Return the judge with tools that serve both sides, the source's snapshot, if it is live, and what it holds."""
@@ -145,6 +157,8 @@ def _ask(
         found.findings.append(Finding("warning", "wording", str(judge.live), f"{error} It is replaced."))
         return None
     except MigrationError as error:
+        if found.unless_equal:
+            return None
         message = f"Nothing was changed. Whether the target equals the source already cannot be told: {error}"
         raise MigrationError(message) from None
 
@@ -186,6 +200,10 @@ class _Rehearsal:
     found: Examination
     judge: Judge
     original: Original
+    #: the source, if it is live
+    here: Snapshot | None
+    #: with which the run will dump it; the verdict may need newer ones
+    tools: ClientTools
     check_mode: bool
     done: Rehearsed | None = None
     #: what is otherwise than on the source although the server refused nothing
@@ -198,6 +216,8 @@ class _Rehearsal:
 
     def _inspect(self, made: Session) -> None:
         self.seen += check_made(self.original, made, self.judge.allowed, self.found.kept_extensions)
+        if self.here:
+            self.seen += check_nulls(self.here.session, made)
 
     def findings(self) -> list[Finding]:
         """Return what the target's server refuses to make, or that it was not tried."""
@@ -212,9 +232,11 @@ class _Rehearsal:
 
     def _script(self) -> Script:
         source = dataclasses.replace(self.original.database, locale=self._locale())
-        return Script(
-            self.judge.tools, self.original.schema, source, self.original.refresh_order, tuple(self.judge.allowed)
-        )
+        tools, schema = self.judge.tools, self.original.schema
+        if self.here and self.tools != tools:
+            tools, schema = self.tools, schema.with_name("run.dump")
+            dump_schema(self.here, tools, schema)
+        return Script(tools, schema, source, self.original.refresh_order, tuple(self.judge.allowed))
 
     def _locale(self) -> Locale:
         """Return that of the database to come; where the server does not have it, which is told, one that all have."""

@@ -28,7 +28,7 @@ from .checks.privileges import check_kept_privileges, check_privileges
 from .checks.refill import check_kept_schema, check_refill, check_strategy, check_sync, plan_load
 from .checks.room import ask_connections, ask_target_room
 from .checks.session import check_session
-from .checks.source import check_reading
+from .checks.source import FORCED, check_reading
 from .checks.target import check_name, check_rollback, check_target
 from .examination import Examination
 from .goals import GOALS
@@ -157,11 +157,19 @@ def examine_privileges(
 
 
 def check_live_reading(found: Examination, live_session: Session, target: Endpoint) -> list[Finding]:
-    """Tell that the live database cannot be compared; it can be replaced all the same by who owns the database."""
+    """Tell that the live database cannot be compared; it can be replaced all the same by who owns the database.
+
+    Where row security is forced upon their owner, the tables are read in a transaction that is undone; no backup is.
+    """
     hidden = found.of_selected(check_reading(live_session))
-    found.target_readable = not hidden
-    if not hidden:
-        return []
+    forced = all(finding.message == FORCED for finding in hidden)
+    found.target_readable = forced
+    told = _tell_hidden(found, hidden, target) if hidden else []
+    found.unless_equal = told if forced else []
+    return [] if forced else told
+
+
+def _tell_hidden(found: Examination, hidden: t.Sequence[Finding], target: Endpoint) -> list[Finding]:
     if found.in_place:
         return [
             Finding(

@@ -8,10 +8,15 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+import psycopg
 from psycopg import sql
 
+from ..catalog.relations import Relation
 from ..catalog.selection import Name
-from ..server.endpoint import Session
+from ..catalog.snapshot import Snapshot
+from ..catalog.transaction import Transaction
+from ..errors import MigrationError
+from ..server.endpoint import Session, connect
 
 _FORCED: t.Final = """
 SELECT wanted.schema, wanted.name
@@ -21,15 +26,55 @@ JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
 WHERE c.relforcerowsecurity AND row_security_active(c.oid)
 ORDER BY 1, 2
 """
+_UNBIND: t.Final = sql.SQL("ALTER TABLE ONLY {} NO FORCE ROW LEVEL SECURITY")
+_BIND: t.Final = sql.SQL("ALTER TABLE ONLY {} FORCE ROW LEVEL SECURITY")
+#: How long each lock on a live table is waited for: meanwhile clients wait behind it.
+_PATIENCE: t.Final = "500ms"
 
 
 @contextlib.contextmanager
 def owner_unbound(session: Session, tables: t.Collection[Name]) -> t.Iterator[None]:
     """Let the owner load and read all rows of the tables for as long as the block lasts."""
-    names = [schema for schema, _ in tables], [name for _, name in tables]
-    forced = session.execute(_FORCED, names).fetchall()
+    forced = _find_forced(session, tables)
     for name in forced:
-        session.execute(sql.SQL("ALTER TABLE ONLY {} NO FORCE ROW LEVEL SECURITY").format(sql.Identifier(*name)))
+        session.execute(_UNBIND.format(sql.Identifier(*name)))
     yield
     for name in forced:
-        session.execute(sql.SQL("ALTER TABLE ONLY {} FORCE ROW LEVEL SECURITY").format(sql.Identifier(*name)))
+        session.execute(_BIND.format(sql.Identifier(*name)))
+
+
+@contextlib.contextmanager
+def read_unbound(there: Snapshot, like: t.Iterable[Relation]) -> t.Iterator[Snapshot]:
+    """Give what the owner reads all rows by, where row security is forced upon tables; else the snapshot itself.
+
+    That is a transaction which is undone: clients of these tables wait until the block ends. It reads what is committed
+    by then.
+
+    :param like: the source's relations; of those that do not force it, the server is not asked
+    :raises MigrationError: when a lock cannot be had soon
+    """
+    names = [relation.full_name for relation in like if relation.forces_security]
+    forced = _find_forced(there.session, names) if names and not isinstance(there, Transaction) else []
+    if not forced:
+        yield there
+        return
+    with connect(there.endpoint) as session, session.transaction(force_rollback=True):
+        session.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_PATIENCE,))
+        try:
+            for name in forced:
+                session.execute(_UNBIND.format(sql.Identifier(*name)))
+        except psycopg.errors.LockNotAvailable:
+            raise MigrationError(
+                f"Row security is forced upon the owner of {', '.join(map('.'.join, forced))}, who can read all rows "
+                "only while nobody else uses them, and somebody does."
+            ) from None
+        except psycopg.errors.InsufficientPrivilege:
+            # Who is not the owner is told by the reading.
+            yield there
+            return
+        yield Transaction(there.endpoint, session)
+
+
+def _find_forced(session: Session, tables: t.Collection[Name]) -> list[Name]:
+    names = [schema for schema, _ in tables], [name for _, name in tables]
+    return session.execute(_FORCED, names).fetchall()

@@ -34,7 +34,7 @@ from ..server.endpoint import Endpoint, Session, connect
 from ..server.inquiry import Inquiry, answer, together
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
-from ..staging.row_security import owner_unbound
+from ..staging.row_security import owner_unbound, read_unbound
 from ..staging.scratch import NoScratchError
 from ..work_folder import WorkFolder
 from .bindings import compare_bindings
@@ -153,10 +153,11 @@ class Judge:
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
         path = manifest.database.serving_path
-        reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
-        theirs = read_content(reading)
-        content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
-        answers = self._judge_answers(manifest.answers, there, manifest.database)
+        with read_unbound(there, relations) as there:
+            reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
+            theirs = read_content(reading)
+            content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
+            answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
     def judge_definitions_of(self, original: Original) -> Verdict:
@@ -192,14 +193,15 @@ class Judge:
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
         relations, path = list_relations(here.session), database.serving_path
-        reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
         source = Reading(here, self.jobs, path, selection=selection, evaluated=True, summed=self.summed)
-        ours, theirs = read_contents(source, reading)
-        content = _compare(ours, theirs, reading)
-        if not stop_early:
-            content = explain_rows(content, here, there, relations, path, self.show_rows)
-        content = content.joined(judge_extension_rows(ours, theirs))
-        answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
+        with read_unbound(there, relations) as there:
+            reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
+            ours, theirs = read_contents(source, reading)
+            content = _compare(ours, theirs, reading)
+            if not stop_early:
+                content = explain_rows(content, here, there, relations, path, self.show_rows)
+            content = content.joined(judge_extension_rows(ours, theirs))
+            answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
 
     def read_definitions(self, there: Snapshot, path: pathlib.Path | None = None) -> list[Entry]:

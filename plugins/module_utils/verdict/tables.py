@@ -56,14 +56,22 @@ def compare_relations(
         if judgement.message:
             differences.append(Difference(f"{kind} {'.'.join(name)}", judgement.message))
         elif expected:
-            notices += _tell_view(expected, judgement.compared)
+            notices += _tell_view(expected, judgement.compared, elsewhere=name not in doubtful)
         tables.append(_enter(name, kind, expected, found, judgement))
     return tables, differences, notices
 
 
 def find_undecided(source: t.Iterable[Measured], target: t.Iterable[Measured]) -> frozenset[Name]:
-    """Return the materialized views of the target that must be compared with what their own queries yield there."""
-    return frozenset(_doubtful(_by_name(source)) & {m.relation.full_name for m in target if m.rows is not None})
+    """Return the materialized views of the target that must be compared with what their own queries yield there.
+
+    These are the doubtful ones and, where every table is equal, those that differ all the same: what a query yields may
+    depend on the order of rows, on the plan, and on what a server says of itself.
+    """
+    ours, theirs = _by_name(source), _by_name(target)
+    doubtful = _doubtful(ours)
+    differing = {name for name in ours.keys() | theirs.keys() if _judge(ours.get(name), theirs.get(name), ()).message}
+    views = {name for name, found in theirs.items() if found.relation.kind == "materialized view" and found.rows}
+    return frozenset(views & (doubtful if differing - views else doubtful | differing))
 
 
 def _by_name(relations: t.Iterable[Measured]) -> dict[Name, Measured]:
@@ -115,6 +123,10 @@ def _judge(expected: Measured | None, found: Measured | None, doubtful: t.Contai
         return _Judgement("")
     if expected.volatile:
         return _judge_count(wanted, expected.again, found.rows)
+    if found.fresh == found.rows:
+        return _Judgement("", "query")
+    if found.fresh and found.volatile:
+        return _judge_count(found.fresh, found.again, found.rows)
     if found.rows.count != wanted.count:
         return _Judgement(f"{wanted.count:,} rows on the source, {found.rows.count:,} on the target")
     return _Judgement(f"{wanted.count:,} rows on both sides, but not the same ones")
@@ -132,7 +144,7 @@ def _judge_by_query(expected: Measured, found: Measured, wanted: Rows, held: Row
     if found.volatile:
         return _judge_count(found.fresh, found.again, held)
     if expected.timed:
-        # The time has gone by since it was refreshed.
+        # The time has gone by since it was refreshed, or its database has got another name.
         return _Judgement("", "count" if held.count == found.fresh.count else "nothing")
     return _Judgement("it does not hold what its query yields on the target", "query")
 
@@ -170,14 +182,21 @@ def _enter(
     )
 
 
-def _tell_view(expected: Measured, compared: Compared) -> list[Finding]:
+def _tell_view(expected: Measured, compared: Compared, *, elsewhere: bool) -> list[Finding]:
     name = f"materialized view {expected.relation}"
     if compared in ("count", "nothing"):
         what = "the number of its rows" if compared == "count" else "nothing of it, not even the number of its rows,"
         why = "its query yields something else each time"
         if expected.untold or expected.timed:
-            why = "no reader may run its query" if expected.untold else "its query asks for the time, which has gone by"
+            moved = "its query asks for the time or for the database's name, which were others when it was refreshed"
+            why = "no reader may run its query" if expected.untold else moved
         return [Finding("notice", "matview-volatile", name, f"{why}: {what} was compared.")]
+    if compared == "query" and elsewhere:
+        message = (
+            "over the same rows, its query yields something else on the target than on the source, as what depends on "
+            "their order, on the plan or on the server's own names and numbers does; it holds what it yields there."
+        )
+        return [Finding("notice", "matview-elsewhere", name, message)]
     if expected.stale:
         message = "it was stale on the source; the copy holds what its query yields on the copied rows."
         return [Finding("notice", "matview-stale", name, message)]

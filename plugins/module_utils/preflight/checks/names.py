@@ -1,7 +1,10 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the target's server knows the roles and objects that the source's rows and definitions name."""
+"""Whether the target's server knows the roles and objects that the source's rows and definitions name.
+
+And whether any server reads the values at all.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import typing as t
 
 from psycopg import sql
 
-from ...catalog.named_values import NamedValue
+from ...catalog.named_values import WRITE_ONLY, NamedValue
 from ...catalog.requirements import Requirements
 from ...server.endpoint import Session
 from ...verdict.findings import Finding
@@ -46,7 +49,7 @@ def check_names(session: Session, needs: Requirements) -> list[Finding]:
     """Return the columns with values that name something which cannot be found while rows are loaded."""
     unknown: collections.Counter[tuple[str, str]] = collections.Counter()
     for value in needs.named:
-        if value.type not in _ROLES and not _is_known(session, value):
+        if value.type not in (*_ROLES, *WRITE_ONLY) and not _is_known(session, value):
             unknown[value.column, value.type] += value.values
     return [
         Finding(
@@ -59,6 +62,21 @@ def check_names(session: Session, needs: Requirements) -> list[Finding]:
             "Delete or change these rows on the source, or give the column the type text.",
         )
         for (column, type_), count in unknown.items()
+    ]
+
+
+def check_write_only(needs: Requirements) -> list[Finding]:
+    """Return the columns with values that no server reads."""
+    return [
+        Finding(
+            "error",
+            "write-only",
+            f"column {value.column}",
+            f"{value.values:,} of its values are of type {value.type}, which a server writes and none reads.",
+            "Give the column the type text on the source, or drop it.",
+        )
+        for value in needs.named
+        if value.type in WRITE_ONLY
     ]
 
 

@@ -20,6 +20,9 @@ WHERE NOT r.rolsuper AND NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (
     WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
 """
 
+#: What who owns a table is told.
+FORCED: t.Final = "row security is forced upon its owner, and hides rows from the source user."
+
 _READING: t.Final = (
     Check(
         "error",
@@ -54,7 +57,7 @@ _READING: t.Final = (
         "row-security",
         f"SELECT 'table ' || n.nspname || '.' || c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"
         " AND row_security_active(c.oid) AND pg_has_role(c.relowner, 'USAGE')",
-        "row security is forced upon its owner, and hides rows from the source user.",
+        FORCED,
         "Use a role with BYPASSRLS or a superuser as source_user, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY "
         "meanwhile.",
     ),
@@ -93,7 +96,22 @@ AND (c.oid >= 16384 OR EXISTS (
     SELECT FROM pg_depend d WHERE d.refclassid = 'pg_collation'::regclass AND d.refobjid = c.oid AND d.objid >= 16384))
 """
 
+# Each session fires it, those of a run, too; whether its function writes, its text tells as far as anything does.
+_LOGIN_TRIGGERS: t.Final = r"""
+SELECT 'event trigger ' || e.evtname FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+WHERE e.evtevent = 'login' AND e.evtenabled <> 'D'
+  AND p.prosrc ~* '\m(insert|update|delete|merge|copy|nextval|setval|execute|perform|call)\M'
+"""
+
 _CHECKS: t.Final = (
+    Check(
+        "error",
+        "login-trigger",
+        _LOGIN_TRIGGERS,
+        "it fires in each session of a run as well, on both sides, and its function seems to write: the copy would "
+        "never be what was dumped.",
+        "ALTER EVENT TRIGGER ... DISABLE on the source; enable it on both sides after the run.",
+    ),
     Check(
         "error",
         "disabled-key",

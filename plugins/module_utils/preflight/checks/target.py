@@ -17,7 +17,7 @@ from ...verdict.findings import Finding
 from .build import check_collations, check_xml, collations_of
 from .live import check_clients
 from .load_mode import check_swap
-from .names import check_names, check_roles
+from .names import check_names, check_roles, check_write_only
 from .settings import check_settings
 
 _RECOVERING: t.Final = "SELECT pg_is_in_recovery()"
@@ -57,6 +57,7 @@ def check_target(
         *_check_extensions(versions, needs, present),
         *check_roles({name for (name,) in roles}, needs),
         *check_names(session, needs),
+        *check_write_only(needs),
         *check_settings(session, source, allowed or {}),
         *check_collations({name for (name,) in collations}, needs.predefined),
         *check_xml(session, needs.xml),
