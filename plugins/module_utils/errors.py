@@ -38,16 +38,18 @@ class MigrationError(Exception):
         self.outcome = outcome or Outcome()
 
 
-def describe(error: psycopg.Error) -> str:
+def describe(error: psycopg.Error, *, over_rows: bool = False) -> str:
     """Return the server's message: SQLSTATE, text, detail, hint and context, one a line; no value is in it.
 
     What psycopg says by itself is told whole unless it is about a value.
+
+    :param over_rows: whether the statement has evaluated something for rows, of whose values any message may tell then
     """
     diagnostic = error.diag
     if diagnostic.message_primary is None:
         # Of a value that it cannot read or write (psycopg.DataError), psycopg quotes it.
         return type(error).__name__ if isinstance(error, psycopg.DataError) else str(error).strip()
-    return _message(diagnostic).told
+    return _message(diagnostic, over_rows=over_rows).told
 
 
 def summarize(error: psycopg.Error) -> str:
@@ -55,7 +57,9 @@ def summarize(error: psycopg.Error) -> str:
     return describe(error) if error.diag.message_primary is None else _message(error.diag).summary
 
 
-def _message(diagnostic: psycopg.errors.Diagnostic) -> Message:
+def _message(diagnostic: psycopg.errors.Diagnostic, *, over_rows: bool = False) -> Message:
+    # What has a place in a statement's text, the server says of that, before it reads a row.
+    is_placed = diagnostic.statement_position is not None or diagnostic.internal_position is not None
     return Message(
         diagnostic.severity or "",
         diagnostic.sqlstate or "",
@@ -64,4 +68,5 @@ def _message(diagnostic: psycopg.errors.Diagnostic) -> Message:
         diagnostic.message_hint or "",
         diagnostic.context or "",
         diagnostic.source_file or "",
+        over_rows and not is_placed,
     )

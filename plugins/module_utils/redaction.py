@@ -17,7 +17,7 @@ import typing as t
 HIDDEN: t.Final = "..."
 
 _WITHHELD: t.Final = (
-    f"{HIDDEN} (what a function says of a row that is loaded is not shown: it may hold values; the server's log has it)"
+    f"{HIDDEN} (what a function says of a row is not shown: it may hold values; the server's log has it)"
 )
 
 _QUOTES: t.Final = "\"'«»„\u201c\u201d「」『』\u201a\u2018\u2019"
@@ -37,6 +37,8 @@ _DATA: t.Final = "22"
 _CONSTRAINT: t.Final = "23"
 #: Internal errors, which is also what extensions without a code of their own raise.
 _INTERNAL: t.Final = "XX000"
+#: What the server says of tables alone: no right, no data yet, a lock.
+_NAMING: t.Final = frozenset({"42501", "55000", "55P03"})
 #: Where a procedural language's source raises what a user's function says.
 _LANGUAGES: t.Final = ("pl_exec.c", "plpy_", "plperl.c", "pltcl.c")
 #: Where it raises that there is no shared memory left, with the SQLSTATE and the words of a full disk.
@@ -59,6 +61,8 @@ class Message:
     context: str = ""
     #: the file of the server's source that raised it
     source_file: str = ""
+    #: whether the statement has evaluated something for rows, and was not refused before it began to
+    over_rows: bool = False
 
     @property
     def of_user(self) -> bool:
@@ -68,7 +72,8 @@ class Message:
     @property
     def of_row(self) -> bool:
         """Whether it is about a row's values, whatever its code: input functions of extensions have codes of theirs."""
-        return self.sqlstate[:2] in (_DATA, _CONSTRAINT) or "COPY" in self.context or self.of_user
+        from_rows = (self.over_rows and self.sqlstate not in _NAMING) or "COPY" in self.context
+        return self.sqlstate[:2] in (_DATA, _CONSTRAINT) or from_rows or self.of_user
 
     @property
     def told(self) -> str:
@@ -85,7 +90,7 @@ class Message:
         """The text alone, without values."""
         if self.of_user:
             # The user's own words, of whatever he chose to say; but not of rows on their way.
-            return _WITHHELD if "COPY" in self.context else self.primary
+            return _WITHHELD if self.over_rows or "COPY" in self.context else self.primary
         if self.sqlstate.startswith(_CONSTRAINT):
             # The server's own name tables and constraints alone.
             return self.primary

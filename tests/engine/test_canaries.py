@@ -13,6 +13,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.objects import create_entries
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.refresh import refresh
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.orphans import check_foreign_keys
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.chunks import Chunks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.receiver import Stream, receive
@@ -109,6 +110,33 @@ def test_objects_that_cannot_be_made(servers: Servers, target: Database) -> None
             with pytest.raises(MigrationError, match=r"ERROR \w{5}: ") as raised:
                 create_entries(session, [Entry("OBJECT", "x", statement.encode())])
             assert CANARY not in str(raised.value), statement
+
+
+@pytest.mark.parametrize(
+    "expression", ["tell(v)", "v::regclass::text", "v::regrole::text", "to_tsquery('& ' || v)::text", "v::int::text"]
+)
+def test_what_is_evaluated_for_rows(servers: Servers, source: Database, target: Database, expression: str) -> None:
+    """By preflight on the source, a refresh, an index; whatever code a message has, and whoever words it."""
+    source.execute(f"""
+        CREATE FUNCTION tell(v text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN v; END $$;
+        CREATE FUNCTION said(v text) RETURNS text IMMUTABLE LANGUAGE sql SET search_path = pg_catalog, public AS
+            $$ SELECT CASE WHEN v LIKE '%4711' THEN {expression} END $$;
+        CREATE TABLE t (v text); CREATE MATERIALIZED VIEW m AS SELECT said(v) FROM t;
+        CREATE OR REPLACE FUNCTION tell(v text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'not %', v; END $$;
+    """)
+    source.execute(f"INSERT INTO t VALUES ('{CANARY}')")
+    found = prepare(source.server, source.name, target.server, target.name, Path("unused")).preflight().findings
+    told = [finding for finding in found if finding.object == "materialized view public.m"]
+    assert [finding.code for finding in told] == ["expression"]
+    index = Entry("INDEX", "x", b"CREATE INDEX i ON public.t (public.said(v))")
+    with connect(endpoint("source", source.server, source.name)) as session:
+        session.execute("SET default_transaction_read_only = off")
+        with pytest.raises(MigrationError) as refreshed:
+            refresh(session, [("public", "m")])
+        with pytest.raises(MigrationError) as made:
+            create_entries(session, [index])
+    assert CANARY not in str(found) + str(refreshed.value) + str(made.value)
 
 
 def test_rows_that_cannot_be_sent(servers: Servers, source: Database) -> None:

@@ -97,14 +97,14 @@ MESSAGES = [
             "SQL statement \"SELECT 'canary'\"\nPL/pgSQL function public.chk(text) line 3 at RAISE\n"
             'COPY t, line 1: "canary"',
         ),
-        "ERROR P0001: ... (what a function says of a row that is loaded is not shown: it may hold values; the server's "
+        "ERROR P0001: ... (what a function says of a row is not shown: it may hold values; the server's "
         "log has it)\n"
         "CONTEXT: PL/pgSQL function public.chk(text) line 3 at RAISE\nCOPY t, line 1",
     ),
     # Whatever code a function gives itself.
     (
         Message("ERROR", "23505", "canary", context="PL/pgSQL-Funktion f() Zeile 1\nCOPY t", source_file="pl_exec.c"),
-        "ERROR 23505: ... (what a function says of a row that is loaded is not shown: it may hold values; the server's "
+        "ERROR 23505: ... (what a function says of a row is not shown: it may hold values; the server's "
         "log has it)\nCONTEXT: PL/pgSQL-Funktion f() Zeile 1\nCOPY t",
     ),
     # Its own words, of no row that we send.

@@ -86,7 +86,7 @@ class _Counter:
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error as error:
-            raise MigrationError(f"Cannot check {key}: {describe(error)}") from None
+            raise MigrationError(f"Cannot check {key}: {describe(error, over_rows=True)}") from None
         cycle = self.cycles.get((key.table, key.references), ())
         self.counted[key] = Census(key, orphans, examples, null_rows, cycle, joined.referring.has_children)
 

@@ -54,7 +54,8 @@ def ask_in(session: Session, endpoint: Endpoint, queries: t.Iterable[Query], sea
             with session.cursor() as cursor, cursor.copy(statement) as copy:
                 answers[query.name] = b"".join(copy).decode(errors="backslashreplace").rstrip("\n")
         except psycopg.Error as error:
+            said = describe(error, over_rows=True)
             raise MigrationError(
-                f'The query "{query.name}" of verify_queries failed on the {endpoint}: {describe(error)}'
+                f'The query "{query.name}" of verify_queries failed on the {endpoint}: {said}'
             ) from None
     return answers

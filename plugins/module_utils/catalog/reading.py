@@ -244,7 +244,9 @@ class _Begun:
             # The snapshot tells who stands in the way.
             raise
         except psycopg.Error as error:
-            raise MigrationError(f"Cannot read the rows of {relation.kind} {relation}: {describe(error)}") from None
+            raise MigrationError(
+                f"Cannot read the rows of {relation.kind} {relation}: {describe(error, over_rows=True)}"
+            ) from None
         self._sums[relation.full_name].append((int(count), int(hashes)))
 
     def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:

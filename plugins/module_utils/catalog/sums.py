@@ -76,7 +76,9 @@ class _Summer:
                 # The snapshot tells who stands in the way.
                 raise
             except psycopg.Error as error:
-                raise MigrationError(f"Cannot sum up the columns of table {relation}: {describe(error)}") from None
+                raise MigrationError(
+                    f"Cannot sum up the columns of table {relation}: {describe(error, over_rows=True)}"
+                ) from None
             self.sums.extend(
                 ColumnSum(relation.schema, relation.name, column.name, *row[place : place + 3])
                 for place, column in zip(range(0, len(row), 3), some, strict=True)

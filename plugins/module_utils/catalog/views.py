@@ -108,7 +108,9 @@ def evaluate(session: Session, view: Relation, definition: Definition, search_pa
     except _UNTOLD:
         return None
     except psycopg.Error as error:
-        raise MigrationError(f"Cannot evaluate the query of materialized view {view}: {describe(error)}") from None
+        raise MigrationError(
+            f"Cannot evaluate the query of materialized view {view}: {describe(error, over_rows=True)}"
+        ) from None
     assert row is not None
     count, hashes = row
     names = tuple((schema, name) for schema, name in read if (schema, name) != view.full_name)

@@ -184,7 +184,7 @@ class _Filler:
         try:
             self.session.execute(sql.SQL("ANALYZE {}").format(names))
         except psycopg.Error as error:
-            raise MigrationError(f"Cannot take statistics: {describe(error)}") from None
+            raise MigrationError(f"Cannot take statistics: {describe(error, over_rows=True)}") from None
 
     def _do_once(self, what: Once) -> None:
         manifest = self.filling.manifest

@@ -18,6 +18,8 @@ from ..server.shared_memory import make
 
 #: How many objects are made in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
 _BATCH_ENTRIES: t.Final = 200
+#: Kinds of objects that are made by reading rows.
+_OVER_ROWS: t.Final = frozenset({"CHECK CONSTRAINT", "CONSTRAINT", "FK CONSTRAINT", "INDEX"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,8 @@ def create_entries(session: Session, entries: t.Sequence[Entry]) -> None:
     :raises MigrationError: naming the object that failed, with the server's message
     """
     for refusal in try_entries(session, entries, set()):
-        raise MigrationError(f"Cannot create {refusal.entry}: {describe(refusal.error)}")
+        said = describe(refusal.error, over_rows=refusal.entry.kind in _OVER_ROWS)
+        raise MigrationError(f"Cannot create {refusal.entry}: {said}")
 
 
 def try_entries(session: Session, entries: t.Sequence[Entry], absent: set[int]) -> t.Iterator[Refusal]:

@@ -51,4 +51,4 @@ def refresh_statement(schema: str, name: str) -> sql.Composed:
 
 
 def _cannot_refresh(name: Name, error: psycopg.Error) -> MigrationError:
-    return MigrationError(f"Cannot refresh materialized view {'.'.join(name)}: {describe(error)}")
+    return MigrationError(f"Cannot refresh materialized view {'.'.join(name)}: {describe(error, over_rows=True)}")

@@ -64,5 +64,5 @@ def read_through(database: Endpoint) -> Proof:
             try:
                 session.execute(sql.SQL("; ").join(queries))
             except psycopg.Error as error:
-                raise MigrationError(f"Cannot read from the {database}: {describe(error)}") from None
+                raise MigrationError(f"Cannot read from the {database}: {describe(error, over_rows=True)}") from None
         return Proof(row[0], len(readable), len(relations) - len(readable))

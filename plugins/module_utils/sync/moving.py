@@ -66,7 +66,9 @@ def _delete_rows(session: Session, difference: TableDifference) -> int:
     try:
         return session.execute(_delete(difference)).rowcount
     except psycopg.Error as error:
-        raise MigrationError(f"Cannot delete rows of table {difference.relation}: {describe(error)}") from None
+        raise MigrationError(
+            f"Cannot delete rows of table {difference.relation}: {describe(error, over_rows=True)}"
+        ) from None
 
 
 def _delete(difference: TableDifference) -> sql.Composed:
@@ -104,7 +106,7 @@ def send(session: Session, what: str, statements: t.Iterable[sql.Composed], expe
                     yield from map(bytes, copy)
                 sent += cursor.rowcount
     except psycopg.Error as error:
-        raise MigrationError(f"Cannot read the rows of {what}: {describe(error)}") from None
+        raise MigrationError(f"Cannot read the rows of {what}: {describe(error, over_rows=True)}") from None
     if sent != expected:
         raise MigrationError(f"{what}: {expected} rows differ, but {sent} were sent")
     return sent

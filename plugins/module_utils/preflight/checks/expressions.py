@@ -51,12 +51,13 @@ def _try_expression(session: Session, expression: Expression, safe: bool) -> lis
     except _UNTRIED:
         return []
     except psycopg.Error as error:
+        said = describe(error, over_rows=True)
         return [
             Finding(
                 "error",
                 "expression",
                 name,
-                f"a function that it calls fails for the source's rows, as it would on the target: {describe(error)}.",
+                f"a function that it calls fails for the source's rows, as it would on the target: {said}.",
                 "Mend the function on the source. If it needs a search_path: ALTER FUNCTION ... SET search_path = ...;",
             )
         ]
