@@ -12,6 +12,7 @@ import typing as t
 
 import psycopg
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import check_exchange
@@ -283,7 +284,7 @@ def replicating(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Postgres
     made = servers.target()
     with made.connect() as connection:
         connection.execute("ALTER SYSTEM SET wal_level TO logical")
-        connection.execute("ALTER SYSTEM SET max_prepared_transactions TO 2")
+        connection.execute("ALTER SYSTEM SET max_prepared_transactions TO 3")
     made.server.stop()
     made.server.start()
     port = made.server.port
@@ -310,3 +311,19 @@ def test_what_keeps_a_database_from_being_renamed(replicating: PostgresServer) -
         ("prepared-transaction", "prepared transaction 'of app'"),
         ("prepared-transaction", "prepared transaction 'of app__pgconvoy_previous'"),
     ]
+
+
+def test_what_keeps_a_source_from_being_frozen(replicating: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prepared transaction has no session that could be named."""
+    monkeypatch.setattr(freeze, "_TRIES", ("50ms",))
+    replicating.create_database("frozen")
+    with replicating.connect("frozen") as connection:
+        connection.execute("CREATE TABLE held ()")
+        connection.execute("BEGIN; INSERT INTO held DEFAULT VALUES; PREPARE TRANSACTION 'nightly'")
+        told = r"a prepared transaction \(pg_prepared_xacts\) holds RowExclusiveLock on public.held"
+        with (
+            pytest.raises(MigrationError, match=told),
+            freeze.frozen(endpoint("source", replicating, "frozen"), lambda _: [("public", "held")]),
+        ):
+            raise AssertionError
+        connection.execute("ROLLBACK PREPARED 'nightly'")

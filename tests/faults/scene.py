@@ -74,6 +74,8 @@ class Scene:
         #: what differs from a plain run
         self.load_mode: LoadMode = "swap"
         self.transfer: Way = "archive"
+        #: of playbooks: whether the source is frozen at the end
+        self.short = False
         self.client_bindir = ""
         self.jobs = 2
         #: whether a run goes through the proxies
@@ -146,6 +148,7 @@ class Scene:
             client_bindir=self.client_bindir or None,
             load_mode=self.load_mode,
             transfer=self.transfer,
+            downtime="short" if self.short else "full",
         )
         environment = {"TMPDIR": str(self.temporary)}
         self._runs.append(self._controller.start("migrate.yml", "--limit=sandbox", environment=environment))

@@ -103,7 +103,13 @@ ORDER BY 1, 2, 3
 
 
 def _tell_holders(session: Session) -> str:
-    return "".join(
-        f"\n  session {pid} of {user} ({application}) holds {mode} on {relation}"
-        for relation, pid, mode, user, application in session.execute(_HOLDERS)
-    )
+    """Return who holds locks, a line each; a prepared transaction has no session."""
+    holders = [
+        (
+            f"session {pid} of {user} ({application})" if pid else "a prepared transaction (pg_prepared_xacts)",
+            mode,
+            table,
+        )
+        for table, pid, mode, user, application in session.execute(_HOLDERS)
+    ]
+    return "".join(f"\n  {holder} holds {mode} on {table}" for holder, mode, table in holders)
