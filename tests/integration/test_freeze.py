@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import subprocess
 import typing as t
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_pgbench_writes_on(servers: Servers, controller: Controller, tmp_path: P
         assert (report["status"], report["load_mode"]) == ("migrated", "swap")
         assert report["began_at"] < report["freeze"]["began_at"] < ended < report["ended_at"]
         assert report["freeze"]["ended_by"] == "run"
+        # What is no event of Ansible's, ansible-runner keeps in a file.
+        shown = max(controller.artifacts.glob("artifacts/*/stdout"), key=lambda path: path.stat().st_mtime).read_text()
+        told = f"source frozen since {report['freeze']['began_at'][11:19]} UTC: "
+        assert re.search(f"sandbox-db: freeze: .*{told}.*, at most .* more", shown)
         assert f"frozen from {report['freeze']['began_at'][11:19]} to {ended[11:19]} UTC" in run.output
         assert all(entry["conserved"] for entry in report["ledger"])
         moved = {table["name"]: table["inserted"] for table in report["tables"] if "inserted" in table}
