@@ -91,6 +91,7 @@ from ..module_utils.run.stage import Stage
 try:
     from ..module_utils.errors import Outcome
     from ..module_utils.preflight.checks.allowances import check_allowances
+    from ..module_utils.preflight.judging import judge_by
     from ..module_utils.privileges.proof import read_before
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import Endpoint
@@ -134,7 +135,7 @@ def compare_databases(stage: Stage) -> Outcome:
     target, params, settings = stage.endpoint("target"), stage.params, stage.settings
     assert target
     tools = tools_in(params["client_bindir"])
-    judge = dataclasses.replace(settings.judge(target, tools), staging=params["staging"])
+    judge = dataclasses.replace(judge_by(settings, target, tools), staging=params["staging"])
     if not params["staging"]:
         return tell(stage, give_verdict(stage, judge), judge.target)
     assert stage.folder

@@ -82,6 +82,7 @@ from ..module_utils.run.stage import Stage
 try:
     from ..module_utils.catalog.snapshot import imported_snapshot
     from ..module_utils.errors import Outcome
+    from ..module_utils.preflight.judging import judge_by
     from ..module_utils.run.folder import Record, RunFolder
     from ..module_utils.run.held_freeze import hold_freeze, let_go_on_failure, tell_waiting
     from ..module_utils.server.client_tools import tools_in
@@ -117,7 +118,7 @@ def freeze(stage: Stage) -> Outcome:
     assert folder
     assert folder.playbook_pid
     generations = Generations(target.dbname)
-    judge = dataclasses.replace(settings.judge(target, tools_in(stage.params["client_bindir"])), staging=True)
+    judge = dataclasses.replace(judge_by(settings, target, tools_in(stage.params["client_bindir"])), staging=True)
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
             check_staging(session, generations, folder.run_id)

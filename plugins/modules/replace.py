@@ -128,6 +128,7 @@ try:
     from ..module_utils.in_place.replacement import replace
     from ..module_utils.in_place.unchanged import require_unchanged
     from ..module_utils.preflight.checks.refill import choose_strategy
+    from ..module_utils.preflight.judging import judge_by, serving_by
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.run.origin import open_origin
     from ..module_utils.server.client_tools import tools_in
@@ -171,7 +172,7 @@ def replace_in_place(stage: Stage) -> Outcome:
     archive = pathlib.Path(params["archive"]) if params["archive"] else None
     if not (archive or params["source"]):
         raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
-    judge = dataclasses.replace(settings.judge(target, tools_in(params["client_bindir"])), jobs=1)
+    judge = dataclasses.replace(judge_by(settings, target, tools_in(params["client_bindir"])), jobs=1)
     if archive is None:
         outcome, manifest = synchronize_tables(stage, judge)
     elif read_manifest(archive).changes:
@@ -180,7 +181,7 @@ def replace_in_place(stage: Stage) -> Outcome:
         outcome, manifest = fill(stage, judge, archive, find_backup(stage))
     outcome.changed = True
     try:
-        settings.serving(stage.folder.host if stage.folder else "").require(target, manifest)
+        serving_by(settings, stage.folder.host if stage.folder else "").require(target, manifest)
     except MigrationError as error:
         raise MigrationError(str(error), outcome) from None
     return outcome

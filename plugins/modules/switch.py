@@ -106,6 +106,7 @@ from ..module_utils.run.stage import Stage
 try:
     from ..module_utils.archive.folder import read_manifest
     from ..module_utils.errors import Outcome
+    from ..module_utils.preflight.judging import serving_by
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.run.held_freeze import kept_until_committed
     from ..module_utils.server.client_tools import tools_in
@@ -163,7 +164,7 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
 
 def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str, host: str) -> Switched:
     params, settings = stage.params, stage.settings
-    manifest, serving = read_manifest(pathlib.Path(params["archive"])), settings.serving(host)
+    manifest, serving = read_manifest(pathlib.Path(params["archive"])), serving_by(settings, host)
     with dropped_on_failure(target, generations, run_id), source_frozen(stage) as let_go:
 
         def committed() -> None:

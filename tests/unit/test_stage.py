@@ -127,3 +127,17 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     result, record = run(tmp_path, "return Outcome(record={'name': b'caf\\xe9'.decode(errors='surrogateescape')})")
     assert not result.get("failed")
     assert record["name"] == "caf\udce9"
+
+
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [("dump", "verdict.judge"), ("schema_restore", "verdict.judge"), ("data_restore", "verdict.judge"), ("report", "")],
+)
+def test_what_a_module_does_not_load(module: str, unneeded: str) -> None:
+    """Each is a process of its own: what it does without takes neither its time nor memory. report asks no server."""
+    plugins = "ansible_collections.pgconvoy.migrate.plugins"
+    code = f"import sys; sys.path.insert(0, sys.argv[1]); import {plugins}.modules.{module}; print(*sys.modules)"
+    command = [sys.executable, "-c", code, str(ROOT / "collections")]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert f"{plugins}.modules.{module}" in loaded
+    assert (f"{plugins}.module_utils.{unneeded}" if unneeded else "psycopg") not in loaded

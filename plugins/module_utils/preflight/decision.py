@@ -26,6 +26,7 @@ from .checks.passwords import check_passwords
 from .examination import Examination
 from .examine import examine
 from .goals import GOALS, IN_PLACE
+from .judging import judge_by
 from .outlook import look_ahead
 from .plan import diff, steps
 from .question import Standing
@@ -184,7 +185,7 @@ def _look_ahead(request: Request, decision: Decision, target: Endpoint) -> Verdi
     found, settings = decision.found, request.settings
     assert found.tools
     judge = dataclasses.replace(
-        settings.judge(target, found.tools),
+        judge_by(settings, target, found.tools),
         show_rows=settings.show_rows if found.load_mode == "sync" and request.check_mode else None,
         trusts_note=True,
     )

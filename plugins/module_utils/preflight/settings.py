@@ -11,10 +11,6 @@ import typing as t
 from ..catalog.queries import Query
 from ..catalog.selection import EVERYTHING, Patterns
 from ..privileges.wanted import AS_BEFORE, Policy
-from ..server.client_tools import ClientTools
-from ..server.endpoint import Endpoint
-from ..verdict.judge import Judge
-from ..verdict.serving import Serving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,24 +53,6 @@ class Settings:
             application_role=options["application_role"],
             may_disconnect=options["switch_disconnects_clients"],
             sums=options["report_sums"],
-        )
-
-    def serving(self, host: str) -> Serving:
-        """Return what a host's live database is asked when it has its new content."""
-        return Serving(self.queries, self.application_role, host, self.allowed)
-
-    def judge(self, live: Endpoint, tools: ClientTools) -> Judge:
-        """Return who judges the live database by these settings."""
-        return Judge(
-            live,
-            staging=False,
-            tools=tools,
-            jobs=self.jobs,
-            queries=self.queries,
-            allowed=self.allowed,
-            patterns=self.patterns,
-            policy=self.policy,
-            summed=self.sums,
         )
 
 
