@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say at the terminal what a run came to. It is an action, since only the controller has the terminal."""
+"""Say at the terminal what a run came to, and to whom it may concern. It is an action: only the controller has both."""
 
 from __future__ import annotations
 
 import functools
+import subprocess
 import typing as t
 
 from ansible import constants
@@ -15,6 +16,8 @@ from ..module_utils.run.comparison_table import draw
 from ..module_utils.run.presentation import visible
 from ..module_utils.run.report import REACHED
 
+#: How long whoever is notified may take.
+_PATIENCE_SECONDS: t.Final = 60
 _COLORS: t.Final[dict[str, str | None]] = {
     "good": constants.COLOR_OK,  # type: ignore[attr-defined]  # made when Ansible reads its configuration
     "bad": constants.COLOR_ERROR,  # type: ignore[attr-defined]  # likewise
@@ -34,6 +37,7 @@ class ActionModule(ActionBase):
                 "host": {"type": "str", "required": True},
                 "report": {"type": "dict", "default": {}},
                 "failure": {"type": "str", "default": ""},
+                "notify": {"type": "list", "elements": "str", "default": []},
             }
         )[1]
         report, failure = given["report"], given["failure"]
@@ -49,4 +53,25 @@ class ActionModule(ActionBase):
             show(f"{visible(given['host'])}: {visible(report['summary'])}", color=_COLORS["good" if reached else "bad"])
             show(f"Report: {visible(report['run_dir'])}/report.html")
             failure = "" if reached else report["explanation"]
+            if given["notify"]:
+                self._notify([*given["notify"], f"{report['run_dir']}/report.json"])
         return {"changed": False, **({"failed": True, "msg": failure} if failure else {})}
+
+    def _notify(self, command: list[str]) -> None:
+        """Run a command of the user's; what becomes of it changes nothing of what the run came to."""
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_PATIENCE_SECONDS,
+            )
+            failed = f"exit status {done.returncode}: {visible(done.stdout.strip())}" if done.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            failed = str(error)
+        if failed:
+            self._display.warning(f"notify_command has failed, and the run is as it is: {failed}")

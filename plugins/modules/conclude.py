@@ -30,6 +30,13 @@ options:
     description: What to fail with where there is no report. Empty if nothing failed.
     type: str
     default: ""
+  notify:
+    description:
+      - A command that is run then, as a list of words, with the path of the report's C(report.json) after them. It
+        finds nothing to read, may take a minute, and what becomes of it changes nothing of what the run came to.
+    type: list
+    elements: str
+    default: []
 attributes:
   action:
     description: It works on the controller alone.

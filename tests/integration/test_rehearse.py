@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.databases import Database, untouched
@@ -12,9 +15,19 @@ from tests.playbooks import Controller
 
 
 @pytest.mark.parametrize("transfer", ["archive", "stream"])
-def test_production_is_asked_nothing(controller: Controller, source: Database, target: Database, transfer: str) -> None:
-    """The copy is made, judged and dropped; the report tells how long each stage took."""
+def test_production_is_asked_nothing(
+    controller: Controller, source: Database, target: Database, tmp_path: Path, transfer: str
+) -> None:
+    """The copy is made, judged and dropped; the report tells how long each stage took, and is brought to who wants it.
+
+    Who cannot be told does not change what the run came to.
+    """
+    notify = {
+        "archive": ["cp", f"--target-directory={tmp_path}"],
+        "stream": ["sh", "-c", "echo >&2 mute; exit 3"],
+    }[transfer]
     controller.add_host("production", source.variables("source"), target.variables("target"), transfer=transfer)
+    controller.vary(notify_command=notify)
     with untouched(source, target):
         run = controller.run("playbooks/rehearse.yml", limit="production")
     assert run.rc == 0, run.output
@@ -24,6 +37,10 @@ def test_production_is_asked_nothing(controller: Controller, source: Database, t
     assert all(entry["conserved"] for entry in report["ledger"])
     assert "all equal in a copy that is dropped; no switch" in run.output
     assert target.generations() == [target.name]
+    if transfer == "archive":
+        assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+    else:
+        assert "notify_command has failed, and the run is as it is: exit status 3: mute" in run.output
 
 
 def test_in_place_it_is_refused(sandbox: Controller, source: Database, target: Database) -> None:

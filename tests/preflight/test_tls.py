@@ -161,6 +161,13 @@ def test_wrong_authority(encrypted: Encrypted, tmp_path: Path, side: t.Literal["
     assert f"{side}_sslmode and {side}_sslrootcert" in str(refused.value)
 
 
+def test_server_without_tls(servers: Servers) -> None:
+    """Whoever has such a server on this machine is told what to set."""
+    plain = dataclasses.replace(endpoint("target", servers.target(), "postgres"), sslmode="require")
+    with pytest.raises(MigrationError, match="set target_sslmode to prefer"):
+        connect(plain)
+
+
 def test_wrong_host_name(encrypted: Encrypted, tmp_path: Path) -> None:
     """The certificate is of an address, and the name is another one's."""
     authority = str(encrypted.authority.write(tmp_path / "authority.pem"))

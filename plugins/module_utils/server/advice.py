@@ -38,4 +38,9 @@ def advise(side: str, host: str, password: str, said: str) -> str | None:
             f"the name {host}. Set {side}_sslmode to require, or to verify-ca; or open a tunnel and set "
             f"{side}_host to localhost, by which verify-full holds (docs/runbooks/railway.md)."
         )
+    if "server does not support SSL" in said:
+        return (
+            f"The server speaks no TLS. If it is on this machine, set {side}_sslmode to prefer. A remote one must: "
+            "switch ssl on there, or open a tunnel and name its end on this machine."
+        )
     return None
