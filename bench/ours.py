@@ -56,7 +56,7 @@ class Controller:
         :raises RuntimeError: when the playbook fails
         """
         inventory = self._folder / "inventory.json"
-        inventory.write_text(json.dumps(self._inventory(dbname, targets, port, variables)), encoding="utf-8")
+        inventory.write_text(json.dumps(self._inventory(dbname, targets, port)), encoding="utf-8")
         notes = self._folder / "notes"
         notes.unlink(missing_ok=True)
         environment = {
@@ -69,7 +69,9 @@ class Controller:
             "BENCH_TASKS": str(notes),
         }
         watch = Watch()
-        command = ["ansible-playbook", f"--inventory={inventory}", f"--forks={len(targets)}", str(ROOT / playbook)]
+        # As a person types them; how many hosts are at work at once, an inventory cannot say.
+        options = [f"--inventory={inventory}", f"--forks={len(targets)}", f"--extra-vars={json.dumps(variables)}"]
+        command = ["ansible-playbook", *options, str(ROOT / playbook)]
         seconds = watch.run(command, environment, self._folder / "output", ROOT)
         # Each stage's record and Ansible's events have the same clock.
         latest = RunFolder(self._folder / "runs" / next(iter(targets)) / "latest")
@@ -77,9 +79,7 @@ class Controller:
         events = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
         return OwnRun(seconds, watch, report, latest.read_records(), events)
 
-    def _inventory(
-        self, dbname: str, targets: t.Mapping[str, str], port: int, variables: t.Mapping[str, object]
-    ) -> dict[str, t.Any]:
+    def _inventory(self, dbname: str, targets: t.Mapping[str, str], port: int) -> dict[str, t.Any]:
         shared = {
             **self._side("source", self._pair.source, dbname, self._pair.source.port),
             **self._side("target", self._pair.target, dbname, port),
@@ -89,7 +89,6 @@ class Controller:
             "archive_root": str(self._folder / "archives"),
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-            **variables,
         }
         hosts = {host: {"target_dbname": name} for host, name in targets.items()}
         return {"all": {"vars": shared, "children": {"sandbox": {"hosts": hosts}}}}
