@@ -26,7 +26,7 @@ from ..rows.statements import copy_in, copy_pieces_in
 from ..schedule.progress import Step, moved
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
-from ..server.endpoint import OpenSession, Session, break_off, use_search_path
+from ..server.endpoint import OpenSession, Session, break_off, use_search_path, use_settings
 from .notes import LARGE_OBJECTS, Notes, entry_part, rows_part
 from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
@@ -71,6 +71,7 @@ def fill(
         with open_session() as session, origin.open() as reader:
             # Functions behind generated columns, checks, domains and indexes may rely on it.
             use_search_path(session, manifest.database.serving_path)
+            use_settings(session, manifest.database.settings)
             session.execute(_USE_MEMORY, (jobs,))
             yield _Filler(session, reader, filling, watch)
 

@@ -58,6 +58,9 @@ _CLIENT_ENCODING: t.Final = sql.SQL(
 # pg_dump pins most settings by itself (setup_connection in pg_dump.c), but words definitions as these say.
 _UNPINNED_BY_PG_DUMP: t.Final = ("bytea_output", "quote_all_identifiers", "standard_conforming_strings")
 
+#: What decides what a query yields and is not pinned.
+_MEANINGFUL: t.Final = frozenset({"default_text_search_config", "lc_numeric", "lc_time", "xmlbinary"})
+
 #: A machine that has vanished without a word is noticed by the other side within two minutes, not two hours. A server
 #: that is busy answers these probes, however long it takes (docs: 32.1.2 Parameter Key Words, keepalives).
 _KEEPALIVES: t.Final[dict[str, t.Any]] = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
@@ -205,6 +208,18 @@ def break_off(session: Session) -> None:
 def use_search_path(session: Session, search_path: str) -> None:
     """Give a session the search_path that a database has, on which its functions may rely."""
     session.execute("SELECT pg_catalog.set_config('search_path', %s, false)", (search_path,))
+
+
+def use_settings(session: Session, settings: t.Iterable[tuple[str, str]]) -> None:
+    """Give a session those settings of a database, by name and value, which its functions may ask for or depend on.
+
+    These are the users' own, as app.tenant, and a few of PostgreSQL's. What is refused is left out: whether the
+    database may have it, preflight tells.
+    """
+    for name, value in settings:
+        if "." in name or name in _MEANINGFUL:
+            with contextlib.suppress(psycopg.Error), session.transaction():
+                session.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
 
 
 def tool_environment(endpoint: Endpoint) -> dict[str, str]:

@@ -22,7 +22,7 @@ from ..filling.objects import Refusal, try_entries
 from ..filling.refresh import refresh_statement
 from ..schedule.progress import Step, doing
 from ..server.client_tools import ClientTools, tools_for
-from ..server.endpoint import Endpoint, Session, pin_settings, use_search_path
+from ..server.endpoint import Endpoint, Session, pin_settings, use_search_path, use_settings
 from ..work_folder import WorkFolder
 from .schema import allow_orphans, left_unvalidated, without_event_triggers
 from .scratch import open_scratch
@@ -81,6 +81,7 @@ def rehearse(
     pre_data = created(read_section(script.tools, script.schema, "pre-data"))
     absent: set[int] = set()
     use_search_path(session, script.source.serving_path)
+    use_settings(session, script.source.settings)
     refusals = [*try_entries(session, pre_data, absent)]
     not_valid = script.not_valid and left_unvalidated(
         list_relations(session), script.not_valid, session.info.server_version
