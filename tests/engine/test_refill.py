@@ -106,6 +106,19 @@ def test_every_kind_of_key(keys: Case, strategy: Strategy) -> None:
     assert keys.ask("SELECT nextval('note_id_seq')") == 101
 
 
+def test_functions_that_read_what_is_loaded_later(servers: Servers) -> None:
+    """A check reads another table, whose rows come first, though no key says so."""
+    script = """
+        create table z_code(id int primary key); insert into z_code values ({0});
+        create function known(i int) returns bool language sql stable as
+            'select exists (select from public.z_code where id = i)';
+        create table a_first(id int check (known(id))); insert into a_first values ({0});
+    """
+    with new_case(servers.source(), servers.target(), script.format(1)) as case:
+        make_target(case, script.format(2))
+        assert refill_target(case).verdict.equal
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_difference_leaves_everything_as_it_was(keys: Case, strategy: Strategy) -> None:
     """Also where sequences stand, which no transaction protects by itself."""

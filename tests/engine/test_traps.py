@@ -363,8 +363,7 @@ def test_functions_that_read_what_is_loaded_later(make: MakeCase) -> None:
     case.stays()
 
 
-@pytest.mark.parametrize("in_place", [False, True])
-def test_settings_that_functions_ask_for(make: MakeCase, in_place: bool) -> None:
+def test_settings_that_functions_ask_for(make: MakeCase) -> None:
     """Those of the source's database are in force while rows are loaded and views refreshed, not only afterwards."""
     case = make("create table t(id int primary key, d text); insert into t values (1, 'die Häuser laufen')")
     execute(
@@ -379,10 +378,6 @@ def test_settings_that_functions_ask_for(make: MakeCase, in_place: bool) -> None
         create table c(i int check (times(i) > 0)); insert into c values (3);
         create materialized view m as select to_tsvector(d), times(id) from t
     """)
-    if in_place:
-        case.make_roles("LOGIN")
-        case.source_user = None
-        case.target.create_database(case.name, template="template0", owner=f"{case.name}_role")
     case.arrives()
     case.stays()
 

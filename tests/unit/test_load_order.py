@@ -42,6 +42,14 @@ def keys(links: t.Iterable[Link]) -> str:
     return " ".join(link.referring[1] + link.referenced[1] for link in links)
 
 
+def test_what_functions_read_comes_first() -> None:
+    """As parents do; by way of a tree, too."""
+    calls = {name("a"): [name("t")], name("y"): [name("z")]}
+    found = order_tables([*map(name, "ayz")], [], {name("t"): [name("y")]}, calls)
+    assert names(found.tables) == "zya"
+    assert found.cycles == ()
+
+
 @pytest.mark.parametrize(
     ("tables", "given_keys", "loaded", "cycles", "within"),
     [

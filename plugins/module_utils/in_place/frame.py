@@ -90,6 +90,12 @@ class RowsReplaced(t.Generic[Done]):
     manifest: Manifest
 
 
+def _with_calls(relations: t.Iterable[Relation], manifest: Manifest) -> list[Relation]:
+    """Return the relations with what only the dump of the source tells: what functions read for their rows."""
+    calls = {measured.relation.full_name: measured.relation.calls_for for measured in manifest.content.relations}
+    return [dataclasses.replace(relation, calls_for=calls.get(relation.full_name, ())) for relation in relations]
+
+
 def keep_schema(
     transaction: Transaction,
     judge: Judge,
@@ -128,7 +134,7 @@ def keep_schema(
         knowing = dataclasses.replace(judge, definitions=definitions)
         verdict = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
         links = list_links(session)
-        order = order_selected(everything, links, selection)
+        order = order_selected(_with_calls(everything, manifest), links, selection)
         not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing as t
 
 from ..catalog.foreign_keys import Link
@@ -31,7 +32,10 @@ class LoadOrder:
 
 
 def order_tables(
-    tables: t.Collection[Name], links: t.Iterable[Link], partitions: t.Mapping[Name, t.Collection[Name]]
+    tables: t.Collection[Name],
+    links: t.Iterable[Link],
+    partitions: t.Mapping[Name, t.Collection[Name]],
+    calls: t.Mapping[Name, t.Collection[Name]] = types.MappingProxyType({}),
 ) -> LoadOrder:
     """Return how to load the tables.
 
@@ -40,6 +44,7 @@ def order_tables(
 
     :param tables: those that hold rows
     :param partitions: of each partitioned table, the tables that hold its rows
+    :param calls: of tables, those that functions read which their expressions call
     """
     selected = set(tables)
     joints = [
@@ -50,6 +55,8 @@ def order_tables(
     for joint in joints:
         for child in joint.children & selected:
             parents[child] |= joint.parents & selected
+    for table in calls.keys() & selected:
+        parents[table] |= {leaf for read in calls[table] for leaf in partitions.get(read, (read,))} & selected - {table}
     components = find_components(parents)
     cycles = tuple(component for component in components if len(component) > 1)
     return LoadOrder(
@@ -69,7 +76,8 @@ def order_selected(relations: t.Iterable[Relation], links: t.Iterable[Link], sel
     relations = list(relations)
     tables = [relation.full_name for relation in relations if relation.kind == "table"]
     trees = {relation.full_name: relation.partitions for relation in relations if relation.kind == "partitioned table"}
-    return order_tables([table for table in tables if selection is None or table in selection], links, trees)
+    calls = {relation.full_name: relation.calls_for for relation in relations}
+    return order_tables([table for table in tables if selection is None or table in selection], links, trees, calls)
 
 
 @dataclasses.dataclass(frozen=True)

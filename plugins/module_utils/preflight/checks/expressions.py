@@ -80,8 +80,8 @@ def _try_expression(session: Session, expression: Expression, safe: bool) -> lis
                 "notice",
                 "expression-reads",
                 name,
-                f"a function that it calls reads {', '.join(read)}, whose rows a new copy gets first. Where the schema "
-                "is kept, or they need each other, they may not be there yet when it is called.",
+                f"a function that it calls reads {', '.join(read)}, whose rows are loaded first. Where they need "
+                "each other, they may not be there yet when it is called.",
                 "The run fails then, with the live database untouched. Make it a trigger on the source.",
             )
         )
