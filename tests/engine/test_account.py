@@ -131,6 +131,7 @@ def test_altered_builtin(case: Case) -> None:
     case.run("""
         alter text search configuration pg_catalog.english alter mapping for word with simple;
         alter text search dictionary pg_catalog.german_stem (stopwords = 'english');
+        update information_schema.sql_sizing set comments = 'mine' where sizing_id = 34;
         comment on extension plpgsql is 'mine'; comment on view information_schema.tables is 'mine';
         revoke select on information_schema.columns from public;
         grant select on pg_catalog.pg_authid to pg_monitor; revoke execute on function pg_ls_waldir() from public;
@@ -142,6 +143,7 @@ def test_altered_builtin(case: Case) -> None:
         ("error", "function lower(text)"),
         ("error", "function upper(text)"),
         ("error", "operator =(integer,integer)"),
+        ("error", "table information_schema.sql_sizing"),
         ("error", "text search configuration english"),
         ("error", "text search dictionary german_stem"),
         ("error", "view information_schema.tables"),

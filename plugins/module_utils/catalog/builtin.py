@@ -23,6 +23,15 @@ SELECT DISTINCT {classid}, {objid} FROM {catalog} r
 WHERE {objid} < 16384 AND r.xmin::text::bigint >= (SELECT min(xmin::text::bigint) FROM pg_database)
 """
 
+# Tables of the server's own that are no catalogs hold rows that initdb has written.
+_TABLES: t.Final = """
+SELECT relname FROM pg_class WHERE relnamespace = 'information_schema'::regnamespace AND relkind = 'r' AND oid < 16384
+"""
+_ROWS: t.Final = """
+SELECT {words} WHERE EXISTS (
+    SELECT FROM {table} WHERE xmin::text::bigint >= (SELECT min(xmin::text::bigint) FROM pg_database))
+"""
+
 # initdb may give other numbers on other machines: objects are looked for by their names.
 _EVERYTHING: t.Final = "SELECT DISTINCT {classid}, {objid} FROM {catalog} r WHERE {objid} < 16384"
 
@@ -42,13 +51,26 @@ def find_altered(source: Session, target: Session) -> list[str]:
     Collations that initdb has found on the source's machine alone are not among them.
     """
     catalogs = read_catalogs(source)
-    ours = _read(source, catalogs, _WRITTEN)
+    ours, rows = _read(source, catalogs, _WRITTEN), _find_rows(source)
     if not ours:
-        return []
+        return rows
     theirs = _read(target, catalogs, _EVERYTHING, [*ours])
     # A large object may have any number, and of the schema public, pg_dump says all that may be altered.
     altered = (words for words in ours.keys() & theirs.keys() if ours[words] != theirs[words])
-    return sorted(words for words in altered if words != "schema public" and not words.startswith("large object "))
+    return sorted(
+        [*rows, *(words for words in altered if words != "schema public" and not words.startswith("large object "))]
+    )
+
+
+def _find_rows(source: Session) -> list[str]:
+    """Return the tables in which somebody has written rows."""
+    queries = [
+        sql.SQL(_ROWS).format(
+            words=f"table information_schema.{name}", table=sql.Identifier("information_schema", name)
+        )
+        for (name,) in source.execute(_TABLES).fetchall()
+    ]
+    return [words for (words,) in source.execute(sql.SQL(" UNION ALL ").join(queries)).fetchall()] if queries else []
 
 
 def _read(
