@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -33,14 +34,15 @@ def identity(live: Database) -> object:
 
 
 def test_incident_in_place_and_back(servers: Servers, controller: Controller) -> None:
-    """All rows this time; what was there before comes back, and goes again."""
+    """All rows this time; what was there before comes back, from a backup that is packed, and goes again."""
     with database(servers.source(), "") as source, database(servers.target(), "") as target:
         for side in (source, target):
             side.server.run_sql_file(_SAMPLE, side.name)
         target.execute(_PARTIAL)
         target.execute(f"GRANT CREATE ON DATABASE {target.name} TO pg_monitor")
         before, itself, wanted = target.contents(), identity(target), corpus.fingerprint(source.server, source.name)
-        controller.add_host("sandbox", source.variables("source"), target.variables("target"), load_mode="in_place")
+        how = {"load_mode": "in_place", "archive_compression": "zstd"}
+        controller.add_host("sandbox", source.variables("source"), target.variables("target"), **how)
 
         run = controller.migrate()
         assert corpus.fingerprint(target.server, target.name) == wanted
@@ -55,6 +57,7 @@ def test_incident_in_place_and_back(servers: Servers, controller: Controller) ->
         assert run.result("backup") | {"changed": True} == run.result("backup")
         assert run.result("backup")["restored"] is True
         assert run.result("backup")["archive"] == report["backup"]
+        assert {path.suffix for path in Path(report["backup"]).glob("rows-*")} == {".zst"}
 
         with untouched(source, target):
             assert controller.migrate().stats["changed"] == {}
