@@ -168,7 +168,7 @@ class _Held(ExportedSnapshot):
     """A snapshot whose readers all get the same session."""
 
     @contextlib.contextmanager
-    def another_session(self) -> t.Iterator[psycopg.Connection[t.Any]]:
+    def another_session(self, _: str = "") -> t.Iterator[psycopg.Connection[t.Any]]:
         yield self.session
 
 

@@ -158,7 +158,7 @@ def list_foreign_keys(session: Session) -> list[ForeignKey]:
 
 def ask_foreign_keys() -> Inquiry[list[ForeignKey]]:
     """Ask for the foreign keys, by table and name. The session's search_path must be empty."""
-    return [joined.key for joined in (yield from _ask_joined())]
+    return [joined.key for joined in (yield from ask_joined())]
 
 
 def list_links(session: Session) -> list[Link]:
@@ -171,10 +171,11 @@ def list_joined(session: Session) -> list[Joined]:
 
     The session's search_path must be empty.
     """
-    return answer(session, _ask_joined())
+    return answer(session, ask_joined())
 
 
-def _ask_joined() -> Inquiry[list[Joined]]:
+def ask_joined() -> Inquiry[list[Joined]]:
+    """Ask for the foreign keys with all that their checks are made of; see `list_joined`."""
     found = []
     (rows,) = yield [_LIST]
     for name, table, references, definition, validated, enforced, *rest in rows:

@@ -15,7 +15,7 @@ from psycopg import sql
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
-from ..server.endpoint import Session, break_off, use_search_path
+from ..server.endpoint import Session, break_off
 from ..server.shared_memory import read
 from .foreign_keys import ForeignKey, Joined, list_joined
 from .graph import find_ways_back
@@ -45,26 +45,32 @@ class Census:
 
 
 def take_census(
-    snapshot: Snapshot, jobs: int, search_path: str, only: t.Container[tuple[str, str]] | None = None
+    snapshot: Snapshot,
+    jobs: int,
+    search_path: str,
+    only: t.Container[tuple[str, str]] | None = None,
+    keys: t.Sequence[Joined] | None = None,
 ) -> list[Census]:
     """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
 
     :param search_path: the one that serves the database
     :param only: the tables, by schema and name, whose keys are looked at; all if None
+    :param keys: the keys, where they are known
     :raises MigrationError: when a table cannot be read, with the server's message
     """
-    keys = list_joined(snapshot.session)
+    keys = list_joined(snapshot.session) if keys is None else keys
     edges: dict[str, set[str]] = {joined.key.references: set() for joined in keys}
     for joined in keys:
         edges.setdefault(joined.key.table, set()).add(joined.key.references)
     cycles = {key: way or (key[1], "...", key[0]) for key, way in find_ways_back(edges).items()}
+    if not keys:
+        return []
     asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
 
     @contextlib.contextmanager
     def open_counter() -> t.Iterator[_Counter]:
-        with snapshot.another_session() as session:
-            use_search_path(session, search_path)
+        with snapshot.another_session(search_path) as session:
             yield _Counter(session, cycles, counted)
 
     run_parallel(asked, jobs, open_counter, "look for orphans", lambda joined: Step(str(joined.key)))

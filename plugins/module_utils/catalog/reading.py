@@ -18,13 +18,13 @@ from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
 from ..server.batches import Rows as Answer
-from ..server.batches import ask_all, split
+from ..server.batches import ask_all
 from ..server.endpoint import Session, break_off, use_search_path
-from ..server.inquiry import answer, together
+from ..server.inquiry import Inquiry, answer, together
 from ..server.shared_memory import read
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
-from .extension_rows import read_extension_rows
+from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .large_objects import LIST as LARGE_OBJECTS
 from .large_objects import LargeObject, read_large_objects, read_listed
@@ -65,6 +65,10 @@ class Reading:
     selection: Selection | None = None
     evaluated: bool | t.Container[tuple[str, str]] = False
     summed: bool = False
+    #: what there is, where that is known
+    relations: t.Sequence[Relation] | None = None
+    #: rows of tables that need not be read again
+    known: t.Mapping[Name, Rows] = dataclasses.field(default_factory=dict)
 
 
 def read_content(reading: Reading) -> Content:
@@ -117,8 +121,24 @@ def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relatio
 #: Relations that take no more than that together (64 MiB) are read by the session that is there, all at once: others
 #: would have to be opened, which takes as long by a long line as it would spare.
 _FEW_BYTES: t.Final = 1 << 26
-#: How many of these are read with one message: until its end, they and their indexes are locked.
+#: How many of these are read with one message: until its end, they and their indexes are locked. And how large they may
+#: be together (1 GiB), so that people see that it goes on.
 _SUMS_AT_ONCE: t.Final = 200
+_BYTES_AT_ONCE: t.Final = 1 << 30
+
+
+def _groups(relations: t.Iterable[Relation]) -> t.Iterator[list[Relation]]:
+    """Yield the relations, those together that are read with one message."""
+    group: list[Relation] = []
+    size = 0
+    for relation in relations:
+        if group and (len(group) == _SUMS_AT_ONCE or size + relation.size > _BYTES_AT_ONCE):
+            yield group
+            group, size = [], 0
+        group.append(relation)
+        size += relation.size
+    if group:
+        yield group
 
 
 class _Begun:
@@ -126,10 +146,11 @@ class _Begun:
 
     def __init__(self, reading: Reading) -> None:
         session, selection = reading.snapshot.session, reading.selection
-        relations = _in_the_same_forms(list_relations(session), reading.like)
+        listed = list_relations(session) if reading.relations is None else reading.relations
+        relations = _in_the_same_forms(listed, reading.like)
         self.reading = reading
         self.relations = relations if selection is None else _only(relations, selection)
-        self.rows: dict[Name, Rows] = {}
+        self.rows: dict[Name, Rows] = dict(reading.known)
         self.first: dict[Name, Evaluation] = {}
         self.second: dict[Name, Evaluation] = {}
         self._definitions = read_definitions(session) if reading.evaluated else {}
@@ -138,7 +159,7 @@ class _Begun:
 
     def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
-        if self._is_small:
+        if self._is_for_one:
             return Lane(
                 in_order(tasks, lambda task: task.step),
                 1,
@@ -147,8 +168,7 @@ class _Begun:
 
         @contextlib.contextmanager
         def open_reader() -> t.Iterator[_Reader]:
-            with self.reading.snapshot.another_session() as session:
-                use_search_path(session, self.reading.search_path)
+            with self.reading.snapshot.another_session(self.reading.search_path) as session:
                 yield _Reader(session)
 
         # Of a transaction there is one session.
@@ -157,10 +177,20 @@ class _Begun:
 
     def first_tasks(self) -> list[_Task]:
         """Return all that must be read, what may take longest first."""
-        stored = [r for r in self.relations if r.kind != "partitioned table" and r.populated]
-        if self._is_small:
-            size = sum(relation.size for relation in stored)
-            return [_Task(functools.partial(self._add_all, stored), Step("all tables", size))]
+        stored = [
+            relation
+            for relation in self.relations
+            if relation.kind != "partitioned table" and relation.populated and relation.full_name not in self.rows
+        ]
+        if self._is_for_one:
+            groups = list(_groups(stored)) or [[]]
+            return [
+                _Task(
+                    functools.partial(self._add_all, group, is_first=place == 0),
+                    Step("all tables" if len(groups) == 1 else "tables", sum(relation.size for relation in group)),
+                )
+                for place, group in enumerate(groups)
+            ]
         pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in pieces_of(relation)]
         large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
         return [
@@ -189,18 +219,23 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        last = together(ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection))
+        last: list[Inquiry[t.Any]] = [ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection)]
+        last += [ask_extension_rows()] if selection is None else []
         try:
-            _, keys, sequences = answer(session, last)
+            _, keys, sequences, *others = answer(session, together(*last))
         except psycopg.errors.UndefinedTable as error:
             raise sequence_dropped(error) from None
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error as error:
+            raise MigrationError(f"Cannot read what extensions' own tables hold: {describe(error)}") from None
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
             sequences=tuple(sequences),
             large_objects=tuple(self._large_objects),
             foreign_keys=tuple(keys),
-            extension_rows=tuple(read_extension_rows(session)) if selection is None else (),
+            extension_rows=tuple(others[0]) if others else (),
             sums=self._read_sums(),
         )
         return content if selection is None else content.of(selection)
@@ -223,9 +258,13 @@ class _Begun:
         )
 
     @property
-    def _is_small(self) -> bool:
-        """Whether one session does for all: what is small, and no materialized view, whose query may take long."""
-        return not self._definitions and sum(relation.size for relation in self.relations) <= _FEW_BYTES
+    def _is_for_one(self) -> bool:
+        """Whether one session does for all: what is small, and no materialized view, whose query may take long.
+
+        Where there is only one, it is asked seldom, too.
+        """
+        small = sum(relation.size for relation in self.relations) <= _FEW_BYTES
+        return not self._definitions and (small or self.reading.jobs == 1)
 
     def _is_asked(self, view: Relation) -> bool:
         asked = self.reading.evaluated
@@ -252,15 +291,13 @@ class _Begun:
     def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:
         return _Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
 
-    def _add_all(self, relations: t.Sequence[Relation], session: Session) -> None:
+    def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool) -> None:
         queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
         listed: Answer = []
         answers: list[Answer] = []
         try:
-            for batch in split(queries, _SUMS_AT_ONCE) if queries else [[]]:
-                listed, _, *summed = ask_all(session, LARGE_OBJECTS, path, *batch)
-                answers += summed
+            listed, _, *answers = ask_all(session, LARGE_OBJECTS, path, *queries)
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error:
@@ -273,7 +310,7 @@ class _Begun:
         else:
             for relation, ((count, hashes),) in zip(relations, answers, strict=True):
                 self._sums[relation.full_name].append((int(count), int(hashes)))
-        if listed and self.reading.selection is None:
+        if listed and is_first and self.reading.selection is None:
             self._large_objects = read_listed(session, listed)
 
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:

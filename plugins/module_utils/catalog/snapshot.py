@@ -16,7 +16,7 @@ from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..server.batches import execute_together, split
-from ..server.endpoint import Endpoint, Session, connect, pin_settings
+from ..server.endpoint import Endpoint, Session, connect, pin_settings, use_search_path
 from ..server.session_server import serve_session
 
 _BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -36,8 +36,8 @@ class Snapshot(abc.ABC):
     session: Session
 
     @abc.abstractmethod
-    def another_session(self) -> contextlib.AbstractContextManager[Session]:
-        """Give a session for one more reader; what it sets ends with the block."""
+    def another_session(self, search_path: str = "") -> contextlib.AbstractContextManager[Session]:
+        """Give a session for one more reader, under a search_path; what it sets ends with the block."""
 
     @contextlib.contextmanager
     def entrance(self, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
@@ -62,13 +62,17 @@ class ExportedSnapshot(Snapshot):
         """The statements by which another session, of whatever program, takes part in the snapshot."""
         return _import_statements(self.name)
 
-    def another_session(self) -> contextlib.AbstractContextManager[Session]:
+    @contextlib.contextmanager
+    def another_session(self, search_path: str = "") -> t.Iterator[Session]:
         """Open one more session at the same instant.
 
         :raises MigrationError: when the snapshot is gone; or when a lock cannot be had: who waits for ACCESS EXCLUSIVE
             on a table that the exporting session holds, is ahead of all others
         """
-        return _importing(self.endpoint, self.name)
+        with _importing(self.endpoint, self.name) as session:
+            if search_path:
+                use_search_path(session, search_path)
+            yield session
 
 
 @contextlib.contextmanager

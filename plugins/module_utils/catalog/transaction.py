@@ -11,9 +11,12 @@ import time
 import typing as t
 
 import psycopg
+from psycopg import sql
 
 from ..errors import MigrationError, Outcome, describe
+from ..server.batches import execute_together
 from ..server.endpoint import Endpoint, Session, connect, pin_settings
+from ..server.session_server import serve_session
 from .snapshot import Snapshot
 
 
@@ -31,14 +34,27 @@ class Transaction(Snapshot):
         self.session.execute(pin_settings(self.endpoint))
 
     @contextlib.contextmanager
-    def another_session(self) -> t.Iterator[Session]:
-        """Give the session to read by; it cannot write, and what it sets is undone.
+    def another_session(self, search_path: str = "") -> t.Iterator[Session]:
+        """Give the session to read by, under a search_path; it cannot write, and what it sets is undone.
 
         It is one at a time: read with one job.
         """
-        with self.session.transaction(force_rollback=True):
-            self.session.execute("SET TRANSACTION READ ONLY")
+        try:
+            begin = sql.SQL(
+                "SAVEPOINT reader; SET TRANSACTION READ ONLY; SELECT pg_catalog.set_config('search_path', {}, true)"
+            )
+            self.session.execute(begin.format(search_path))
             yield self.session
+        finally:
+            # Where Ctrl-C came instead of an answer, the session may be in the middle of one.
+            with contextlib.suppress(psycopg.Error):
+                self.session.execute("ROLLBACK TO SAVEPOINT reader; RELEASE SAVEPOINT reader")
+
+    @contextlib.contextmanager
+    def entrance(self, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
+        """Give where pg_dump connects to, to see the same; what serves it undoes all that it does."""
+        with serve_session(self.session, self.endpoint, program) as server:
+            yield server
 
 
 #: How long a server is asked what became of a commit whose connection broke.
@@ -56,23 +72,32 @@ def begin(live: Endpoint, committed: t.Callable[[], None] = lambda: None) -> t.I
     with connect(live) as session:
         # A prepared plan would be one for tables that are no more.
         session.prepare_threshold = None
-        session.execute("BEGIN")
-        # Whatever the server is set to: what was committed is not undone by a crash (docs: 28.4 Asynchronous Commit).
-        session.execute("SET LOCAL synchronous_commit = on")
+        *_, ((number,),) = execute_together(session, *_BEGIN)
         yield Transaction(live, session)
-        _commit(live, session, committed)
+        _commit(live, session, number, committed)
 
 
-def _commit(live: Endpoint, session: Session, committed: t.Callable[[], None]) -> None:
-    """Commit; where the answer is lost, on its way or to Ctrl-C, the server is asked again what became of it."""
-    row = session.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
-    assert row is not None
+_BEGIN: t.Final = (
+    "BEGIN",
+    # Whatever the server is set to: what was committed is not undone by a crash (docs: 28.4 Asynchronous Commit).
+    "SET LOCAL synchronous_commit = on",
+    # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be altered.
+    "SET CONSTRAINTS ALL IMMEDIATE",
+    "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text",
+)
+
+
+def _commit(live: Endpoint, session: Session, number: str, committed: t.Callable[[], None]) -> None:
+    """Commit; where the answer is lost, on its way or to Ctrl-C, the server is asked again what became of it.
+
+    :param number: the transaction's
+    """
     try:
         session.execute("COMMIT")
         committed()
     except BaseException as error:
         told = describe(error) if isinstance(error, psycopg.Error) else "the run was interrupted"
-        if _was_committed(live, row[0], told):
+        if _was_committed(live, number, told):
             committed()
             # It may still wait for the answer, and could not be left otherwise.
             session.close()

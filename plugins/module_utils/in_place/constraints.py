@@ -54,7 +54,11 @@ def without_constraints(
     :param not_valid: keys that come back without a look at their rows, as ``fk constraint <table> <name>``
     :raises MigrationError: naming the constraint that the server refuses, or whose rows break it
     """
-    dropped = []
+    dropped: list[tuple[_Constraint, dict[tuple[int, ...], str]]] = []
+    keys, checks = list(keys), _list_not_valid(session, tables)
+    if not keys and not checks:
+        yield
+        return
     with impatient(session):
         for link in keys:
             key = _describe_key(session, link)
@@ -64,10 +68,11 @@ def without_constraints(
             dropped.append((key, states))
             _drop(session, key)
         # A child's constraint that is also its parent's is its own alone when the parent's is dropped.
-        while checks := _list_not_valid(session, tables):
+        while checks:
             for check in checks:
                 dropped.append((check, {}))
                 _drop(session, check)
+            checks = _list_not_valid(session, tables)
     yield
     use_search_path(session, search_path)
     for constraint, states in reversed(dropped):

@@ -15,15 +15,17 @@ import pathlib
 import typing as t
 
 from ..archive.manifest import Manifest
-from ..catalog.database import DatabaseProperties, read_database
-from ..catalog.foreign_keys import Link, list_links
-from ..catalog.identity import read_identity
+from ..catalog.content import Content, Rows
+from ..catalog.database import DatabaseProperties, ask_database
+from ..catalog.foreign_keys import Joined, Link, ask_joined, list_joined
+from ..catalog.identity import ask_identity, read_identity
 from ..catalog.orphans import take_census
-from ..catalog.relations import Relation, list_relations
+from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
-from ..server.endpoint import use_search_path
-from ..staging.row_security import owner_unbound
+from ..server.endpoint import Session, use_search_path
+from ..server.inquiry import answer, together
+from ..staging.row_security import ask_forced, owner_unbound
 from ..staging.schema import left_unvalidated
 from ..verdict.comparison import Verdict
 from ..verdict.definitions import compare_schemas
@@ -32,10 +34,10 @@ from ..verdict.judge import Judge
 from ..work_folder import WorkFolder
 from .constraints import without_constraints
 from .kept_schema import judge_kept_schema
-from .locks import LockMode, impatient, lock_tables
+from .locks import impatient
 from .order import LoadOrder, order_selected
-from .triggers import event_triggers_silenced, silenced
-from .untouched import others_untouched
+from .triggers import ask_event_triggers, event_triggers_silenced, silenced
+from .untouched import list_untouched, others_untouched
 
 Strategy = t.Literal["dependency_order", "disable_triggers"]
 Done = t.TypeVar("Done")
@@ -52,7 +54,8 @@ class LockedDatabase:
     database: DatabaseProperties
     schema: pathlib.Path
     selection: Selection | None
-    #: those whose rows are replaced
+    #: all that holds rows, and those of it whose rows are replaced
+    everything: list[Relation]
     relations: list[Relation]
     #: the tables and partitioned tables among them
     tables: list[Name]
@@ -76,6 +79,8 @@ class RowsPlan(t.Generic[Done]):
     do: t.Callable[[], Done]
     #: what must be there afterwards
     manifest: Manifest
+    #: what was read of the database in the same transaction, if it was
+    found: Content | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,50 +108,56 @@ def keep_schema(
     manifest: Manifest,
     strategy: Strategy,
     plan: t.Callable[[LockedDatabase], RowsPlan[Done]],
-    lock: LockMode | None = "ACCESS EXCLUSIVE",
     kept: Verdict | None = None,
 ) -> RowsReplaced[Done]:
     """Have rows replaced, those of the selected tables or all, with nothing of the schema in their way.
 
-    The caller must roll back unless the verdict says equal.
+    The tables must be locked by the transaction. The caller must roll back unless the verdict says equal.
 
     :param judge: with the patterns that select the tables, and the differences that are allowed
     :param folder: where the source's schema is, and the manifest of what must be there then
     :param plan: tells how they are replaced, of the database as it is then
-    :param lock: who is kept out meanwhile; None if that has been seen to
     :param kept: the verdict on the schema, where that is known: of a copy that nobody uses yet. Of it the rows are not
         judged here, by one session, but by the caller after the commit
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
     session, judge = transaction.session, dataclasses.replace(judge, jobs=1)
     selection, serving_path = manifest.select(judge.patterns), manifest.database.serving_path
-    # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be altered.
-    session.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    everything = list_relations(session)
+    version = session.info.server_version
+    # The last one looks under other search_paths.
+    asked = together(
+        ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_database(version)
+    )
+    everything, identity, keys, event_triggers, forced, database = answer(session, asked)
+    links = [joined.link for joined in keys]
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
-    if lock:
-        lock_tables(session, tables, lock)
+    order = order_selected(_with_calls(everything, manifest), links, selection)
+    not_valid = left_unvalidated(everything, judge.allowed, version)
     with contextlib.ExitStack() as stack:
         schema = stack.enter_context(WorkFolder()) / "target.dump"
-        database, identity = read_database(session), read_identity(session)
         definitions = judge.definitions or judge.read_definitions(transaction, schema)
-        knowing = dataclasses.replace(judge, definitions=definitions)
-        verdict = kept or judge_kept_schema(transaction, knowing, folder, manifest, selection)
-        links = list_links(session)
-        order = order_selected(_with_calls(everything, manifest), links, selection)
-        not_valid = left_unvalidated(everything, judge.allowed, session.info.server_version)
+        verdict = kept or judge_kept_schema(
+            transaction,
+            dataclasses.replace(judge, definitions=definitions),
+            folder,
+            manifest,
+            selection,
+            database,
+            [joined.key for joined in keys],
+        )
         if selection is not None:
             stack.enter_context(others_untouched(session, selection))
-        stack.enter_context(event_triggers_silenced(session))
-        with impatient(session):
-            stack.enter_context(owner_unbound(session, tables))
+        stack.enter_context(event_triggers_silenced(session, event_triggers))
+        with impatient(session) if forced else contextlib.nullcontext():
+            stack.enter_context(owner_unbound(session, tables, forced))
         live = LockedDatabase(
             transaction=transaction,
             manifest=manifest.of(selection),
             database=database,
             schema=schema,
             selection=selection,
+            everything=everything,
             relations=relations,
             tables=tables,
             partitions={r.full_name: r.partitions for r in everything if r.kind == "partitioned table"},
@@ -163,19 +174,50 @@ def keep_schema(
             # To empty a table is to build its indexes anew.
             use_search_path(session, serving_path)
             done = filling.do()
+            use_search_path(session, "")
         if kept is None:
-            verdict = verdict.joined(judge.judge_content(transaction, filling.manifest, selection))
-            verdict = verdict.joined(_find_orphans(transaction, serving_path, selection))
-    # Where no key was dropped and added again, the catalogs are what they were, row for row.
+            known = _known(session, filling.found)
+            content = judge.judge_content(transaction, filling.manifest, selection, _still(everything), known)
+            orphans = _find_orphans(live, keys if not readded else list_joined(session), filling.written)
+            verdict = verdict.joined(content).joined(orphans)
+    # Where no key was dropped and added again, the catalogs are what they were, row for row. So what was read of them
+    # before the rows moved is true afterwards, or the verdict says otherwise.
     same = identity == read_identity(session)
     _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = verdict.joined(Verdict(differences=changes)).allowing(judge.allowed)
     return RowsReplaced(order, readded, done, verdict, filling.manifest)
 
 
-def _find_orphans(transaction: Transaction, search_path: str, selection: Selection | None) -> Verdict:
-    """Return the keys that claim to be valid over rows that break them, whoever was to check these rows."""
-    census = take_census(transaction, 1, search_path, only=selection)
+def _still(relations: t.Sequence[Relation]) -> t.Sequence[Relation] | None:
+    """Return what relations there still are; None where a refresh may have filled a view, or emptied it."""
+    return None if any(relation.kind == "materialized view" for relation in relations) else relations
+
+
+def _known(session: Session, found: Content | None) -> dict[Name, Rows]:
+    """Return the rows of tables that were read in this transaction, which has not written to them."""
+    untouched = list_untouched(session) if found else set()
+    relations = found.relations if found else ()
+    return {
+        measured.relation.full_name: measured.rows
+        for measured in relations
+        if measured.rows and measured.relation.kind == "table" and measured.relation.full_name in untouched
+    }
+
+
+def _find_orphans(live: LockedDatabase, keys: t.Iterable[Joined], written: t.Collection[Name]) -> Verdict:
+    """Return the keys that claim to be valid over rows that break them, whoever was to check these rows.
+
+    Of those by which no table that was written to refers to another, or is referred to, nothing has changed.
+    """
+    touched = [
+        joined
+        for joined in keys
+        if any(
+            {side, *live.partitions.get(side, ())}.intersection(written)
+            for side in (joined.link.referring, joined.link.referenced)
+        )
+    ]
+    census = take_census(live.transaction, 1, live.manifest.database.serving_path, live.selection, touched)
     return Verdict(
         differences=tuple(
             Difference(

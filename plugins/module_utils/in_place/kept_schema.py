@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import typing as t
 
 from ..archive.manifest import Manifest
 from ..archive.schema import read_schema
-from ..catalog.database import read_database
-from ..catalog.foreign_keys import list_foreign_keys
+from ..catalog.database import DatabaseProperties
+from ..catalog.foreign_keys import ForeignKey
 from ..catalog.selection import Selection
 from ..catalog.transaction import Transaction
 from ..errors import MigrationError
@@ -27,18 +28,23 @@ def judge_kept_schema(
     folder: pathlib.Path,
     manifest: Manifest,
     selection: Selection | None,
+    database: DatabaseProperties,
+    keys: t.Collection[ForeignKey],
 ) -> Verdict:
     """Return the verdict on the schema that is kept; the database's settings and comment are taken over first.
 
+    :param database: the live one, and its foreign keys
     :raises MigrationError: when it is not the source's, with what differs
     """
     if selection is None:
+        for statement in take_over(database, manifest.database, judge.allowed):
+            transaction.session.execute(statement)
         verdict = _judge_whole_schema(transaction, judge, folder, manifest)
     else:
         verdict = judge.judge_definitions(transaction, folder, manifest)
     ours, theirs = (
-        [key for key in keys if selection is None or key.table in selection.labels]
-        for keys in (manifest.content.foreign_keys, list_foreign_keys(transaction.session))
+        [key for key in side if selection is None or key.table in selection.labels]
+        for side in (manifest.content.foreign_keys, keys)
     )
     verdict = verdict.joined(compare_foreign_keys(ours, theirs)).allowing(judge.allowed)
     if not verdict.equal:
@@ -56,8 +62,6 @@ def _judge_whole_schema(transaction: Transaction, judge: Judge, folder: pathlib.
     Where only the words may differ, the live database says them, and not a scratch database, as it does for a
     selection: where all is filled in place, none can be made.
     """
-    for statement in take_over(read_database(transaction.session), manifest.database, judge.allowed):
-        transaction.session.execute(statement)
     path = folder / manifest.schema.name
     same_words = dataclasses.replace(judge, reword=lambda: read_schema(judge.tools, path))
     verdict = same_words.judge_definitions(transaction, folder, manifest)

@@ -11,7 +11,8 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ..catalog.selection import Name
+from ..archive.manifest import Manifest
+from ..catalog.selection import Name, Selection
 from ..errors import MigrationError, describe
 from ..server.endpoint import Session
 
@@ -31,12 +32,31 @@ def impatient(session: Session, patience: str = "") -> t.Iterator[None]:
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
     patience = patience or PATIENCE
+    with _telling_holders(session, patience):
+        session.execute(_begin(patience))
+        yield
+        session.execute(_END)
+
+
+#: At the beginning, and at the end, of what is undone where a lock cannot be had.
+_BEGIN: t.Final = "SAVEPOINT impatient; SET LOCAL lock_timeout = {}"
+_END: t.Final = "SET LOCAL lock_timeout = 0; RELEASE SAVEPOINT impatient"
+
+
+def _begin(patience: str) -> sql.Composed:
+    return sql.SQL(_BEGIN).format(patience)
+
+
+@contextlib.contextmanager
+def _telling_holders(session: Session, patience: str) -> t.Iterator[None]:
     try:
-        with session.transaction():
-            session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(patience))
-            yield
-            session.execute("SET LOCAL lock_timeout = 0")
-    except UNAVAILABLE:
+        yield
+    except BaseException as error:
+        # Where Ctrl-C came instead of an answer, the session may be in the middle of one.
+        with contextlib.suppress(psycopg.Error):
+            session.execute("ROLLBACK TO SAVEPOINT impatient; RELEASE SAVEPOINT impatient")
+        if not isinstance(error, UNAVAILABLE):
+            raise
         raise MigrationError(
             "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
             f"{patience}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
@@ -70,20 +90,38 @@ ORDER BY 1, 2
 """
 
 
-def lock_tables(session: Session, tables: t.Collection[Name], mode: LockMode) -> set[Name]:
-    """Keep everybody else out of the tables, given by schema and name, until the transaction ends.
+def lock_described(session: Session, manifest: Manifest, selection: Selection | None, mode: LockMode) -> None:
+    """Keep others out of the tables that a manifest describes, or the selected ones, until the transaction ends.
 
-    Return those that were locked: who may neither alter nor write to a table may not lock it.
+    Who may neither alter nor write to a table may not lock it.
 
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
+    relations = [measured.relation for measured in manifest.content.relations]
+    tables = [
+        relation.full_name
+        for relation in relations
+        if relation.kind != "materialized view" and (selection is None or relation.full_name in selection)
+    ]
     names = [schema for schema, _ in tables], [name for _, name in tables]
-    lockable = [(schema, name) for schema, name in session.execute(_LOCKABLE, names).fetchall()]
-    if lockable:
-        listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in lockable)
-        with impatient(session):
-            session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(listed, sql.SQL(mode)))
-    return set(lockable)
+    lock(session, [([(schema, name) for schema, name in session.execute(_LOCKABLE, names).fetchall()], mode)])
+
+
+def lock(session: Session, locks: t.Iterable[tuple[t.Collection[Name], str]]) -> None:
+    """Lock tables, each group in a mode of its own, until the transaction ends.
+
+    :raises MigrationError: when a lock cannot be had, naming those who hold some
+    """
+    statements = [
+        sql.SQL("LOCK TABLE {} IN {} MODE").format(
+            sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in tables), sql.SQL(mode)
+        )
+        for tables, mode in locks
+        if tables
+    ]
+    if statements:
+        with _telling_holders(session, PATIENCE):
+            session.execute(sql.SQL("; ").join([_begin(PATIENCE), *statements, sql.SQL(_END)]))
 
 
 def _holders(session: Session) -> str:

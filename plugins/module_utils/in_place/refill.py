@@ -26,7 +26,7 @@ from ..privileges.wanted import KEPT
 from ..verdict.judge import Judge
 from .emptying import empty, empty_views, restart, unlink_all
 from .frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
-from .locks import impatient
+from .locks import impatient, lock_described
 
 #: For each table of the archive that was loaded, how many rows the target received.
 Received = list[tuple[ArchivedRows, int]]
@@ -48,7 +48,9 @@ def refill(
         fill_all = functools.partial(_fill, live, folder, origin, read_privileges(live.transaction.session))
         return RowsPlan(live.tables, _choose_keys(live, strategy), fill_all, live.manifest)
 
-    return keep_schema(transaction, judge, folder, read_manifest(folder), strategy, plan)
+    manifest = read_manifest(folder)
+    lock_described(transaction.session, manifest, manifest.select(judge.patterns), "ACCESS EXCLUSIVE")
+    return keep_schema(transaction, judge, folder, manifest, strategy, plan)
 
 
 def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None, privileges: Privileges) -> Received:

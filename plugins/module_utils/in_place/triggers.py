@@ -14,6 +14,7 @@ from psycopg import sql
 from ..catalog.selection import Name
 from ..errors import MigrationError
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry
 
 #: How ALTER spells each state of pg_trigger.tgenabled and its like.
 STATES: t.Final[dict[str, sql.SQL]] = {
@@ -94,10 +95,15 @@ WHERE evtenabled <> 'D' AND pg_has_role(evtowner, 'USAGE') ORDER BY 1
 """
 
 
+def ask_event_triggers() -> Inquiry[list[tuple[str, str]]]:
+    """Ask for the event triggers that are enabled, each with its state."""
+    (rows,) = yield [_EVENT_TRIGGERS]
+    return [(name, state) for name, state in rows]
+
+
 @contextlib.contextmanager
-def event_triggers_silenced(session: Session) -> t.Iterator[None]:
+def event_triggers_silenced(session: Session, states: t.Collection[tuple[str, str]]) -> t.Iterator[None]:
     """Disable the event triggers, which would see all that is altered, for as long as the block lasts."""
-    states = session.execute(_EVENT_TRIGGERS).fetchall()
     for name, _ in states:
         session.execute(sql.SQL("ALTER EVENT TRIGGER {} DISABLE").format(sql.Identifier(name)))
     yield

@@ -29,17 +29,23 @@ from ..verdict.databases import compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty
-from .locks import LockMode, impatient, lock_tables
+from .locks import LockMode, lock
 
 #: How many objects a message names.
 _NAMED: t.Final = 20
 
-# An extension's tables go with it, or stay.
+# An extension's tables go with it, or stay. Who may change all rows of a table may lock it, too (docs: LOCK, Notes).
+# Those that hold large objects are the server's: to lock them is the only way to keep others from writing any.
 _TABLES: t.Final = """
 SELECT n.nspname, c.relname,
-       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
+       has_schema_privilege(n.oid, 'USAGE')
+       AND (pg_has_role(c.relowner, 'USAGE') OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+UNION ALL
+SELECT 'pg_catalog', relname, true, bool_and(has_table_privilege(oid, 'UPDATE')) OVER ()
+FROM pg_class WHERE oid IN ('pg_largeobject_metadata'::regclass, 'pg_largeobject'::regclass)
 ORDER BY 1, 2
 """
 
@@ -66,35 +72,25 @@ def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Pa
         )
 
 
-def keep_out(session: Session, selection: Selection | None, lock: LockMode) -> None:
+def keep_out(session: Session, selection: Selection | None, mode: LockMode) -> None:
     """Keep others out of the selected tables, or of all that there is, until the transaction ends.
 
     :raises MigrationError: when a lock cannot be had
     """
-    members = {(schema, name): member for schema, name, member in session.execute(_TABLES).fetchall()}
-    tables = [table for table in members if selection is None or table in selection]
-    locked = lock_tables(session, tables, lock)
-    open_ = [".".join(table) for table in tables if table not in locked and not members[table]]
+    tables, large_objects, open_ = [], [], []
+    for schema, name, member, lockable in session.execute(_TABLES).fetchall():
+        table = (schema, name)
+        if schema == "pg_catalog":
+            large_objects += [table] if lockable and selection is None else []
+        elif selection is None or table in selection:
+            tables += [table] if lockable else []
+            open_ += [".".join(table)] if not lockable and not member else []
+    lock(session, [(tables, mode), (large_objects, "EXCLUSIVE")])
     if open_:
         raise MigrationError(
             f"Nothing was changed. {session.info.user} may not lock {', '.join(open_[:_NAMED])}: what clients write to "
             f"it until it goes would be lost. Make {session.info.user} a member of its owner's role, or GRANT UPDATE."
         )
-    if selection is None:
-        _lock_large_objects(session)
-
-
-def _lock_large_objects(session: Session) -> None:
-    """Keep everybody from writing large objects, where the user may: no other lock is known for them."""
-    row = session.execute(
-        "SELECT has_table_privilege('pg_largeobject', 'UPDATE') AND has_table_privilege('pg_largeobject_metadata', "
-        "'UPDATE')"
-    ).fetchone()
-    if row and row[0]:
-        with impatient(session):
-            session.execute(
-                "LOCK TABLE pg_catalog.pg_largeobject_metadata, pg_catalog.pg_largeobject IN EXCLUSIVE MODE"
-            )
 
 
 def _find_changes(

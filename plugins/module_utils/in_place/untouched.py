@@ -10,6 +10,7 @@ import typing as t
 
 from ..catalog.selection import Name, Selection
 from ..errors import MigrationError
+from ..server.batches import ask_all
 from ..server.endpoint import Session
 
 # The server's own account of this transaction (docs: 27.2.2 Viewing Statistics, pg_stat_xact_all_tables). Of tables
@@ -25,6 +26,14 @@ SELECT n.nspname, c.relname,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
+
+
+def list_untouched(session: Session) -> set[Name]:
+    """Return the tables to which the transaction has done nothing but read; none if the server keeps no account."""
+    (counted,), rows = ask_all(session, "SHOW track_counts", _WRITTEN)
+    if counted != ("on",):
+        return set()
+    return {(schema, name) for schema, name, written, _, locked in rows if not written and not locked}
 
 
 @contextlib.contextmanager

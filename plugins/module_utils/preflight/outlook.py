@@ -95,14 +95,18 @@ def _look(
         rehearsal = _Rehearsal(found, judge, original, here, tools, check_mode)
         if judges:
             judge = dataclasses.replace(judge, reword=rehearsal.words)
-            if found.order:
-                found.findings += _check_tables_to_fill(found, judge, here, original)
-                if tell_errors(found.findings):
-                    return None
-            if found.takes_back:
-                assert archive
-                return ask_way_back(found, judge, archive)
-            verdict = _ask(found, judge, here, original, archive, stop_early=not check_mode)
+            # What the live database was examined by does for this as well.
+            kept, target = found.live_session, judge.target
+            with export_snapshot(target, kept) if kept else exported_snapshot(target) as there:
+                schema = None
+                if found.order:
+                    schema = _judge_tables_to_fill(found, judge, here, original, there)
+                    if tell_errors(found.findings):
+                        return None
+                if found.takes_back:
+                    assert archive
+                    return ask_way_back(found, judge, archive, there)
+                verdict = _ask(found, judge, here, original, archive, there, schema, stop_early=not check_mode)
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()
     return verdict
@@ -142,17 +146,16 @@ def _ask(
     here: Snapshot | None,
     original: Original,
     archive: pathlib.Path | None,
+    there: Snapshot,
+    schema: Verdict | None,
     *,
     stop_early: bool,
 ) -> Verdict | None:
     try:
         if here is None:
             assert archive
-            return judge.judge_by_archive(archive, stop_early)
-        # What the live database was examined by does for this as well.
-        kept = found.live_session
-        with export_snapshot(judge.target, kept) if kept else exported_snapshot(judge.target) as there:
-            return judge.judge_snapshots(here, original, there, stop_early)
+            return judge.judge_snapshot(there, archive, stop_early)
+        return judge.judge_snapshots(here, original, there, stop_early, schema)
     except NoScratchError as error:
         found.findings.append(Finding("warning", "wording", str(judge.live), f"{error} It is replaced."))
         return None
@@ -163,19 +166,22 @@ def _ask(
         raise MigrationError(message) from None
 
 
-def _check_tables_to_fill(found: Examination, judge: Judge, here: Snapshot | None, original: Original) -> list[Finding]:
-    """Return why tables cannot be filled: they are not those of the source, or their rows find not what they refer to.
+def _judge_tables_to_fill(
+    found: Examination, judge: Judge, here: Snapshot | None, original: Original, there: Snapshot
+) -> Verdict | None:
+    """Return the verdict on the schema that is kept, if it can be given.
 
-    What ALTER DATABASE says can be said again.
+    Why tables cannot be filled is added to the examination: they are not those of the source, or their rows find not
+    what they refer to. What ALTER DATABASE says can be said again.
     """
     assert found.order
     try:
-        kept = judge.judge_definitions_of(original)
+        kept = judge.judge_definitions_of(original, there)
     except NoScratchError as error:
         if found.selection is not None:
             raise MigrationError(f"Nothing was changed. {error}") from None
         # Where all is filled, the live database itself can be asked; the run does so before it changes anything.
-        kept = Verdict()
+        kept = None
     findings = [
         Finding(
             "error",
@@ -184,13 +190,14 @@ def _check_tables_to_fill(found: Examination, judge: Judge, here: Snapshot | Non
             f"{difference.message}; the live database's schema is to be kept.",
             "Bring it up to date first, or leave out load_mode, fk_strategy and the selection, to have it replaced.",
         )
-        for difference in kept.differences
+        for difference in (kept.differences if kept else ())
         if not difference.object.startswith(("database setting ", "database comment"))
     ]
-    if findings or here is None:
-        return findings
-    with connect(judge.live) as live:
-        return check_parents(here.session, live, found.order)
+    if here and found.order.leading_out and not findings:
+        with connect(judge.live) as live:
+            findings = check_parents(here.session, live, found.order)
+    found.findings += findings
+    return kept
 
 
 @dataclasses.dataclass

@@ -11,7 +11,7 @@ import pathlib
 from ..archive.folder import read_manifest
 from ..catalog.content import Content
 from ..catalog.database import read_database
-from ..catalog.snapshot import export_snapshot, exported_snapshot
+from ..catalog.snapshot import Snapshot
 from ..sync.returning import find_return
 from ..verdict.comparison import Verdict, compare
 from ..verdict.databases import compare_databases
@@ -20,19 +20,18 @@ from ..verdict.judge import Judge
 from .examination import Examination
 
 
-def ask_way_back(found: Examination, judge: Judge, archive: pathlib.Path) -> Verdict:
+def ask_way_back(found: Examination, judge: Judge, archive: pathlib.Path, there: Snapshot) -> Verdict:
     """Return the verdict on the live database, whose schema is known to be as it was: equal if all has gone back.
 
     What clients have written that would be lost is added to the examination.
 
     :param archive: the undo
+    :param there: the live database
     :raises MigrationError: when anything cannot be read
     """
-    manifest, kept = read_manifest(archive), found.live_session
+    manifest = read_manifest(archive)
     selection = manifest.select(judge.patterns)
-    with export_snapshot(judge.target, kept) if kept else exported_snapshot(judge.target) as there:
-        way = find_return(there, judge.jobs, manifest, selection)
-        database = read_database(there.session)
+    way, database = find_return(there, judge.jobs, manifest, selection), read_database(there.session)
     found.findings += [
         Finding(
             "error",

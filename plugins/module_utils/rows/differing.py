@@ -72,8 +72,8 @@ def find_differing(source: Session, target: Session, relation: Relation) -> t.It
 
     :param relation: of the source; the target's has the same columns
     """
-    suspects = _narrow(source, target, relation)
-    ours, theirs = (read_rows(session, relation, suspects) for session in (source, target))
+    suspects, most = _narrow(source, target, relation)
+    ours, theirs = (read_rows(session, relation, suspects, most) for session in (source, target))
     return pair_rows(ours, theirs)
 
 
@@ -123,8 +123,8 @@ def _own_rows(relation: Relation, condition: sql.Composable) -> sql.Composed:
     )
 
 
-def _narrow(source: Session, target: Session, relation: Relation) -> sql.Composed:
-    """Return the condition that holds for the rows of groups that differ, and of no others."""
+def _narrow(source: Session, target: Session, relation: Relation) -> tuple[sql.Composed, int]:
+    """Return the condition that holds for the rows of groups that differ, and how many there are at most on a side."""
     bits, condition = _FIRST_BITS, sql.Composed([sql.SQL("true")])
     while True:
         ours, theirs = (_sums(session, relation, bits, condition) for session in (source, target))
@@ -132,7 +132,7 @@ def _narrow(source: Session, target: Session, relation: Relation) -> sql.Compose
         condition = is_any(_group(relation, bits), suspects)
         rows = sum(max(side.get(group, (0, 0))[0] for side in (ours, theirs)) for group in suspects)
         if rows <= _FEW_ROWS * len(suspects) or len(suspects) > _MOST_GROUPS or bits >= _MOST_BITS:
-            return condition
+            return condition, rows
         bits += _MORE_BITS
 
 
@@ -148,11 +148,19 @@ def _group(relation: Relation, bits: int) -> sql.Composed:
     return sql.SQL("pg_catalog.int8and({}, {})").format(key_hash(relation), (1 << bits) - 1)
 
 
-def read_rows(session: Session, relation: Relation, condition: sql.Composable) -> t.Iterator[tuple[int, int]]:
-    """Yield the hashes of keys and rows that meet a condition, in the order of the keys', fetched bit by bit."""
+def read_rows(
+    session: Session, relation: Relation, condition: sql.Composable, most: int | None = None
+) -> t.Iterator[tuple[int, int]]:
+    """Yield the hashes of keys and rows that meet a condition, in the order of the keys', fetched bit by bit.
+
+    :param most: how many there are at most, if that is known: few come at once
+    """
     query = sql.SQL("SELECT {}, {} FROM {} ORDER BY 1").format(
         key_hash(relation), row_hash(relation.hashed), _own_rows(relation, condition)
     )
+    if most is not None and most <= _FETCHED:
+        yield from session.execute(query).fetchall()
+        return
     with session.cursor("pgconvoy_rows", binary=True) as cursor:
         cursor.itersize = _FETCHED
         yield from cursor.execute(query)

@@ -17,12 +17,10 @@ from ..catalog.snapshot import Snapshot
 from ..catalog.transaction import Transaction
 from ..errors import MigrationError
 from ..server.endpoint import Session, connect
+from ..server.inquiry import Inquiry, answer
 
 _FORCED: t.Final = """
-SELECT wanted.schema, wanted.name
-FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
-JOIN pg_namespace n ON n.nspname = wanted.schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relforcerowsecurity AND row_security_active(c.oid)
 ORDER BY 1, 2
 """
@@ -32,10 +30,21 @@ _BIND: t.Final = sql.SQL("ALTER TABLE ONLY {} FORCE ROW LEVEL SECURITY")
 _PATIENCE: t.Final = "500ms"
 
 
+def ask_forced() -> Inquiry[list[Name]]:
+    """Ask for the tables that force row security upon their owner, who is the session's user."""
+    (rows,) = yield [_FORCED]
+    return [(schema, name) for schema, name in rows]
+
+
 @contextlib.contextmanager
-def owner_unbound(session: Session, tables: t.Collection[Name]) -> t.Iterator[None]:
-    """Let the owner load and read all rows of the tables for as long as the block lasts."""
-    forced = _find_forced(session, tables)
+def owner_unbound(
+    session: Session, tables: t.Collection[Name], forced: t.Collection[Name] | None = None
+) -> t.Iterator[None]:
+    """Let the owner load and read all rows of the tables for as long as the block lasts.
+
+    :param forced: what `ask_forced` has told, if it was asked
+    """
+    forced = _find_forced(session, tables) if forced is None else [name for name in forced if name in set(tables)]
     for name in forced:
         session.execute(_UNBIND.format(sql.Identifier(*name)))
     yield
@@ -76,5 +85,5 @@ def read_unbound(there: Snapshot, like: t.Iterable[Relation]) -> t.Iterator[Snap
 
 
 def _find_forced(session: Session, tables: t.Collection[Name]) -> list[Name]:
-    names = [schema for schema, _ in tables], [name for _, name in tables]
-    return session.execute(_FORCED, names).fetchall()
+    names = set(tables)
+    return [name for name in answer(session, ask_forced()) if name in names]

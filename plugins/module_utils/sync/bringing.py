@@ -13,7 +13,9 @@ import typing as t
 
 from ..archive.files import ArchiveFiles
 from ..archive.manifest import Manifest
+from ..catalog.content import Content
 from ..catalog.foreign_keys import Link
+from ..catalog.selection import Name
 from ..catalog.sequences import Sequence
 from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
@@ -32,6 +34,7 @@ OpenOrigin = t.Callable[[], contextlib.AbstractContextManager[Origin]]
 
 def bring(
     live: LockedDatabase,
+    found: Content | None,
     differences: Differences,
     open_origin: OpenOrigin,
     strategy: Strategy,
@@ -40,6 +43,7 @@ def bring(
 ) -> RowsPlan[tuple[Moved, ...]]:
     """Return how the differences are brought.
 
+    :param found: what the live database holds, where it was read in the transaction
     :param open_origin: gives where the rows come from
     :param manifest: what must be there afterwards
     :param before: owners and grants of large objects that come back
@@ -51,7 +55,7 @@ def bring(
         now = read_privileges(live.transaction.session)
         privileges = dataclasses.replace(now, objects=(*(before.objects if before else ()), *now.objects))
     move = functools.partial(_move, live, differences, open_origin, manifest, privileges)
-    return RowsPlan(written, _choose_keys(live, differences.tables, strategy), move, manifest)
+    return RowsPlan(written, _choose_keys(live, differences.tables, strategy), move, manifest, found)
 
 
 def _choose_keys(
@@ -94,17 +98,30 @@ def _move(
             move_large_objects(origin, session, differences.large_objects)
         if live.selection is None:
             empty_views(session, manifest.content)
-        _fill_rest(live, manifest, sequences, [name for table in tables for name in table.tables])
+        _fill_rest(live, manifest, sequences, [name for table in tables for name in table.tables if _is_other(table)])
     if privileges:
         carry_privileges(session, KEPT, privileges, None)
     return moved
 
 
+#: Statistics are taken where more of a table has changed, as autovacuum does (docs: autovacuum_analyze_scale_factor).
+_OTHER_SHARE: t.Final = 0.1
+
+
+def _is_other(table: TableDifference) -> bool:
+    """Whether the planner must be told anew what is in a table."""
+    return max(table.going.count, table.coming.count) > _OTHER_SHARE * table.before
+
+
 def _fill_rest(
-    live: LockedDatabase, manifest: Manifest, sequences: tuple[Sequence, ...], tables: t.Sequence[tuple[str, str]]
+    live: LockedDatabase, manifest: Manifest, sequences: tuple[Sequence, ...], tables: t.Sequence[Name]
 ) -> None:
-    """Do what follows when all rows and large objects are there."""
+    """Do what follows when all rows and large objects are there.
+
+    :param tables: of which statistics are taken
+    """
     content = dataclasses.replace(manifest.content, sequences=sequences)
     rest = dataclasses.replace(manifest, content=content, tables=(), streamed=False, changes=None)
     plan = plan_refilling(tables, (), [what for what in all_once(rest) if what != "large objects"])
-    fill(live.transaction.open_session, rest, ArchiveFiles(pathlib.Path(), rest), plan, jobs=1)
+    if plan:
+        fill(live.transaction.open_session, rest, ArchiveFiles(pathlib.Path(), rest), plan, jobs=1)

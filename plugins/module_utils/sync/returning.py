@@ -43,18 +43,25 @@ class Return:
     overwritten: tuple[str, ...]
 
 
-def find_return(there: Snapshot, jobs: int, manifest: Manifest, selection: Selection | None) -> Return:
+def find_return(
+    there: Snapshot,
+    jobs: int,
+    manifest: Manifest,
+    selection: Selection | None,
+    listed: t.Sequence[Relation] | None = None,
+) -> Return:
     """Compare what a run has touched with what it had put there, and with what there was before.
 
     :param there: the database, whose schema must be as it was
     :param manifest: of the run's undo
+    :param listed: the database's relations, where they are known
     :raises MigrationError: when anything cannot be read
     """
     changes = manifest.changes
     assert changes
     relations = {measured.relation.full_name: measured.relation for measured in manifest.content.relations}
     path = manifest.database.serving_path
-    found = read_content(Reading(there, jobs, path, list(relations.values()), selection))
+    found = read_content(Reading(there, jobs, path, list(relations.values()), selection, relations=listed))
     rows = {measured.relation.full_name: measured.rows for measured in found.relations}
     held, descending = _read_touched(there, path, relations, changes)
     tables, overwritten = [], []

@@ -20,9 +20,8 @@ from ..catalog.reading import Reading, read_content
 from ..catalog.snapshot import Snapshot
 from ..catalog.transaction import Transaction
 from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
-from ..in_place.locks import LockMode
+from ..in_place.locks import LockMode, lock_described
 from ..in_place.unchanged import keep_out
-from ..server.endpoint import use_search_path
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
 from .bringing import bring
@@ -66,31 +65,34 @@ def synchronize(
     :raises MigrationError: when the schemas differ, a server refuses anything, or a row is lost
     """
     manifest = read_manifest(folder)
+    selection = manifest.select(judge.patterns)
     if undo:
-        keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
+        keep_out(transaction.session, selection, LOCK)
+    else:
+        lock_described(transaction.session, manifest, selection, LOCK)
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
-        found = known.content if known and known.content else _read(live)
+        told = known.content if known else None
+        found = told or _read(live)
         differences = _find_differences(here, live, found, known.since if known else None)
         if undo:
             write_undo(undo, live, found, differences)
-        return bring(live, differences, functools.partial(_open_source, here, live), strategy, live.manifest)
+        open_origin = functools.partial(_open_source, here, live)
+        return bring(live, None if told else found, differences, open_origin, strategy, live.manifest)
 
-    locked = None if undo else LOCK
-    return keep_schema(transaction, judge, folder, manifest, strategy, plan, locked, known.schema if known else None)
+    return keep_schema(transaction, judge, folder, manifest, strategy, plan, known.schema if known else None)
 
 
 def _read(live: LockedDatabase) -> Content:
     relations = [measured.relation for measured in live.manifest.content.relations]
-    return read_content(Reading(live.transaction, 1, live.manifest.database.serving_path, relations, live.selection))
+    path, transaction = live.manifest.database.serving_path, live.transaction
+    return read_content(Reading(transaction, 1, path, relations, live.selection, relations=live.everything))
 
 
 def _find_differences(here: Snapshot, live: LockedDatabase, found: Content, since: int | None) -> Differences:
     """Compare what there is: counts and checksums of all, and the rows of what differs by these."""
     ours, path = live.manifest.content, live.manifest.database.serving_path
-    with here.another_session() as source, live.transaction.another_session() as target:
-        for session in (source, target):
-            use_search_path(session, path)
+    with here.another_session(path) as source, live.transaction.another_session(path) as target:
         tables = list(find_table_differences(source, target, ours, found, since))
     return Differences(
         tuple(sorted(tables, key=lambda table: max(map(live.order.tables.index, table.tables)))),
@@ -102,6 +104,5 @@ def _find_differences(here: Snapshot, live: LockedDatabase, found: Content, sinc
 @contextlib.contextmanager
 def _open_source(here: Snapshot, live: LockedDatabase) -> t.Iterator[Origin]:
     database = live.manifest.database
-    with here.another_session() as source:
-        use_search_path(source, database.serving_path)
+    with here.another_session(database.serving_path) as source:
         yield Live(source, database.locale.encoding)

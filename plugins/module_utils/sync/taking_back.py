@@ -67,25 +67,18 @@ def take_back(
     keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
-        way = find_return(transaction, 1, manifest, live.selection)
+        way = find_return(transaction, 1, manifest, live.selection, live.everything)
         if way.overwritten:
             raise MigrationError(
                 "Nothing was changed. Since the run that is to be undone, clients have changed what it had brought, "
                 f"and what they wrote would be lost: {', '.join(way.overwritten)}."
             )
         write_undo(undo, live, way.found, way.differences)
-        expected = dataclasses.replace(live.manifest, content=way.content)
-        saved = _Saved(folder, manifest)
-        return bring(
-            live,
-            way.differences,
-            lambda: contextlib.nullcontext(saved),
-            strategy,
-            expected,
-            _of_large_objects(manifest),
-        )
+        expected, owned = dataclasses.replace(live.manifest, content=way.content), _of_large_objects(manifest)
+        saved = contextlib.nullcontext(_Saved(folder, manifest))
+        return bring(live, way.found, way.differences, lambda: saved, strategy, expected, owned)
 
-    return keep_schema(transaction, judge, folder, manifest, strategy, plan, lock=None)
+    return keep_schema(transaction, judge, folder, manifest, strategy, plan)
 
 
 def _of_large_objects(manifest: Manifest) -> Privileges | None:

@@ -27,7 +27,7 @@ from ..in_place.frame import LockedDatabase
 from ..privileges.reading import read_privileges
 from ..rows.differing import rows_of
 from ..rows.statements import copy_large_objects_out, copy_out
-from ..server.endpoint import Session, use_search_path
+from ..server.endpoint import Session
 from .differences import Differences, TableDifference
 from .moving import send
 
@@ -43,9 +43,8 @@ def write_undo(folder: pathlib.Path, live: LockedDatabase, found: Content, diffe
     going = differences.large_objects.unlinked
     with new_folder(folder, durable=True) as partial:
         shutil.copyfile(live.schema, partial / SCHEMA_FILE)
-        with live.transaction.another_session() as session:
+        with live.transaction.another_session(live.manifest.database.serving_path) as session:
             writer = _Writer(session, partial, live.database.locale.encoding)
-            use_search_path(session, live.manifest.database.serving_path)
             tables = [
                 writer.write_rows(number, relations[difference.relation.full_name], difference)
                 for number, difference in enumerate(differences.tables, start=1)

@@ -8,22 +8,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import types
 import typing as t
 
 from ..archive.folder import read_manifest
 from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.bindings import read_bindings
-from ..catalog.content import Content
+from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties, ask_database
 from ..catalog.identity import read_identity
 from ..catalog.locales import reword_locale
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents, read_views
-from ..catalog.relations import list_relations
+from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import ask_default_versions, ask_extensions
-from ..catalog.selection import EVERYTHING, Patterns, Selection, tables_to_hold
+from ..catalog.selection import EVERYTHING, Name, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, exported_snapshot
 from ..privileges.catalog import Privileges
 from ..privileges.proof import Before
@@ -145,28 +146,36 @@ class Judge:
         original = archived_original(folder, manifest, self.patterns)
         return self._judge_schema(original, there, stop_early).allowing(self.allowed)
 
-    def judge_content(self, there: Snapshot, manifest: Manifest, selection: Selection | None) -> Verdict:
+    def judge_content(
+        self,
+        there: Snapshot,
+        manifest: Manifest,
+        selection: Selection | None,
+        listed: t.Sequence[Relation] | None = None,
+        known: t.Mapping[Name, Rows] = types.MappingProxyType({}),
+    ) -> Verdict:
         """Return the verdict on rows, sequences, large objects, foreign keys and answers.
 
+        :param listed: the target's relations, where they are known
+        :param known: the rows of those that have been read, and not been touched since
         :raises MigrationError: when anything cannot be read
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
         path = manifest.database.serving_path
         with read_unbound(there, relations) as there:
-            reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
+            reading = Reading(there, self.jobs, path, relations, selection, False, self.summed, listed, known)
             theirs = read_content(reading)
             content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
-    def judge_definitions_of(self, original: Original) -> Verdict:
-        """Return the verdict on the definitions alone.
+    def judge_definitions_of(self, original: Original, there: Snapshot) -> Verdict:
+        """Return the verdict on the definitions of one state of the target alone.
 
         :raises MigrationError: when anything cannot be read
         """
-        with exported_snapshot(self.target) as there:
-            return self._judge_schema(original, there).allowing(self.allowed)
+        return self._judge_schema(original, there).allowing(self.allowed)
 
     def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the source holds now.
@@ -179,14 +188,22 @@ class Judge:
             original = read_original(here, self._tools(here, there), work, self.patterns)
             return self.judge_snapshots(here, original, there, stop_early)
 
-    def judge_snapshots(self, here: Snapshot, original: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
+    def judge_snapshots(
+        self,
+        here: Snapshot,
+        original: Original,
+        there: Snapshot,
+        stop_early: bool = False,
+        schema: Verdict | None = None,
+    ) -> Verdict:
         """Return the verdict on one state of the target, which must hold what the source's snapshot holds.
 
         :param stop_early: not to read any rows when the schemas differ already
+        :param schema: the verdict on its definitions, where that is known
         :raises MigrationError: when anything cannot be read
         """
         database, selection = original.database, original.selection
-        schema = self._judge_schema(original, there, stop_early)
+        schema = schema or self._judge_schema(original, there, stop_early)
         if selection is None:
             privileges = read_privileges(here.session) if self.policy.needs_source else None
             schema = schema.joined(self._judge_privileges(there, privileges))
