@@ -6,18 +6,25 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
+import re
+import signal
 import typing as t
 from pathlib import Path
+from unittest import mock
 
+import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
 
-from tests.case import execute, new_case
+from tests.case import Case, execute, new_case
 from tests.databases import untouched
 from tests.engine.test_sync import EDITS, KEYED, SHOP, MakePair, fill_pair, live, pair
+from tests.playbooks import wait_until
 from tests.servers import Servers
 from tests.syncing import counts, sync_target, take_back_target
 
@@ -157,9 +164,83 @@ def test_it_is_there_before_anything_is_committed(pair: MakePair, undo: Undo) ->
         sync_target(case, undo=undo(1), at_the_end=fail)
 
 
-def test_it_is_small(pair: MakePair, undo: Undo) -> None:
-    """What it holds of rows grows with what differs."""
-    case = pair(KEYED, "UPDATE a SET v = '' WHERE id = 500")
+#: Where the run is killed: at a statement, before it is sent or when it is answered; or as the undo gets its name.
+_KILLS: t.Final = [
+    ("int8and", "before"),
+    ("rename", "before"),
+    ("rename", "after"),
+    ("DELETE FROM", "before"),
+    ("ALTER SEQUENCE", "after"),
+    ("REFRESH", "after"),
+    ("^COMMIT$", "before"),
+    ("^COMMIT$", "after"),
+]
+
+
+def test_killed_anywhere(pair: MakePair, undo: Undo) -> None:
+    """The database is the old one or the new one, and the undo is there before it is the new one."""
+    case = pair(SHOP, EDITS)
+    before = live(case).lines()
+    for number, (place, moment) in enumerate(_KILLS):
+        process = multiprocessing.get_context("fork").Process(
+            target=_killed_at, args=(place, moment, case, undo(number)), daemon=True
+        )
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, (place, moment)
+        wait_until(lambda: not case.ask(_OURS))
+        is_new = (place, moment) == _KILLS[-1]
+        assert (live(case).lines() != before) is is_new, (place, moment)
+        written = number >= _KILLS.index(("rename", "after"))
+        assert undo(number).exists() is written, (place, moment)
+        if written:
+            assert read_archive(undo(number)).changes
+            # Of what was not committed, nothing is taken back.
+            back = take_back_target(case, undo(number), undo(100 + number))
+            assert bool(counts(back)) is is_new, (place, moment)
+            assert live(case).lines() == before
+
+
+_OURS: t.Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgconvoy'"
+
+
+def _killed_at(place: str, moment: str, case: Case, folder: Path) -> None:
+    """Synchronize, and kill the own process at a place."""
+    execute_, rename = psycopg.Cursor.execute, Path.rename
+
+    def die(is_there: bool, now: str) -> None:
+        if is_there and now == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def executing(cursor: t.Any, query: t.Any, *args: t.Any, **options: t.Any) -> t.Any:
+        text = query.as_string(cursor) if isinstance(query, psycopg.sql.Composable) else query
+        is_there = bool(re.search(place, text if isinstance(text, str) else bytes(text).decode()))
+        die(is_there, "before")
+        outcome = execute_(cursor, query, *args, **options)
+        die(is_there, "after")
+        return outcome
+
+    def renaming(path: Path, target: Path) -> Path:
+        is_there = place == "rename" and target == folder
+        die(is_there, "before")
+        outcome = rename(path, target)
+        die(is_there, "after")
+        return outcome
+
+    with mock.patch.object(psycopg.Cursor, "execute", executing), mock.patch.object(Path, "rename", renaming):
+        sync_target(case, undo=folder)
+
+
+def test_it_is_small_and_on_the_disk(pair: MakePair, undo: Undo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds of rows grows with what differs; and each file is waited for, and the folders with their names."""
+    case, fsync, waited = pair(KEYED, "UPDATE a SET v = '' WHERE id = 500"), os.fsync, set[int]()
+
+    def wait(descriptor: int) -> None:
+        waited.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", wait)
     sync_target(case, undo=undo(1))
+    assert {path.stat().st_ino for path in (undo(1), undo(1).parent, *undo(1).iterdir())} <= waited
     (table,) = read_archive(undo(1)).tables
     assert (table.rows, (undo(1) / "rows-000001.copy").read_text()) == (1, "500\t500\tv500\n")
