@@ -14,8 +14,10 @@ from psycopg import sql
 from ..schedule.progress import Step
 from .relations import Relation
 
-#: A larger relation is read in pieces of so many pages (16 MiB), so that several jobs can share it.
+#: A larger relation is read in pieces of so many pages (16 MiB) at least, so that several jobs can share it. Each has
+#: about so many pieces to read: they keep all jobs busy to the end, and a far server is not asked more often.
 _PIECE_PAGES: t.Final = 1 << 11
+_PIECES_A_JOB: t.Final = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,11 @@ class Piece:
         )
 
 
-def pieces_of(relation: Relation) -> list[Piece]:
-    """Return pieces that cover the relation without overlap, whatever has grown since its size was read."""
-    edges: list[int | None] = [None, *range(_PIECE_PAGES, relation.pages, _PIECE_PAGES), None]
-    return [Piece(relation, first, last) for first, last in itertools.pairwise(edges)]
+def cut(relations: t.Sequence[Relation], jobs: int) -> list[Piece]:
+    """Return pieces that cover the relations without overlap, whatever has grown since its size was read."""
+    pages = max(_PIECE_PAGES, sum(relation.pages for relation in relations) // (_PIECES_A_JOB * jobs))
+    return [
+        Piece(relation, first, last)
+        for relation in relations
+        for first, last in itertools.pairwise([None, *range(pages, relation.pages, pages), None])
+    ]

@@ -28,7 +28,7 @@ from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .large_objects import LIST as LARGE_OBJECTS
 from .large_objects import LargeObject, read_large_objects, read_listed
-from .pieces import Piece, pieces_of
+from .pieces import Piece, cut
 from .relations import Relation, list_relations
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
@@ -191,7 +191,7 @@ class _Begun:
                 )
                 for place, group in enumerate(groups)
             ]
-        pieces = [piece for relation in sorted(stored, key=lambda r: -r.size) for piece in pieces_of(relation)]
+        pieces = cut(sorted(stored, key=lambda relation: -relation.size), self.reading.jobs)
         large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
         return [
             *self.evaluations(),
