@@ -81,8 +81,6 @@ _BEGIN: t.Final = (
     "BEGIN",
     # Whatever the server is set to: what was committed is not undone by a crash (docs: 28.4 Asynchronous Commit).
     "SET LOCAL synchronous_commit = on",
-    # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be altered.
-    "SET CONSTRAINTS ALL IMMEDIATE",
     "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text",
 )
 

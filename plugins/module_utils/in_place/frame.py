@@ -23,7 +23,8 @@ from ..catalog.orphans import take_census
 from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
-from ..server.endpoint import Session, use_search_path
+from ..server.batches import execute_together
+from ..server.endpoint import Session, set_search_path, use_search_path
 from ..server.inquiry import answer, together
 from ..staging.row_security import ask_forced, owner_unbound
 from ..staging.schema import left_unvalidated
@@ -171,8 +172,9 @@ def keep_schema(
             without_constraints(session, readded, filling.written, serving_path, not_valid),
             silenced(session, filling.written, strategy == "disable_triggers"),
         ):
-            # To empty a table is to build its indexes anew.
-            use_search_path(session, serving_path)
+            # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be
+            # altered. And to empty a table is to build its indexes anew.
+            execute_together(session, "SET CONSTRAINTS ALL IMMEDIATE", set_search_path(serving_path))
             done = filling.do()
             use_search_path(session, "")
         if kept is None:

@@ -207,7 +207,12 @@ def break_off(session: Session) -> None:
 
 def use_search_path(session: Session, search_path: str) -> None:
     """Give a session the search_path that a database has, on which its functions may rely."""
-    session.execute("SELECT pg_catalog.set_config('search_path', %s, false)", (search_path,))
+    session.execute(set_search_path(search_path))
+
+
+def set_search_path(search_path: str) -> sql.Composed:
+    """Return the statement that does so."""
+    return sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false)").format(search_path)
 
 
 def use_settings(session: Session, settings: t.Iterable[tuple[str, str]]) -> None:
