@@ -60,9 +60,11 @@ class Turn:
     #: when it began to speak, as time.time()
     at: float
     messages: list[str] = dataclasses.field(default_factory=list)
+    #: bytes of what it heard then
+    down: int = 0
 
     def __str__(self) -> str:
-        return f"#{self.connection} {summarize(self.messages)}"
+        return f"#{self.connection} {self.down:8,} {summarize(self.messages)}"
 
 
 class Connection:
@@ -89,6 +91,8 @@ class Connection:
     def hear(self, data: bytes) -> None:
         """Count what has reached the client."""
         self.counts += Counts(down=len(data))
+        if self.turns:
+            self.turns[-1].down += len(data)
         self._heard = True
 
 
@@ -219,7 +223,7 @@ Result = t.TypeVar("Result")
 
 
 def tell(turns: t.Sequence[Turn]) -> t.Iterator[str]:
-    """Give a line for every turn, with the seconds since the first."""
+    """Give a line for every turn, with the seconds since the first, and the bytes that it brought."""
     for turn in turns:
         yield f"{turn.at - turns[0].at:9.3f} {turn}"
 

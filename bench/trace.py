@@ -38,17 +38,18 @@ def main() -> None:
 
 
 def by_stage(run: OwnRun, turns: t.Iterable[Turn]) -> t.Iterator[str]:
-    """Give a line for each stage with its connections and turns."""
+    """Give a line for each stage with its connections and turns, and the bytes that these brought."""
     begun = {
         name: datetime.datetime.fromisoformat(record["began_at"]).timestamp() for name, record in run.records.items()
     }
-    counts: dict[str, list[int]] = collections.defaultdict(list)
+    said: dict[str, list[Turn]] = collections.defaultdict(list)
     for turn in turns:
         # What comes before the first stage's record begins, or after the last one's end, is theirs too.
         stage = max((name for name in begun if begun[name] <= turn.at), key=begun.__getitem__, default="before")
-        counts[stage].append(turn.connection)
-    for stage, connections in counts.items():
-        yield f"{len(connections):6} turns, {len(set(connections)):3} connections: {stage}"
+        said[stage].append(turn)
+    for stage, of_stage in said.items():
+        connections, down = len({turn.connection for turn in of_stage}), sum(turn.down for turn in of_stage)
+        yield f"{len(of_stage):6} turns, {connections:3} connections, {down:10,} bytes down: {stage}"
 
 
 if __name__ == "__main__":

@@ -43,11 +43,11 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_too
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import Carriage, ask_live
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
-    check_staging,
     create_staging,
     drop_leftovers,
     dropped_on_failure,
     maintenance_session,
+    staging_session,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.restore import restore_data, restore_schema
@@ -56,6 +56,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.words import Words
 
 from tests.servers import PostgresServer
 
@@ -113,6 +114,8 @@ class Migration:
     policy: Policy = AS_BEFORE
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(4))
     tools: ClientTools | None = None
+    #: what the target's server makes of the source's definitions, where preflight has asked it
+    words: Words | None = None
     #: the name of what is streamed
     snapshot: str = ""
     #: the run that was killed whose staging database is filled on
@@ -172,7 +175,9 @@ class Migration:
         if found.tools is None:
             return found, None
         judge = dataclasses.replace(self._judge(staging=False), trusts_note=True)
-        return found, look_ahead(found, judge, lambda: contextlib.nullcontext(self.source))
+        verdict = look_ahead(found, judge, lambda: contextlib.nullcontext(self.source))
+        self.words = found.words
+        return found, verdict
 
     def compare(self, *, stop_early: bool = False) -> Verdict:
         """Compare the live database with the source, as preflight does to see whether there is anything to do."""
@@ -207,9 +212,8 @@ class Migration:
         manifest = read_manifest(self.archive)
         with dropped_on_failure(self.target, self.generations, self.run_id), self.origin(manifest) as origin:
             source = manifest.require_privileges(self.policy.needs_source)
-            with maintenance_session(self.target) as session:
-                check_staging(session, self.generations, self.run_id)
-                live = ask_live(session, self.target, read_privileges)
+            with staging_session(self.target, self.generations, self.run_id):
+                live = ask_live(self.target, read_privileges)
             carriage = Carriage(self.policy, live, source, self.allowed)
             received = restore_data(
                 self.open_session,
@@ -227,11 +231,10 @@ class Migration:
     def verify(self) -> Verdict:
         """Compare it with the archive; a difference fails the run."""
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            with maintenance_session(self.target) as session:
-                check_staging(session, self.generations, self.run_id)
-                before = ask_live(session, self.target, read_before)
-            judge = dataclasses.replace(self._judge(staging=True), before=before)
-            verdict = judge.judge_by_archive(self.archive)
+            with staging_session(self.target, self.generations, self.run_id) as session:
+                before = ask_live(self.target, read_before)
+                judge = dataclasses.replace(self._judge(staging=True), before=before, words=self.words)
+                verdict = judge.judge_by_archive(self.archive, session=session)
             if not verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
         return verdict

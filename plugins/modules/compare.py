@@ -93,19 +93,22 @@ try:
     from ..module_utils.preflight.checks.allowances import check_allowances
     from ..module_utils.preflight.judging import judge_by
     from ..module_utils.privileges.proof import read_before
+    from ..module_utils.schedule.beside import begin_beside
     from ..module_utils.server.client_tools import tools_in
-    from ..module_utils.server.endpoint import Endpoint
+    from ..module_utils.server.condensed import HEARD
+    from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.carriage import ask_live
     from ..module_utils.staging.databases import (
-        check_staging,
         drop_database,
         dropped_on_failure,
         maintenance_session,
+        staging_session,
     )
     from ..module_utils.staging.names import Generations
     from ..module_utils.verdict.comparison import Verdict
     from ..module_utils.verdict.failure import require_equal
     from ..module_utils.verdict.judge import Judge
+    from ..module_utils.verdict.words import read_words
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -140,21 +143,26 @@ def compare_databases(stage: Stage) -> Outcome:
         return tell(stage, give_verdict(stage, judge), judge.target)
     assert stage.folder
     generations, run_id = Generations(target.dbname), stage.folder.run_id
+    # By a session of its own, so that both are waited for once.
+    before = begin_beside(lambda: ask_live(target, read_before))
     with dropped_on_failure(target, generations, run_id):
-        with maintenance_session(target) as session:
-            check_staging(session, generations, run_id)
-            before = ask_live(session, target, read_before)
-        outcome = tell(stage, give_verdict(stage, dataclasses.replace(judge, before=before)), judge.target)
+        with staging_session(target, generations, run_id) as session:
+            HEARD.recall(stage.folder.heard)
+            judge = dataclasses.replace(judge, before=before(), words=read_words(stage.folder.words))
+            outcome = tell(stage, give_verdict(stage, judge, session), judge.target)
         if params["discard"]:
             with maintenance_session(target) as session:
                 drop_database(session, generations.staging)
         return outcome
 
 
-def give_verdict(stage: Stage, judge: Judge) -> Verdict:
-    """The target must hold what the archive holds or, without one, what the source holds now."""
+def give_verdict(stage: Stage, judge: Judge, session: Session | None = None) -> Verdict:
+    """The target must hold what the archive holds or, without one, what the source holds now.
+
+    :param session: one of the target, if it is open already
+    """
     if stage.params["archive"]:
-        return judge.judge_by_archive(pathlib.Path(stage.params["archive"]))
+        return judge.judge_by_archive(pathlib.Path(stage.params["archive"]), session=session)
     with stage.source() as source:
         return judge.judge_by_source(source)
 

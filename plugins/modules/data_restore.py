@@ -68,10 +68,11 @@ try:
     from ..module_utils.filling.notes import Notes
     from ..module_utils.privileges.reading import read_privileges
     from ..module_utils.run.origin import open_origin
+    from ..module_utils.schedule.beside import begin_beside
     from ..module_utils.server.client_tools import tools_in
-    from ..module_utils.server.endpoint import connect
+    from ..module_utils.server.endpoint import connect, handing_on
     from ..module_utils.staging.carriage import Carriage, ask_live
-    from ..module_utils.staging.databases import check_staging, dropped_on_failure, maintenance_session
+    from ..module_utils.staging.databases import dropped_on_failure, staging_session
     from ..module_utils.staging.names import Generations
     from ..module_utils.staging.restore import restore_data
 except ImportError:
@@ -99,16 +100,16 @@ def data_restore(stage: Stage) -> Outcome:
     assert folder
     generations, archive = Generations(target.dbname), pathlib.Path(stage.params["archive"])
     manifest, tools = read_manifest(archive), tools_in(stage.params["client_bindir"])
+    # By a session of its own, so that both are waited for once.
+    live = begin_beside(lambda: ask_live(target, read_privileges))
     with (
         dropped_on_failure(target, generations, folder.run_id),
         open_origin(stage, archive, manifest, tools) as origin,
+        staging_session(target, generations, folder.run_id) as session,
     ):
-        with maintenance_session(target) as session:
-            check_staging(session, generations, folder.run_id)
-            live = ask_live(session, target, read_privileges)
-        open_session = functools.partial(connect, target.at(generations.staging))
+        open_session = handing_on(session, functools.partial(connect, target.at(generations.staging)))
         source = manifest.require_privileges(settings.policy.needs_source)
-        carriage = Carriage(settings.policy, live, source, settings.allowed)
+        carriage = Carriage(settings.policy, live(), source, settings.allowed)
         received = restore_data(
             open_session,
             tools,

@@ -257,10 +257,12 @@ try:
     from ..module_utils.run.earlier import Earlier, read_earlier
     from ..module_utils.run.promotion import take_latest
     from ..module_utils.run.trials import read_trials
+    from ..module_utils.server.condensed import HEARD
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
     from ..module_utils.verdict.findings import Finding
+    from ..module_utils.verdict.words import Words, keep_words
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -323,8 +325,10 @@ def preflight(stage: Stage) -> Outcome:
                 if decision.refusal:
                     raise MigrationError(decision.refusal)
                 if decision.plan:
+                    if stage.folder:
+                        keep_for_stages(stage.folder, decision.found.words)
                     return outcome
-                if claimed and decision.found.server_session:
+                if claimed and decision.found.server_session and decision.found.leftovers:
                     clear(decision.found.server_session, Generations(claimed.dbname), outcome)
         if request.goal == "rollback":
             raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.")
@@ -372,6 +376,13 @@ def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outco
     except MigrationError as error:
         return Finding("error", "no-connection", "target", str(error))
     return None
+
+
+def keep_for_stages(folder: RunFolder, words: Words | None) -> None:
+    """Keep what the target's server has said and a later stage would ask it again."""
+    HEARD.keep(folder.heard)
+    if words:
+        keep_words(folder.words, words)
 
 
 def clear(session: Session, generations: Generations, outcome: Outcome) -> None:

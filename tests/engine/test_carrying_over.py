@@ -11,14 +11,17 @@ import typing as t
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import check_exchange
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.carrying import check_carrying_over
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import ask_exchange
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.settings import check_settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     create_staging,
     maintenance_session,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.properties import ask_carried
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.switch import switch
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 
@@ -52,7 +55,8 @@ def read(target: Endpoint) -> DatabaseProperties:
 def found(target: Endpoint, source: DatabaseProperties, allowed: dict[str, str]) -> list[Finding]:
     with maintenance_session(target) as session:
         before = session.execute("SELECT * FROM pg_database JOIN pg_db_role_setting ON setdatabase = oid").fetchall()
-        findings = check_exchange(session, target, rollback=False, source=source, allowed=allowed)
+        live = target.dbname
+        findings = check_carrying_over(session, live, source, answer(session, ask_carried(live, live, source)), allowed)
         assert session.execute("SELECT * FROM pg_database JOIN pg_db_role_setting ON setdatabase = oid").fetchall() == (
             before
         )
@@ -138,5 +142,5 @@ def test_clients_of_kept_databases(owned: Endpoint, target: Database) -> None:
     switch_over(owned, source)
     name = Generations(target.name).previous
     with target.server.connect(name), maintenance_session(owned) as session:
-        findings = check_exchange(session, owned, rollback=False, source=source)
+        findings = answer(session, ask_exchange(owned, session.info.user))
     assert [(f.severity, f.code, f.object) for f in findings] == [("warning", "target-clients", f'database "{name}"')]

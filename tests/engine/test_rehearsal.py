@@ -20,6 +20,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import open_scratch
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import judge as judge_module
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
@@ -415,6 +416,26 @@ def test_orphans_that_cannot_stay(case: Case) -> None:
     (finding,) = [finding for finding in migration.preflight().findings if finding.severity == "error"]
     assert (finding.code, finding.object) == ("key-partitioned", key)
     assert "NOT VALID" in finding.message
+
+
+def test_words_are_asked_once(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the rehearsal before a run has told of definitions is told of the same ones alone."""
+    schema = "create table t(id int primary key, kind varchar(9) check (kind in ('a', 'b')))"
+    with new_case(servers.source("15"), servers.target("15"), schema) as case:
+        migration = prepare(case.source, case.name, case.target, case.name, tmp_path / "archive")
+        migration.preflight()
+        before = migration.words
+        assert before
+        execute(case.source, case.name, "alter table t add check (kind in ('c', 'd'))")
+        migration.dump()
+        migration.restore_schema()
+        migration.restore_data()
+        assert migration.verify().equal
+        migration.preflight()
+        assert migration.words
+        assert migration.words.of != before.of
+        monkeypatch.setattr(judge_module, "rehearse_beside", None)
+        assert migration.verify().equal
 
 
 def test_locale_in_the_words_of_the_server(servers: Servers, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import check_exchange
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import ask_exchange
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.batches import ending_transaction
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging import exchange as staging_exchange
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import (
     create_staging,
@@ -305,7 +306,7 @@ def test_what_keeps_a_database_from_being_renamed(replicating: PostgresServer) -
         with replicating.connect(name) as connection:
             connection.execute(f"BEGIN; CREATE TABLE t (); PREPARE TRANSACTION 'of {name}'".encode())
     with maintenance_session(target) as session:
-        found = [(finding.code, finding.object) for finding in check_exchange(session, target, rollback=False)]
+        found = [(finding.code, finding.object) for finding in answer(session, ask_exchange(target, session.info.user))]
     assert found == [
         ("replication-slot", "replication slot slot_app"),
         ("prepared-transaction", "prepared transaction 'of app'"),

@@ -11,6 +11,7 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.beside import begin_beside
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import (
     Lane,
     in_order,
@@ -229,3 +230,13 @@ def test_failure_in_one_lane_stops_the_other() -> None:
         run_lanes([Lane(in_order(range(100)), 1, slow.open), Lane(in_order([7]), 1, failing.open)])
     assert len(slow.done) <= 1
     assert slow.closed == slow.opened == 1
+
+
+def test_beside() -> None:
+    """One thing waits for another that is under way, and neither hides what came of it."""
+    met = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    place = begin_beside(met.wait)
+    assert {met.wait(), place()} == {0, 1}
+    wrong = begin_beside(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        wrong()

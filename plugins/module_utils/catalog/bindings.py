@@ -14,6 +14,7 @@ import dataclasses
 import typing as t
 
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,5 +77,10 @@ ORDER BY 1
 
 def read_bindings(session: Session) -> tuple[Binding, ...]:
     """Return all objects that are bound to anything but what every server has, by name."""
-    rows = session.execute(_BINDINGS).fetchall()
+    return answer(session, ask_bindings())
+
+
+def ask_bindings() -> Inquiry[tuple[Binding, ...]]:
+    """Ask for all objects that are bound to anything but what every server has, by name."""
+    (rows,) = yield [_BINDINGS]
     return tuple(Binding(name, relation, tuple(uses)) for name, relation, uses in rows)

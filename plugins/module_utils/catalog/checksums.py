@@ -136,14 +136,25 @@ def _hash_text(text: sql.Composable, seed: int) -> sql.Composed:
     return sql.SQL('pg_catalog.hashtextextended({} COLLATE pg_catalog."C", {})').format(text, seed)
 
 
-# A multirange's subtype is its range's.
+# Those of users' columns, and what these are made of (FirstNormalObjectId in transam.h). A multirange's subtype is its
+# range's.
 _TYPES: t.Final = """
+WITH RECURSIVE used(oid) AS (
+    SELECT atttypid FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped
+    UNION
+    SELECT part.oid FROM used JOIN pg_type y ON y.oid = used.oid
+    CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[y.typelem, y.typbasetype])
+        UNION ALL SELECT rngsubtype FROM pg_range WHERE y.oid IN (rngtypid, rngmultitypid)
+        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = y.typrelid AND attnum > 0 AND NOT attisdropped
+    ) part(oid)
+)
 SELECT y.oid, yn.nspname, y.typname, y.oid < 10000, y.typtype::text,
        y.typelem <> 0 AND y.typlen = -1 AND y.typsubscript =
        'array_subscript_handler'::regproc, y.typelem, y.typbasetype, coalesce(r.rngsubtype, m.rngsubtype, 0),
        ARRAY[n.nspname::text, p.proname::text],
        CASE WHEN y.typsend <> 0 THEN ARRAY[sn.nspname::text, s.proname::text] END
-FROM pg_type y
+FROM used JOIN pg_type y ON y.oid = used.oid
 JOIN pg_namespace yn ON yn.oid = y.typnamespace
 JOIN pg_proc p ON p.oid = y.typoutput
 JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -155,12 +166,15 @@ LEFT JOIN pg_namespace sn ON sn.oid = s.pronamespace
 
 
 def read_types(session: Session) -> dict[int, Type]:
-    """Return all types by OID. The session's search_path must be empty."""
+    """Return the types of users' columns by OID; see `ask_types`."""
     return answer(session, ask_types())
 
 
 def ask_types() -> Inquiry[dict[int, Type]]:
-    """Ask for all types by OID. The session's search_path must be empty."""
+    """Ask for the types of users' columns, and what these are made of, by OID.
+
+    The session's search_path must be empty.
+    """
     types = {}
     (rows,) = yield [_TYPES]
     for oid, schema, name, builtin, kind, is_array, element, base, subtype, output, send in rows:

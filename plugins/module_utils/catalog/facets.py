@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import typing as t
 
+from psycopg import sql
+
+from ..server.condensed import HEARD
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 
 #: A row of a catalog: columns and their values, of texts a hash: they may be anybody's secret.
 Fields: t.TypeAlias = "dict[str, str | None]"
@@ -156,7 +160,12 @@ class Catalog(t.NamedTuple):
 
 def read_catalogs(session: Session) -> list[Catalog]:
     """Return the catalogs of the session's server that describe objects."""
-    rows = session.execute(_CATALOGS).fetchall()
+    return answer(session, ask_catalogs())
+
+
+def ask_catalogs() -> Inquiry[list[Catalog]]:
+    """Ask for the catalogs of a server that describe objects."""
+    rows = yield from HEARD.ask(sql.SQL(_CATALOGS))
     catalogs = [Catalog(name, tuple(Column(*column) for column in columns)) for name, columns in rows]
     return [
         catalog

@@ -10,10 +10,13 @@ transaction numbers mean other ones, can make two states look alike. Object numb
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from psycopg import sql
 
+from ..server.batches import Rows
+from ..server.condensed import HEARD
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer
 
@@ -62,18 +65,37 @@ FROM (
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What a database's catalogs hold, as a hash, and the question that it answers."""
+
+    hash: str
+    question: sql.Composed
+
+    def is_still_of(self, session: Session) -> bool:
+        """Return whether the session's database, which it was asked of, has it still."""
+        return session.execute(self.question).fetchone() == (self.hash,)
+
+
 def read_identity(session: Session) -> str:
     """Return the identity of the session's database; see `ask_identity`."""
-    return answer(session, ask_identity())
+    return answer(session, ask_identity()).hash
 
 
-def ask_identity() -> Inquiry[str]:
+def ask_definers() -> Inquiry[Rows]:
+    """Ask for the catalogs whose rows make definitions, and their columns."""
+    return (yield from HEARD.ask(sql.SQL(_CATALOGS).format(columns=_NO_DEFINITION, catalogs=_NO_DEFINITIONS)))
+
+
+def ask_identity(definers: Rows | None = None) -> Inquiry[Identity]:
     """Ask for a hash of all catalog rows of a database: if it is the same twice, so are all definitions.
 
     If it is not, they may still be: a table that was made anew has another number. The session's settings must be the
     pinned ones.
+
+    :param definers: which catalogs and columns, if that was asked
     """
-    (catalogs,) = yield [sql.SQL(_CATALOGS).format(columns=_NO_DEFINITION, catalogs=_NO_DEFINITIONS)]
+    catalogs = definers or (yield from ask_definers())
     rows = [
         sql.SQL("SELECT {}, ROW({})::text FROM pg_catalog.{} {}").format(
             f"{name}({','.join(columns)})",
@@ -84,5 +106,6 @@ def ask_identity() -> Inquiry[str]:
         for name, columns in catalogs
         if columns
     ]
-    (((identity,),),) = yield [sql.SQL(_IDENTITY).format(rows=sql.SQL(" UNION ALL ").join([sql.SQL(_BESIDE), *rows]))]
-    return str(identity)
+    question = sql.SQL(_IDENTITY).format(rows=sql.SQL(" UNION ALL ").join([sql.SQL(_BESIDE), *rows]))
+    (((identity,),),) = yield [question]
+    return Identity(str(identity), question)

@@ -12,7 +12,8 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
-from .facets import IDENTITY, NAME, Fields, read_catalogs
+from ..server.inquiry import Inquiry, answer
+from .facets import IDENTITY, NAME, Fields, ask_catalogs
 from .requirements import Extension
 
 
@@ -78,14 +79,24 @@ SELECT e.extname, e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace 
 
 
 def read_members(session: Session) -> Members:
-    """Return what all extensions' members are: three statements however many there are."""
-    facets = sql.SQL(" UNION ALL ".join(catalog.facets for catalog in read_catalogs(session)))
+    """Return what all extensions' members are; see `ask_members`."""
+    return answer(session, ask_members(session.info.server_version))
+
+
+def ask_members(version: int) -> Inquiry[Members]:
+    """Ask what all extensions' members are: a few questions however many there are.
+
+    :param version: of the server that is asked
+    """
+    catalogs = yield from ask_catalogs()
+    facets = sql.SQL(" UNION ALL ".join(catalog.facets for catalog in catalogs))
     query = sql.SQL(_MEMBERS).format(name=sql.SQL(NAME), identity=sql.SQL(IDENTITY), facets=facets)
     found: dict[tuple[str, str, str, str], dict[str, Fields]] = collections.defaultdict(dict)
-    for (extension, kind, name, part_of), facet, fields in session.execute(query).fetchall():
+    rows, extensions = yield [query, _EXTENSIONS]
+    for (extension, kind, name, part_of), facet, fields in rows:
         found[extension, kind, name, part_of][facet] = fields
     return Members(
-        major=session.info.server_version // 10000,
-        extensions=tuple(Extension(*row) for row in session.execute(_EXTENSIONS).fetchall()),
+        major=version // 10000,
+        extensions=tuple(Extension(*row) for row in extensions),
         members=tuple(Member(*described, facets) for described, facets in found.items()),
     )

@@ -19,8 +19,8 @@ from ..server.batches import execute_together, split
 from ..server.endpoint import Endpoint, Session, connect, pin_settings, use_search_path
 from ..server.session_server import serve_session
 
-_BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_EXPORT: t.Final = "SELECT pg_catalog.pg_export_snapshot()"
+BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+EXPORT: t.Final = "SELECT pg_catalog.pg_export_snapshot()"
 #: How long each lock is waited for: a reader's waits for nobody but who alters, drops, truncates or rewrites the table.
 LOCK_PATIENCE: t.Final = "30s"
 #: How often what is to be locked is listed again since something of it is gone.
@@ -41,13 +41,13 @@ class Snapshot(abc.ABC):
 
     @contextlib.contextmanager
     def entrance(self, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
-        """Give where pg_dump connects to, to see the same: an open session that answers as a server.
+        """Give where pg_dump connects to, to see the same: the session answers as a server, and serves nobody else.
 
         It needs no password then, no TLS, and no settings of its own.
 
         :param program: its command line
         """
-        with self.another_session() as session, serve_session(session, self.endpoint, program) as server:
+        with serve_session(self.session, self.endpoint, program) as server:
             yield server
 
 
@@ -60,7 +60,7 @@ class ExportedSnapshot(Snapshot):
     @property
     def import_statements(self) -> sql.Composed:
         """The statements by which another session, of whatever program, takes part in the snapshot."""
-        return _import_statements(self.name)
+        return import_statements(self.name)
 
     @contextlib.contextmanager
     def another_session(self, search_path: str = "") -> t.Iterator[Session]:
@@ -91,8 +91,9 @@ def read_unseen(session: Session) -> int:
     return int(oldest)
 
 
-def _import_statements(name: str) -> sql.Composed:
-    return sql.SQL(_BEGIN + "; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = {}").format(name, LOCK_PATIENCE)
+def import_statements(name: str) -> sql.Composed:
+    """Return the statements by which a session takes part in a snapshot of that name."""
+    return sql.SQL(BEGIN + "; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = {}").format(name, LOCK_PATIENCE)
 
 
 #: Where the server's source raises that a snapshot's transaction has ended or is just ending; the SQLSTATE differs
@@ -104,7 +105,7 @@ GONE_SOURCES: t.Final = ("snapmgr.c", "procarray.c")
 def _importing(endpoint: Endpoint, name: str) -> t.Iterator[Session]:
     with connect(endpoint) as session:
         try:
-            session.execute(sql.SQL("; ").join([_import_statements(name), _pin_transaction(endpoint)]))
+            session.execute(sql.SQL("; ").join([import_statements(name), _pin_transaction(endpoint)]))
         except psycopg.Error as error:
             if error.diag.source_file not in GONE_SOURCES:
                 raise
@@ -152,10 +153,10 @@ def export_snapshot(
     list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]] | None = None,
 ) -> t.Iterator[ExportedSnapshot]:
     """Do so by a session that is open already, and in no transaction."""
-    begin = [] if list_tables else [_BEGIN]
+    begin = [] if list_tables else [BEGIN]
     if list_tables:
         _begin_locked(session, endpoint, list_tables)
-    *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), _EXPORT)
+    *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), EXPORT)
     try:
         yield ExportedSnapshot(endpoint, session, name)
     except psycopg.errors.LockNotAvailable:
@@ -172,7 +173,7 @@ def _begin_locked(
     for tries in itertools.count(1):
         tables = sorted(list_tables(session))
         # SET and LOCK take no snapshot.
-        session.execute(sql.SQL(_BEGIN + "; SET lock_timeout = {}").format(LOCK_PATIENCE))
+        session.execute(sql.SQL(BEGIN + "; SET lock_timeout = {}").format(LOCK_PATIENCE))
         try:
             for batch in split(tables, _LOCKED_AT_ONCE):
                 names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in batch)

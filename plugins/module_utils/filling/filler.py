@@ -26,6 +26,7 @@ from ..rows.statements import copy_in, copy_pieces_in
 from ..schedule.progress import Step, moved
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
+from ..server.batches import execute_together
 from ..server.endpoint import OpenSession, Session, break_off, use_search_path, use_settings
 from .notes import LARGE_OBJECTS, Notes, entry_part, rows_part
 from .objects import create_entries
@@ -36,12 +37,12 @@ from .watch import Watch, watching
 # To build an index takes what the server has set (docs: maintenance_work_mem), mostly 64 MB, where much more is there:
 # the buffers are a quarter of the server's memory, as a rule (docs: shared_buffers). All sessions together take as much
 # again at the most.
-_USE_MEMORY: t.Final = """
+_USE_MEMORY: t.Final = sql.SQL("""
 SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
-    own.setting::bigint, least(buffers.setting::bigint * 8 / %s, 1 << 20)) || 'kB', false)
+    own.setting::bigint, least(buffers.setting::bigint * 8 / {}, 1 << 20)) || 'kB', false)
 FROM pg_catalog.pg_settings own, pg_catalog.pg_settings buffers
 WHERE own.name = 'maintenance_work_mem' AND buffers.name = 'shared_buffers'
-"""
+""")
 
 
 def fill(
@@ -70,9 +71,9 @@ def fill(
     def open_filler() -> t.Iterator[_Filler]:
         with open_session() as session, origin.open() as reader:
             # Functions behind generated columns, checks, domains and indexes may rely on it.
-            use_search_path(session, manifest.database.serving_path)
+            path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false)")
+            execute_together(session, path.format(manifest.database.serving_path), _USE_MEMORY.format(jobs))
             use_settings(session, manifest.database.settings)
-            session.execute(_USE_MEMORY, (jobs,))
             yield _Filler(session, reader, filling, watch)
 
     left = [dataclasses.replace(work, item=item) for work in plan if (item := filling.left(work.item)) is not None]

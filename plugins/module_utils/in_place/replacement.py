@@ -67,7 +67,7 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path, origin
     # Temporary tables of the load would be part of what the catalogs say.
     transaction.session.execute("DISCARD TEMP")
     judge = dataclasses.replace(judge, jobs=1, reword=lambda: reworded, before=before)
-    verdict = judge.judge_snapshot(transaction, folder, writer=transaction.session)
+    verdict = judge.judge_transaction(transaction, folder)
     return Replaced(received, verdict)
 
 

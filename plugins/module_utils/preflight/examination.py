@@ -17,7 +17,9 @@ from ..in_place.order import LoadOrder
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint, Session
 from ..verdict.findings import Finding
+from ..verdict.words import Words
 from .checks.refill import FkStrategy
+from .checks.target import Offers
 from .goals import IN_PLACE, LoadMode
 from .transfer import Transfer
 
@@ -40,6 +42,10 @@ class Examination:
     tables: frozenset[tuple[str, str]] = frozenset()
     target_version: int | None = None
     target_exists: bool = False
+    #: what its server offers of what the source needs
+    offers: Offers | None = None
+    #: the databases that runs have left, or have under way
+    leftovers: list[str] = dataclasses.field(default_factory=list)
     #: how the live database gets its new content; None where the run gives it none
     load_mode: LoadMode | None = None
     #: the tables that the run is about; all if None
@@ -65,6 +71,8 @@ class Examination:
     freezes: bool = False
     #: what is true of the source's foreign keys
     census: list[Census] = dataclasses.field(default_factory=list)
+    #: what the target's server makes of the source's definitions, where the verdict on the copy is to know
+    words: Words | None = None
     #: sessions in the live database and outside of it, if they are kept for what comes next
     live_session: Session | None = None
     server_session: Session | None = None

@@ -17,17 +17,16 @@ from ..verdict.findings import Finding
 from .checks.compression import check_compression
 from .checks.extensions import check_builtin, check_kept
 from .checks.freeze import check_freeze, check_goal, check_load_mode
-from .checks.identity import check_identity
-from .checks.locks import check_locks
+from .checks.identity import advisory_lock, check_identity
 from .checks.refill import choose_strategy
-from .checks.room import check_lock_room, read_locks_needed
+from .checks.room import read_locks_needed
 from .checks.tools import check_tools
 from .examination import Examination
 from .goals import GOALS
 from .request import Request
 from .sides import enter, enter_server
 from .source_side import examine_account, examine_rows, examine_source
-from .target_side import check_live_reading, examine_live, examine_needs, examine_privileges, examine_server
+from .target_side import examine_access, examine_live, examine_needs, examine_privileges, examine_server
 
 
 def examine(
@@ -55,26 +54,30 @@ def examine(
         partial = bool(settings.patterns) or bool(archived and archived.partial)
         found.fk_strategy = choose_strategy(settings.fk_strategy, partial, request.load_mode)
         if target and server:
-            examine_server(found, request, target, server, partial)
-        if source and target and server:
-            _compare_servers(found, request, source, server, partial)
+            locks = read_locks_needed(source) if source else None
+            # Where sessions do not stay the same, a lock taken in one might never be given back.
+            lock = advisory_lock(source) if source and not found.has("pooler") else contextlib.nullcontext()
+            with lock as key:
+                told = examine_server(found, request, target, server, partial, locks, key)
+            if source and told and not found.has("pooler"):
+                found.findings += check_identity(source, told, target)
+            if source and not partial:
+                found.findings += check_builtin(source, server, settings.allowed)
         # Not before: this session in the live database would be one of the clients that the switch meets.
-        live = None
+        live = theirs = None
         if target and server and found.target_exists and request.goal != "rollback":
             live = server if inside else enter(kept or stack, found, connect, target)
             found.live_session = None if inside or not kept else live
         if target and live:
-            locked = check_locks(live, "target")
-            found.findings += locked
-            found.findings += check_live_reading(found, live, target)
+            locked = examine_access(found, live, target)
             if goal.fills and not locked:
-                examine_live(found, request, live, partial)
+                theirs = examine_live(found, request, live, partial)
                 if source and found.in_place and found.can_read_rows and not partial:
                     found.findings += check_kept(source, live, settings.allowed)
         if goal.fills and server and found.source:
             # A lock on a catalog would have to be waited for.
             if not found.has("locked"):
-                examine_privileges(found, request, source or archived, live, server)
+                examine_privileges(found, request, source or archived, theirs, server)
             examine_needs(found, request, server)
         if request.downtime == "short":
             found.findings += check_goal(request.goal)
@@ -91,16 +94,6 @@ def examine(
         if not goal.fills and found.reached and found.tools and found.can_read_rows and not partial:
             found.findings += examine_account(found.reached, found.tools, settings.allowed)
     return found
-
-
-def _compare_servers(found: Examination, request: Request, source: Session, server: Session, partial: bool) -> None:
-    assert request.target
-    # Where sessions do not stay the same, a lock taken in one might never be given back.
-    if not found.has("pooler"):
-        found.findings += check_identity(source, server, request.target)
-    found.findings += check_lock_room(server, "target", read_locks_needed(source))
-    if not partial:
-        found.findings += check_builtin(source, server, request.settings.allowed)
 
 
 def _choose_tools(found: Examination, request: Request, source: Session | None) -> None:

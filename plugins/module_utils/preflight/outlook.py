@@ -15,27 +15,24 @@ import pathlib
 import typing as t
 
 from ..archive.folder import read_manifest
-from ..archive.schema import Entry, dump_schema, read_schema
-from ..catalog.database import Locale, read_database
+from ..archive.schema import read_schema
+from ..catalog.identity import ask_definers
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..errors import MigrationError
-from ..in_place.rehearsal import rehearse_in_live
-from ..server.client_tools import ClientTools, tools_for
-from ..server.endpoint import Endpoint, Session, connect
-from ..staging.names import Generations
-from ..staging.rehearsal import Rehearsed, Script, rehearse_beside
+from ..server.client_tools import tools_for
+from ..server.endpoint import Endpoint, connect
+from ..server.inquiry import answer
 from ..staging.scratch import NoScratchError
 from ..verdict.comparison import Verdict
 from ..verdict.findings import Finding, tell_errors
 from ..verdict.judge import Judge
 from ..verdict.original import Original, archived_original, read_original
+from ..verdict.words import ask_wordings
 from ..work_folder import WorkFolder
 from .checks.extensions import check_account
-from .checks.made import check_made
-from .checks.nulls import check_nulls
 from .checks.refill import check_parents
 from .examination import Examination
-from .refusals import tell_refusals
+from .schema_rehearsal import SchemaRehearsal
 from .way_back import ask_way_back
 
 #: Errors with which nothing can be made on the target's server, or must not: the source itself may have the scratch
@@ -43,10 +40,6 @@ from .way_back import ask_way_back
 _PREVENTING: t.Final = frozenset(
     {"old-target", "same-database", "source-beside-target", "target-name", "target-replica"}
 )
-#: Errors with which the live database cannot be cleared, or nothing be made in it.
-_CLOSING: t.Final = frozenset({"locks", "no-create", "not-owner", "target-missing"})
-#: What the examination tells of each name need not be told again of the objects that use it.
-_TOLD_BY_NAME: t.Final = frozenset({"collation", "role-missing"})
 
 _OpenSource: t.TypeAlias = "t.Callable[[], contextlib.AbstractContextManager[Endpoint]]"
 
@@ -91,8 +84,13 @@ def _look(
         if here and found.selection is None:
             carried = {entry.address for entry in read_schema(judge.tools, original.schema)}
             found.findings += check_account(here.session, carried, judge.allowed)
+            if judge.trusts_note:
+                # Near, so that the target need not tell it.
+                answer(here.session, ask_definers())
             judges = judges and not tell_errors(found.findings)
-        rehearsal = _Rehearsal(found, judge, original, here, tools, check_mode)
+        beside = found.load_mode == "swap" and not check_mode
+        wordings = answer(here.session, ask_wordings()) if here and beside else ""
+        rehearsal = SchemaRehearsal(found, judge, original, here, tools, check_mode, wordings)
         if judges:
             judge = dataclasses.replace(judge, reword=rehearsal.words)
             # What the live database was examined by does for this as well.
@@ -109,6 +107,7 @@ def _look(
                 verdict = _ask(found, judge, here, original, archive, there, schema, stop_early=not check_mode)
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()
+            found.words = rehearsal.kept_words()
     return verdict
 
 
@@ -198,109 +197,3 @@ def _judge_tables_to_fill(
             findings = check_parents(here.session, live, found.order)
     found.findings += findings
     return kept
-
-
-@dataclasses.dataclass
-class _Rehearsal:
-    """The one rehearsal of a run: who asks first has it done."""
-
-    found: Examination
-    judge: Judge
-    original: Original
-    #: the source, if it is live
-    here: Snapshot | None
-    #: with which the run will dump it; the verdict may need newer ones
-    tools: ClientTools
-    check_mode: bool
-    done: Rehearsed | None = None
-    #: what is otherwise than on the source although the server refused nothing
-    seen: list[Finding] = dataclasses.field(default_factory=list)
-
-    def words(self) -> tuple[Entry, ...]:
-        """Return the schema as the target's server words it."""
-        self.done = rehearse_beside(self.judge.live, self._script(), words=True, inspect=self._inspect)
-        return self.done.reworded
-
-    def _inspect(self, made: Session) -> None:
-        self.seen += check_made(self.original, made, self.judge.allowed, self.found.kept_extensions)
-        if self.here:
-            self.seen += check_nulls(self.here.session, made)
-
-    def findings(self) -> list[Finding]:
-        """Return what the target's server refuses to make, or that it was not tried."""
-        try:
-            rehearsed = self.done or rehearse_beside(self.judge.live, self._script(), inspect=self._inspect)
-        except NoScratchError as error:
-            return self._try_in_live(str(error))
-        except MigrationError as error:
-            return [self._no_scratch(error)]
-        # Where something is missing, what else is otherwise follows from that.
-        return self._tell(rehearsed) or self.seen
-
-    def _script(self) -> Script:
-        source = dataclasses.replace(self.original.database, locale=self._locale())
-        tools, schema = self.judge.tools, self.original.schema
-        if self.here and self.tools != tools:
-            tools, schema = self.tools, schema.with_name("run.dump")
-            dump_schema(self.here, tools, schema)
-        return Script(tools, schema, source, self.original.refresh_order, tuple(self.judge.allowed))
-
-    def _locale(self) -> Locale:
-        """Return that of the database to come; where the server does not have it, which is told, one that all have."""
-        if self.found.in_place and self.found.target_exists:
-            with connect(self.judge.live) as session:
-                return read_database(session).locale
-        locale = self.original.database.locale
-        if any(finding.code == "locale" and finding.severity == "error" for finding in self.found.findings):
-            return Locale(locale.encoding, "libc", "C", "C", None, None)
-        return locale
-
-    def _try_in_live(self, reason: str) -> list[Finding]:
-        if not self.found.in_place:
-            return [self._not_rehearsed(reason)]
-        if self.check_mode:
-            return [self._not_rehearsed(f"{reason} In the live database it is, but not in check mode: that locks it.")]
-        if any(finding.severity == "error" and finding.code in _CLOSING for finding in self.found.findings):
-            return [self._not_rehearsed(f"{reason} In the live database it is, once errors are settled.")]
-        try:
-            return self._tell(rehearse_in_live(self.judge.live, self._script(), self.original.extensions))
-        except MigrationError as error:
-            return [self._not_rehearsed(f"{reason} In the live database it was not possible, either: {error}")]
-
-    def _tell(self, rehearsed: Rehearsed) -> list[Finding]:
-        """Return what is to be told besides what the examination tells, which knows more of an object or a name."""
-        errors = [finding for finding in self.found.findings if finding.severity == "error"]
-        objects, names = {error.object for error in errors}, {error.code for error in errors} & _TOLD_BY_NAME
-        findings = [
-            finding
-            for finding in tell_refusals(rehearsed.refusals)
-            if finding.object not in objects and finding.code not in names
-        ]
-        kept = {f"extension {name}" for name in self.found.kept_extensions}
-        staying = [finding.object for finding in findings if finding.object in kept]
-        if not staying:
-            return findings
-        reason = (
-            f"{', '.join(staying)} cannot be created in a scratch database, and stays in the live one: what needs it "
-            "was left out."
-        )
-        return [self._not_rehearsed(reason), *(finding for finding in findings if finding.object not in kept)]
-
-    def _no_scratch(self, error: MigrationError) -> Finding:
-        return Finding(
-            "error" if self.found.load_mode == "swap" else "warning",
-            "cannot-create",
-            f'database "{Generations(self.judge.live.dbname).scratch}"',
-            f"the schema was to be rehearsed there, and a copy beside the live database is made alike: {error}.",
-            "Settle what the server names.",
-        )
-
-    def _not_rehearsed(self, reason: str) -> Finding:
-        return Finding(
-            "warning",
-            "not-rehearsed",
-            str(self.judge.live),
-            f"the source's schema was not tried there. {reason} What its server would refuse of it (extensions, "
-            "libraries, what takes a superuser, what lacks something) was therefore not foreseen.",
-            "If there is any, the run fails, and the live database stays as it is.",
-        )

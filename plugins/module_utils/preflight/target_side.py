@@ -10,68 +10,113 @@ import typing as t
 from psycopg import sql
 
 from ..archive.manifest import Manifest
+from ..catalog.requirements import ask_extensions
 from ..in_place.clearing import find_kept
-from ..privileges.reading import read_privileges
+from ..privileges.catalog import Privileges
+from ..privileges.reading import ask_privileges, read_privileges
+from ..server.batches import Rows
 from ..server.endpoint import Endpoint, Session
 from ..server.inquiry import Inquiry, answer, ask, together
+from ..staging.databases import ask_leftovers
 from ..staging.names import Generations
+from ..staging.properties import ask_carried
 from ..verdict.findings import Finding, tell_errors
 from .checks.application import ask_application_role
 from .checks.archiving import ask_archiving
 from .checks.build import check_locale
+from .checks.carrying import check_carrying_over
 from .checks.collation_versions import ask_collation_versions
-from .checks.exchange import check_exchange
+from .checks.exchange import ask_exchange, check_previous
+from .checks.identity import ask_identity
 from .checks.in_place import check_in_place
-from .checks.live import ask_live, check_only_live
-from .checks.load_mode import check_swap, choose_load_mode
+from .checks.live import ask_live, ask_tables, check_only_live
+from .checks.load_mode import ask_swap, choose_load_mode
+from .checks.locks import LOCKS, check_locks
 from .checks.privileges import check_kept_privileges, check_privileges
 from .checks.refill import check_kept_schema, check_refill, check_strategy, check_sync, plan_load
-from .checks.room import ask_connections, ask_target_room
+from .checks.room import ask_connections, ask_lock_room, ask_target_room
 from .checks.session import check_session
-from .checks.source import FORCED, check_reading
-from .checks.target import check_name, check_rollback, check_target
+from .checks.source import FORCED, ask_reading
+from .checks.target import ask_offers, check_name, check_rollback, check_target
 from .examination import Examination
 from .goals import GOALS
 from .request import Request
 
 
-def examine_server(found: Examination, request: Request, target: Endpoint, session: Session, partial: bool) -> None:
-    """Look at the target's server, and choose how the live database gets its new content.
+def examine_server(
+    found: Examination,
+    request: Request,
+    target: Endpoint,
+    session: Session,
+    partial: bool,
+    locks: int | None,
+    key: int | None,
+) -> t.Sequence[Rows]:
+    """Look at the target's server, and choose how the live database gets its new content; return which it is.
 
     :param session: outside the live database, if the user may enter any other
     :param partial: whether the run is about some tables only
+    :param locks: how many the source's schema needs, if that is known
+    :param key: of a lock that the source's session holds, if it does
     """
     settings, goal = request.settings, GOALS[request.goal]
     generations = Generations(target.dbname)
     found.target_version = session.info.server_version
     found.findings += check_session(target.at(session.info.dbname), session)
-    present = ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname))
-    asked: list[Inquiry[t.Any]] = [
-        present,
-        ask_connections(target, settings.jobs),
-        ask_collation_versions(target.dbname),
-    ]
-    if settings.application_role and goal.fills and goal.replaces:
-        asked.append(ask_application_role(settings.application_role))
-    (rows,), *findings = answer(session, together(*asked))
-    found.target_exists = bool(rows)
-    for told in findings:
-        found.findings += told
+    # What only one load mode needs is asked before that is chosen.
+    source, needs = found.source, found.requirements
+    (rows,), obstacles, exchange, live, left, findings, offers, carried, told = answer(
+        session,
+        together(
+            ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname)),
+            ask_swap(target.dbname),
+            ask_exchange(target, session.info.user, settings.may_disconnect),
+            ask_live(generations, settings.may_disconnect),
+            ask_leftovers(generations),
+            together(*_ask_server(found, request, target, partial, locks)),
+            # As they are now, before the live database changes its owner for a moment.
+            ask_offers(source, needs) if source and needs else ask(),
+            ask_carried(target.dbname, target.dbname, source) if source else ask(),
+            ask_identity(key, target.dbname) if key is not None else ask(),
+        ),
+    )
+    found.target_exists, found.leftovers, found.offers = bool(rows), left, offers or None
+    for some in findings:
+        found.findings += some
     if goal.fills:
-        _choose_load_mode(found, request, target, session, partial)
-    rolls_back = request.goal == "rollback"
-    if rolls_back:
+        _choose_load_mode(found, request, target, obstacles, partial)
+    if request.goal == "rollback":
         found.load_mode = "swap"
         found.findings += check_rollback(session, generations, settings.may_disconnect)
-    if found.load_mode == "swap":
-        found.findings += check_exchange(
-            session, target, rolls_back, found.source, settings.allowed, settings.may_disconnect
-        )
-    if goal.fills:
-        _examine_place(found, request, target, session, partial)
+        found.findings += [*exchange, *check_previous(session, target)]
+    elif found.load_mode == "swap":
+        found.findings += exchange
+        if source:
+            found.findings += check_carrying_over(session, target.dbname, source, carried, settings.allowed)
+            found.findings += [*check_name(generations), *check_locale(session, source.locale), *live]
+    return t.cast("t.Sequence[Rows]", told)
 
 
-def _choose_load_mode(found: Examination, request: Request, target: Endpoint, session: Session, partial: bool) -> None:
+def _ask_server(
+    found: Examination, request: Request, target: Endpoint, partial: bool, locks: int | None
+) -> t.Iterator[Inquiry[list[Finding]]]:
+    """Yield what is asked of the server whatever the load mode."""
+    settings, goal = request.settings, GOALS[request.goal]
+    yield ask_connections(target, settings.jobs)
+    yield ask_collation_versions(target.dbname)
+    if locks is not None:
+        yield ask_lock_room("target", locks)
+    if settings.application_role and goal.fills and goal.replaces:
+        yield ask_application_role(settings.application_role)
+    # What differs takes little room.
+    if goal.fills and found.source and not partial and request.load_mode != "sync":
+        yield ask_target_room(target, found.source.size, request.target_room)
+        yield ask_archiving(found.source.size)
+
+
+def _choose_load_mode(
+    found: Examination, request: Request, target: Endpoint, obstacles: list[Finding], partial: bool
+) -> None:
     if request.load_mode == "sync":
         contradictions = check_sync(found.fk_strategy, request.source is not None or found.takes_back)
     else:
@@ -80,55 +125,45 @@ def _choose_load_mode(found: Examination, request: Request, target: Endpoint, se
     if contradictions:
         return
     found.obstacles += check_kept_schema(found.fk_strategy, partial)
-    found.obstacles += check_swap(session, target.dbname)
+    found.obstacles += obstacles
     found.load_mode, said = choose_load_mode(request.load_mode, found.obstacles, target.dbname, found.target_exists)
     found.findings += said
 
 
-def _examine_place(found: Examination, request: Request, target: Endpoint, session: Session, partial: bool) -> None:
-    """Look whether there is a place for a copy, and what the switch to it would meet."""
-    if not found.source:
-        return
-    asked: list[Inquiry[list[Finding]]] = []
-    # What differs takes little room.
-    if not partial and found.load_mode != "sync":
-        size = found.source.size
-        asked += [ask_target_room(target, size, request.target_room), ask_archiving(size)]
-    if found.load_mode == "swap":
-        generations = Generations(target.dbname)
-        found.findings += [*check_name(generations), *check_locale(session, found.source.locale)]
-        asked.append(ask_live(generations, request.settings.may_disconnect))
-    for findings in answer(session, together(*asked)):
-        found.findings += findings
-
-
-def examine_live(found: Examination, request: Request, session: Session, partial: bool) -> None:
-    """Look at what is to be replaced."""
+def examine_live(found: Examination, request: Request, session: Session, partial: bool) -> Privileges | None:
+    """Look at what is to be replaced; return who may do what there, if that is to be carried over."""
     if found.keeps_schema:
         if found.source and found.requirements and (found.selection or not partial):
             found.order = plan_load(session, found.selection)
             found.findings += check_refill(
                 session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
             )
-        return
+        return None
     if not found.source or not found.requirements:
-        return
-    extensions = {extension.name for extension in found.requirements.extensions}
-    found.findings += check_only_live(session, found.tables, extensions)
+        return None
+    tables, present, privileges = answer(session, together(ask_tables(), ask_extensions(), ask_privileges()))
+    extensions = {e.name for e in present}.difference(e.name for e in found.requirements.extensions)
+    found.findings += check_only_live(session, tables - found.tables, extensions)
     if not found.in_place:
-        return
+        return t.cast(Privileges, privileges)
     kept = find_kept(session, found.requirements.extensions, found.source.has_public)
     findings = check_in_place(session, found.source, found.requirements, kept, request.settings.allowed)
     # Where neither way is open, what stands in the way of each is told.
     found.findings += [*(found.obstacles if request.load_mode == "auto" and tell_errors(findings) else []), *findings]
     found.kept_extensions = kept.extensions
+    return t.cast(Privileges, privileges)
 
 
 def examine_needs(found: Examination, request: Request, session: Session) -> None:
     """Look for what the target's server lacks that a new schema needs."""
-    if found.source and found.requirements and not found.keeps_schema:
+    if found.source and found.requirements and found.offers and not found.keeps_schema:
         found.findings += check_target(
-            session, found.source, found.requirements, found.kept_extensions, request.settings.allowed
+            session,
+            found.offers,
+            found.source,
+            found.requirements,
+            found.kept_extensions,
+            request.settings.allowed,
         )
 
 
@@ -136,10 +171,13 @@ def examine_privileges(
     found: Examination,
     request: Request,
     source: Session | Manifest | None,
-    live: Session | None,
+    theirs: Privileges | None,
     server: Session,
 ) -> None:
-    """Look whether owners and grants can be what they shall be."""
+    """Look whether owners and grants can be what they shall be.
+
+    :param theirs: those of the live database, if there is one
+    """
     policy = request.settings.policy
     if found.keeps_schema:
         # A selection is about rows alone.
@@ -149,24 +187,27 @@ def examine_privileges(
     found.findings += check_privileges(
         policy,
         there,
-        read_privileges(live) if live else None,
-        read_privileges(server),
+        theirs,
+        theirs or read_privileges(server),
         in_place=found.in_place,
         allowed=request.settings.allowed,
     )
 
 
-def check_live_reading(found: Examination, live_session: Session, target: Endpoint) -> list[Finding]:
-    """Tell that the live database cannot be compared; it can be replaced all the same by who owns the database.
+def examine_access(found: Examination, live: Session, target: Endpoint) -> bool:
+    """Look whether the live database can be read; return whether a lock keeps from it.
 
     Where row security is forced upon their owner, the tables are read in a transaction that is undone; no backup is.
     """
-    hidden = found.of_selected(check_reading(live_session))
+    first, told = answer(live, together(ask(LOCKS), ask_reading()))
+    locked = check_locks(live, "target", *first)
+    hidden = found.of_selected(told)
     forced = all(finding.message == FORCED for finding in hidden)
     found.target_readable = forced
-    told = _tell_hidden(found, hidden, target) if hidden else []
-    found.unless_equal = told if forced else []
-    return [] if forced else told
+    said = _tell_hidden(found, hidden, target) if hidden else []
+    found.unless_equal = said if forced else []
+    found.findings += [*locked, *([] if forced else said)]
+    return bool(locked)
 
 
 def _tell_hidden(found: Examination, hidden: t.Sequence[Finding], target: Endpoint) -> list[Finding]:

@@ -97,6 +97,16 @@ class RunFolder:
         return self.path / "source" / "description"
 
     @property
+    def words(self) -> pathlib.Path:
+        """The file with what the target's server makes of the source's definitions, if that has been asked."""
+        return self.path / "words.json"
+
+    @property
+    def heard(self) -> pathlib.Path:
+        """The file with what was heard of databases (server/condensed.py)."""
+        return self.path / "heard"
+
+    @property
     def playbook_pid(self) -> int | None:
         """The process id of the ansible-playbook that the run belongs to, if that was told."""
         try:

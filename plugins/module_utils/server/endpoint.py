@@ -171,6 +171,23 @@ def connect_beside(session: Session) -> Session:
     return psycopg.connect(session.info.dsn, password=session.info.password or None, autocommit=True)
 
 
+def handing_on(first: Session, open_session: OpenSession) -> OpenSession:
+    """Return what gives a session that is open already to who comes first, and others their own."""
+    left = [first]
+
+    @contextlib.contextmanager
+    def give() -> t.Iterator[Session]:
+        try:
+            session = left.pop()
+        except IndexError:
+            with open_session() as session:
+                yield session
+        else:
+            yield session
+
+    return give
+
+
 def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> sql.Composed:
     """Return the statement that pins a session: those of the settings that the server's version knows.
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 import typing as t
 
@@ -14,23 +15,42 @@ from psycopg import pq
 from .protocol import message
 
 
-def tell_result(result: pq.abc.PGresult) -> bytes:
-    """Return the messages that tell a statement's result."""
-    if result.status == pq.ExecStatus.EMPTY_QUERY:
-        return message(b"I", b"")
-    return b"".join([*_tell_rows(result), message(b"C", (result.command_status or b"") + b"\0")])
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A statement's result."""
+
+    #: the message that describes the columns; empty where there are none
+    description: bytes
+    names: tuple[bytes, ...]
+    types: tuple[int, ...]
+    rows: t.Sequence[t.Sequence[bytes | None]]
+    #: how the statement has ended; nothing where there was none
+    status: bytes
+
+    def tell(self) -> bytes:
+        """Return it as messages."""
+        options = [column for column, name in enumerate(self.names) if name == b"attoptions"]
+        rows = self.rows if not options else [_without_own(row, options) for row in self.rows]
+        told = [message(b"D", _counted([*map(_spell, row)])) for row in rows]
+        return b"".join([self.description, *told, message(b"C", self.status + b"\0") if self.status else _NOTHING])
 
 
-def _tell_rows(result: pq.abc.PGresult) -> t.Iterator[bytes]:
+_NOTHING: t.Final = message(b"I", b"")
+
+
+def read_answer(result: pq.abc.PGresult) -> Answer:
+    """Return a result as it came."""
+    columns = range(result.nfields)
+    description = b""
     if result.status == pq.ExecStatus.TUPLES_OK:
-        columns = range(result.nfields)
-        yield message(b"T", _counted([_describe_column(result, column) for column in columns]))
-        options = [column for column in columns if result.fname(column) == b"attoptions"]
-        for row in range(result.ntuples):
-            values = [result.get_value(row, column) for column in columns]
-            for column in options:
-                values[column] = _without_own(values[column])
-            yield message(b"D", _counted(list(map(_spell, values))))
+        description = message(b"T", _counted([_describe_column(result, column) for column in columns]))
+    return Answer(
+        description,
+        tuple(result.fname(column) or b"" for column in columns),
+        tuple(result.ftype(column) for column in columns),
+        [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)],
+        b"" if result.status == pq.ExecStatus.EMPTY_QUERY else result.command_status or b"",
+    )
 
 
 def tell_error(error: psycopg.Error) -> bytes:
@@ -61,14 +81,17 @@ def _describe_column(result: pq.abc.PGresult, column: int) -> bytes:
     )
 
 
-def _without_own(options: bytes | None) -> bytes | None:
-    """Return a column's options without the one that a server of 15.20 keeps there for itself.
+def _without_own(row: t.Sequence[bytes | None], columns: t.Container[int]) -> list[bytes | None]:
+    """Return a row without what a server of 15.20 keeps for itself among a column's options.
 
     A pg_dump that is older takes it for the user's, and a server that is older refuses it.
     """
-    if options is None:
-        return None
-    return b", ".join(option for option in options.split(b", ") if not option.startswith(b"pg_attver="))
+    return [
+        b", ".join(option for option in value.split(b", ") if not option.startswith(b"pg_attver="))
+        if value is not None and column in columns
+        else value
+        for column, value in enumerate(row)
+    ]
 
 
 def _spell(value: bytes | None) -> bytes:

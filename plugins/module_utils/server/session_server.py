@@ -15,10 +15,11 @@ import typing as t
 import psycopg
 from psycopg import pq
 
+from .condensed import HEARD
 from .endpoint import Endpoint, Session, break_off
 from .foresight import foresee
 from .protocol import read_setting, serve
-from .results import tell_error, tell_result
+from .results import Answer, read_answer, tell_error
 from .siblings import Siblings
 
 _STATUS: t.Final[dict[int, bytes]] = {pq.TransactionStatus.IDLE: b"I", pq.TransactionStatus.INTRANS: b"T"}
@@ -43,7 +44,7 @@ _Asked = tuple[frozenset[tuple[bytes, bytes]], bytes]
 def serve_session(session: Session, endpoint: Endpoint, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
     """Give the endpoint by which a program enters the session; the session must not be used until the block ends.
 
-    The session must be in a transaction. Whatever the program does to it is rolled back.
+    Whatever the program does to it is rolled back, to where it is in its transaction if it is in one.
 
     :param program: its command line, by which it is found out what it is going to ask
     """
@@ -69,7 +70,10 @@ def serve_session(session: Session, endpoint: Endpoint, program: t.Sequence[str]
 class _SessionBackend:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._begin = _BEGIN
+        self._major = session.info.server_version // 10000
+        own = session.info.transaction_status == pq.TransactionStatus.IDLE
+        self._begin = [b"BEGIN", *_BEGIN] if own else _BEGIN
+        self._end = [b"ROLLBACK", b"DEALLOCATE ALL"] if own else _END
         self._known: dict[_Asked, bytes] = {}
         #: the same, whatever was set
         self.answers: dict[bytes, bytes] = {}
@@ -90,26 +94,63 @@ class _SessionBackend:
 
     def ask_ahead(self, statements: t.Sequence[bytes]) -> None:
         """Send all that a program will say from its beginning; if any of it fails, none of it is answered by that."""
+        condensed = [
+            statement if read_setting(statement) else HEARD.condense(self._major, statement) for statement in statements
+        ]
         begin, self._begin = self._begin, []
         try:
-            results = self._send([*begin, *statements])[len(begin) :]
+            results = self._send([*begin, _TRY, *condensed, _TRIED])[len(begin) + 1 : -1]
         except psycopg.Error:
-            self._start_over()
-            return
+            # At full length, then.
+            condensed = [*statements]
+            try:
+                results = self._send([*_FAILED, *statements])[len(_FAILED) :]
+            except psycopg.Error:
+                self._start_over()
+                return
         if len(results) != len(statements):
             # One of them was several, and which answer is whose, nobody knows.
             self._start_over()
             return
+        self._take(statements, condensed, results)
+
+    def _take(
+        self, statements: t.Sequence[bytes], asked: t.Sequence[bytes], results: t.Sequence[pq.abc.PGresult]
+    ) -> None:
+        """Know what was answered.
+
+        :param asked: in what form each statement was sent
+        """
         told: dict[bytes, bytes] = {}
-        for statement, result in zip(statements, results, strict=True):
+        unheard: list[_Asked] = []
+        for statement, said, result in zip(statements, asked, results, strict=True):
             if setting := read_setting(statement):
                 told.update([setting])
                 self._in_force.update([setting])
             # Else the session is ahead of where the program will be when it says this.
             if told == self._in_force:
-                answer = self._known[frozenset(told.items()), statement] = tell_result(result)
-                self.answers[statement] = answer
-                self._siblings.note(result)
+                key = frozenset(told.items()), statement
+                if said == statement:
+                    self._hear(key, result)
+                elif answer := HEARD.expand(self._major, statement, result):
+                    self._note(key, answer)
+                else:
+                    unheard.append(key)
+        # What differs from all that is known.
+        whole = [key for key in unheard if key[0] == frozenset(self._in_force.items())]
+        if whole:
+            for key, result in zip(whole, self._send([statement for _, statement in whole]), strict=True):
+                self._hear(key, result)
+
+    def _hear(self, key: _Asked, result: pq.abc.PGresult) -> None:
+        answer = read_answer(result)
+        HEARD.note(self._major, key[1], answer)
+        self._note(key, answer)
+
+    def _note(self, key: _Asked, answer: Answer) -> None:
+        """Know the answer to a question."""
+        self._known[key] = self.answers[key[1]] = answer.tell()
+        self._siblings.note(answer)
 
     def answer(self, query: bytes) -> bytes:
         try:
@@ -119,7 +160,7 @@ class _SessionBackend:
 
     def leave(self) -> None:
         """Undo all that the program has done to the session."""
-        self._send(_END)
+        self._send(self._end)
 
     def _answer(self, query: bytes) -> bytes:
         if setting := read_setting(query):
@@ -134,7 +175,7 @@ class _SessionBackend:
         self._in_force = {name: value for name, (value, _) in self._set.items()}
         if not setting and all(result.status == pq.ExecStatus.COMMAND_OK for result in results):
             self._commands.append(query)
-        return b"".join(map(tell_result, results))
+        return b"".join(read_answer(result).tell() for result in results)
 
     def _ask(self, late: list[bytes], query: bytes) -> list[pq.abc.PGresult]:
         """Return the results of a query, before which some settings are to be made; note those of others like it."""
@@ -147,7 +188,7 @@ class _SessionBackend:
             else:
                 if len(results) == 1 + len(others):
                     for other, result in zip(others, results[1:], strict=True):
-                        self._known[self._asked(other)] = tell_result(result)
+                        self._known[self._asked(other)] = read_answer(result).tell()
                     return results[:1]
         return self._send([*late, query])[len(late) :]
 

@@ -10,7 +10,7 @@ import itertools
 import re
 import typing as t
 
-from psycopg import pq
+from .results import Answer
 
 #: A question about one object.
 _ABOUT: t.Final = re.compile(rb"([^']*')(\d+)('[^']*)")
@@ -29,15 +29,15 @@ class Siblings:
         self._of_kind: dict[tuple[bytes | None, ...], list[bytes]] = collections.defaultdict(list)
         self._sizes: dict[bytes, int] = collections.defaultdict(lambda: _FEWEST)
 
-    def note(self, result: pq.abc.PGresult) -> None:
-        """Take a result; if it is a list of objects, those are alike whose letters (relkind, typtype) are the same."""
-        columns = {result.fname(column): column for column in range(result.nfields)}
+    def note(self, answer: Answer) -> None:
+        """Take an answer; if it is a list of objects, those are alike whose letters (relkind, typtype) are the same."""
+        columns = {name: column for column, name in enumerate(answer.names)}
         if {b"tableoid", b"oid"} <= columns.keys():
-            letters = [columns[b"tableoid"], *(c for c in columns.values() if result.ftype(c) == _CHAR)]
-            for row in range(result.ntuples):
-                oid = result.get_value(row, columns[b"oid"]) or b"0"
+            letters = [columns[b"tableoid"], *(c for c in columns.values() if answer.types[c] == _CHAR)]
+            for row in answer.rows:
+                oid = row[columns[b"oid"]] or b"0"
                 if int(oid) >= _FIRST_OID and oid not in self._kinds:
-                    kind = self._kinds[oid] = tuple(result.get_value(row, column) for column in letters)
+                    kind = self._kinds[oid] = tuple(row[column] for column in letters)
                     self._of_kind[kind].append(oid)
 
     def questions(self, question: bytes, known: t.Callable[[bytes], bool]) -> list[bytes]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..errors import MigrationError
 from ..privileges.applying import carry_privileges
 from ..privileges.catalog import Privileges
 from ..privileges.wanted import Policy
 from ..server.endpoint import Endpoint, Session, connect
-from .databases import database_exists
+from .databases import database_exists, maintenance_session
 
 Told = t.TypeVar("Told")
 
@@ -35,12 +36,14 @@ class Carriage:
         return carry_privileges(session, self.policy, self.live, self.source, self.allowed)
 
 
-def ask_live(session: Session, target: Endpoint, read: t.Callable[[Session], Told]) -> Told | None:
-    """Return what a session of the live database tells, if there is one.
-
-    :param session: a maintenance session
-    """
-    if not database_exists(session, target.dbname):
+def ask_live(target: Endpoint, read: t.Callable[[Session], Told]) -> Told | None:
+    """Return what a session of the live database tells, if there is one."""
+    try:
+        live = connect(target)
+    except MigrationError:
+        with maintenance_session(target) as session:
+            if database_exists(session, target.dbname):
+                raise
         return None
-    with connect(target) as live:
+    with live:
         return read(live)

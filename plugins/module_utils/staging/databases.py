@@ -15,6 +15,7 @@ from ..catalog.database import Locale
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step, doing
 from ..server.endpoint import Endpoint, Session, connect
+from ..server.inquiry import Inquiry, answer
 from .locks import try_lock_name
 from .names import Generations
 
@@ -57,7 +58,7 @@ def create_staging(session: Session, generations: Generations, locale: Locale, r
     :raises MigrationError: when the server refuses, with its message
     """
     drop_leftovers(session, generations)
-    _create(session, generations.staging, locale)
+    create_database(session, generations.staging, locale)
     mark_staging(session, generations, run_id)
 
 
@@ -73,15 +74,10 @@ def staging_run(session: Session, generations: Generations) -> str | None:
 
 
 def create_database(session: Session, name: str, locale: Locale) -> None:
-    """Make an empty database; one of ours that has the name is dropped.
+    """Make an empty database.
 
     :raises MigrationError: when the server refuses, with its message
     """
-    drop_database(session, name)
-    _create(session, name, locale)
-
-
-def _create(session: Session, name: str, locale: Locale) -> None:
     try:
         session.execute(create_statement(name, locale, session.info.server_version))
     except psycopg.Error as error:
@@ -112,27 +108,55 @@ def drop_leftovers(session: Session, generations: Generations, kept: t.Container
     :raises MigrationError: when the server refuses, with its message
     """
     dropped = []
-    names = [name for name in (generations.staging, generations.discarded, generations.scratch) if name not in kept]
-    rows = session.execute(
-        "SELECT datname FROM pg_catalog.pg_database WHERE datname = ANY (%s)"
-        " AND (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
-        (names,),
-    )
-    present = [name for (name,) in rows.fetchall()]
-    for name in names:
+    for name in answer(session, ask_leftovers(generations)):
         # Comparisons claim nothing: one may be at work in the scratch database.
-        if name in present and (name != generations.scratch or try_lock_name(session, name)):
+        if name not in kept and (name != generations.scratch or try_lock_name(session, name)):
             drop_database(session, name)
             dropped.append(name)
     return dropped
 
 
-def check_staging(session: Session, generations: Generations, run_id: str) -> None:
-    """Make sure that the staging database is still this run's.
+def ask_leftovers(generations: Generations) -> Inquiry[list[str]]:
+    """Ask which databases there are that runs have left, or have under way."""
+    query = (
+        "SELECT datname FROM pg_catalog.pg_database WHERE datname = ANY ({}::text[])"
+        " AND (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)"
+    )
+    names = [generations.staging, generations.discarded, generations.scratch]
+    (rows,) = yield [sql.SQL(query).format(names)]
+    return sorted((name for (name,) in rows), key=names.index)
+
+
+@contextlib.contextmanager
+def staging_session(target: Endpoint, generations: Generations, run_id: str) -> t.Iterator[Session]:
+    """Open a session in the staging database, which is still this run's.
 
     :raises MigrationError: when it is gone or another run has taken it over
     """
-    mark = _read_mark(session, generations)
+    try:
+        session = connect(target.at(generations.staging))
+    except MigrationError:
+        # Why, a session outside of it tells better.
+        with maintenance_session(target) as outside:
+            check_staging(outside, generations, run_id)
+        raise
+    with session:
+        check_staging(session, generations, run_id)
+        yield session
+
+
+def check_staging(session: Session, generations: Generations, run_id: str) -> None:
+    """Make sure that the staging database is still this run's.
+
+    :param session: one of its server, in whatever database
+    :raises MigrationError: when it is gone or another run has taken it over
+    """
+    answer(session, ask_staging(generations, run_id))
+
+
+def ask_staging(generations: Generations, run_id: str) -> Inquiry[None]:
+    """Ask a server, in whatever database, whether the staging database is still this run's; see `check_staging`."""
+    mark = yield from _ask_mark(generations)
     if mark is None:
         raise MigrationError(
             f'There is no staging database "{generations.staging}" of this run: the stage schema_restore makes it, or '
@@ -173,11 +197,13 @@ def drop_database(session: Session, name: str) -> None:
 
 
 def _read_mark(session: Session, generations: Generations) -> str | None:
-    row = session.execute(
-        "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = %s",
-        (generations.staging,),
-    ).fetchone()
-    return row[0] if row else None
+    return answer(session, _ask_mark(generations))
+
+
+def _ask_mark(generations: Generations) -> Inquiry[str | None]:
+    query = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = {}"
+    (rows,) = yield [sql.SQL(query).format(generations.staging)]
+    return rows[0][0] if rows else None
 
 
 def _mark(run_id: str) -> str:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import typing as t
 
+import psycopg
 from psycopg import sql
 
-from ..server.batches import change
+from ..server.batches import Question, Rows, execute_together
 from ..server.endpoint import Session
 
 #: One half of the key, for all our locks on names; any number will do that others do not use.
@@ -27,9 +29,16 @@ def lock_name(session: Session, dbname: str) -> None:
     session.execute(_lock(dbname))
 
 
-def lock_name_patiently(session: Session, dbname: str) -> None:
-    """Do so, however long others have it."""
-    change(session, sql.SQL("SET LOCAL lock_timeout = 0; {}").format(_lock(dbname)).as_bytes(session))
+def lock_name_patiently(session: Session, dbname: str, question: Question) -> Rows:
+    """Do so, however long others have it; return the answer to a question that travels with it."""
+    *_, rows = execute_together(session, "SET LOCAL lock_timeout = 0", _lock(dbname), question)
+    return rows
+
+
+def unlock_name(session: Session, dbname: str) -> None:
+    """Give the lock back; where the connection has broken, it is gone with that."""
+    with contextlib.suppress(psycopg.Error):
+        session.execute(sql.SQL("SELECT pg_catalog.pg_advisory_unlock({}, {})").format(CLASS, key_of(dbname)))
 
 
 def _lock(dbname: str) -> sql.Composed:

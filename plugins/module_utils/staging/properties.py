@@ -12,8 +12,8 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.database import DatabaseProperties, split_settings
-from ..server.batches import Rows, ask_all
-from ..server.endpoint import Session
+from ..server.batches import Rows
+from ..server.inquiry import Inquiry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +43,8 @@ WHERE datname = {} AND a.grantee <> d.datdba ORDER BY 1, 2
 """
 
 
-def carry_over(
-    session: Session, copy: str, live: str, source: DatabaseProperties, with_grants: bool = True
-) -> list[Property]:
-    """Return the properties that give the copy what the live database must have, in order.
+def ask_carried(copy: str, live: str, source: DatabaseProperties, with_grants: bool = True) -> Inquiry[list[Property]]:
+    """Ask outside of the live database for the properties that give the copy what that must have, in order.
 
     Settings and comment are the source's, and the live database's where the source says nothing; owner, grants,
     connection limit and single roles' settings are bound to the place and are the live database's. Without a live
@@ -58,8 +56,7 @@ def carry_over(
     settings: dict[tuple[str | None, str], str] = {}
     comment = source.comment
     place: list[Property] = []
-    queries = [sql.SQL(query).format(live) for query in (_PLACE, _SETTINGS, _GRANTS)]
-    found, configured, granted = ask_all(session, *queries)
+    found, configured, granted = yield [sql.SQL(query).format(live) for query in (_PLACE, _SETTINGS, _GRANTS)]
     for owner, live_comment, has_grants, connection_limit in found:
         settings = {(role, name): value for role, config in configured for name, value in split_settings(config)}
         comment = live_comment if comment is None else comment

@@ -10,6 +10,7 @@ columns change places), so what the target must say is asked of the target.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import typing as t
@@ -22,9 +23,9 @@ from ..filling.objects import Refusal, try_entries
 from ..filling.refresh import refresh_statement
 from ..schedule.progress import Step, doing
 from ..server.client_tools import ClientTools, tools_for
-from ..server.endpoint import Endpoint, Session, pin_settings, use_search_path, use_settings
+from ..server.endpoint import Endpoint, Session, pin_settings, use_settings
 from ..work_folder import WorkFolder
-from .schema import allow_orphans, left_unvalidated, without_event_triggers
+from .schema import allow_orphans, left_unvalidated, serving_path, without_event_triggers
 from .scratch import open_scratch
 
 #: What people are told of it.
@@ -69,20 +70,19 @@ def rehearse(
     script: Script,
     *,
     created: t.Callable[[t.Iterable[Entry]], list[Entry]] = list,
-    words: bool = False,
+    words: t.Callable[[Session], bool] | None = None,
 ) -> Rehearsed:
     """Make the schema in the place, with the settings, in the order and in the batches of a restore.
 
     :param session: one in the place, which holds nothing of the schema yet; in a transaction or not
     :param created: leaves out of the first half what is there already
-    :param words: whether the server's words are asked for, too
+    :param words: tells, when all is made, whether the server's words are asked for, too
     :raises MigrationError: when the connection breaks, or pg_dump or pg_restore fails
     """
     pre_data = created(read_section(script.tools, script.schema, "pre-data"))
     absent: set[int] = set()
-    use_search_path(session, script.source.serving_path)
     use_settings(session, script.source.settings)
-    refusals = [*try_entries(session, pre_data, absent)]
+    refusals = [*try_entries(session, [serving_path(session, script.source), *pre_data], absent)]
     not_valid = script.not_valid and left_unvalidated(
         list_relations(session), script.not_valid, session.info.server_version
     )
@@ -94,20 +94,25 @@ def rehearse(
     refusals += _try_refresh(session, script.refresh_order, pre_data, absent)
     refusals += try_entries(session, hiding, absent)
     reworded: list[Entry] = []
-    if event_triggers or words:
-        # They are undone at once: whoever enters or changes something here would meet them.
-        with session.transaction(force_rollback=True), WorkFolder() as work:
+    with contextlib.ExitStack() as stack:
+        if event_triggers:
+            # They are undone at once: whoever enters or changes something here would meet them.
+            stack.enter_context(session.transaction(force_rollback=True))
             refusals += try_entries(session, event_triggers, absent)
-            session.execute(pin_settings(place))
-            if words:
-                tools = tools_for(session.info.server_version // 10000, script.tools)
-                dump_schema(Transaction(place, session), tools, work / "reworded.dump")
-                reworded = [
-                    *read_schema(tools, work / "reworded.dump"),
-                    *(entry for entry in [*pre_data, *post_data] if entry.number in absent),
-                ]
-    session.execute(pin_settings(place))
+        session.execute(pin_settings(place))
+        if words and words(session):
+            reworded += _read_words(place, session, script.tools)
+            reworded += (entry for entry in [*pre_data, *post_data] if entry.number in absent)
+    if event_triggers:
+        session.execute(pin_settings(place))
     return Rehearsed(session, tuple(refusals), tuple(reworded))
+
+
+def _read_words(place: Endpoint, session: Session, tools: ClientTools) -> list[Entry]:
+    tools = tools_for(session.info.server_version // 10000, tools)
+    with WorkFolder() as work:
+        dump_schema(Transaction(place, session), tools, work / "reworded.dump")
+        return read_schema(tools, work / "reworded.dump")
 
 
 def _try_refresh(
@@ -137,15 +142,22 @@ def _try_refresh(
 
 
 def rehearse_beside(
-    target: Endpoint, script: Script, *, words: bool = False, inspect: t.Callable[[Session], None] | None = None
+    target: Endpoint,
+    script: Script,
+    *,
+    words: t.Callable[[Session], bool] | None = None,
+    inspect: t.Callable[[Session], None] | None = None,
+    server: Session | None = None,
 ) -> Rehearsed:
     """Rehearse in a scratch database; its session is closed when this returns.
 
+    :param words: tells, when all is made, whether the server's words are asked for, too
     :param inspect: looks at what was made
+    :param server: a maintenance session, if one is open already
     :raises NoScratchError: when no database can be created there
     :raises MigrationError: when it cannot be made, with the server's message
     """
-    place = open_scratch(target, script.source.locale, has_public=script.source.has_public)
+    place = open_scratch(target, script.source.locale, has_public=script.source.has_public, server=server)
     with doing(REHEARSAL), place as (scratch, session):
         rehearsed = rehearse(scratch, session, script, words=words)
         if inspect:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
 import typing as t
 
@@ -17,7 +16,7 @@ from ..filling.filler import fill
 from ..filling.notes import Notes
 from ..filling.plan import all_once, plan_filling
 from ..server.client_tools import ClientTools
-from ..server.endpoint import OpenSession, Session
+from ..server.endpoint import OpenSession, Session, handing_on
 from .schema import allow_orphans, create_pre_data, left_unvalidated
 
 
@@ -67,7 +66,7 @@ def restore_data(
         not_valid = left_unvalidated(relations, allowed, first.info.server_version)
         plan = plan_filling(relations, filled, pre_data, allow_orphans(post_data, not_valid), once)
         return fill(
-            _handing_on(first, open_session),
+            handing_on(first, open_session),
             manifest,
             origin or ArchiveFiles(folder, manifest),
             plan,
@@ -76,20 +75,3 @@ def restore_data(
             notes,
             notes.read(first) if notes else {},
         )
-
-
-def _handing_on(first: Session, open_session: OpenSession) -> OpenSession:
-    """Return what gives the session that is open already to who comes first, and others their own."""
-    left = [first]
-
-    @contextlib.contextmanager
-    def give() -> t.Iterator[Session]:
-        try:
-            session = left.pop()
-        except IndexError:
-            with open_session() as session:
-                yield session
-        else:
-            yield session
-
-    return give

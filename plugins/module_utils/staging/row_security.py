@@ -16,7 +16,7 @@ from ..catalog.selection import Name
 from ..catalog.snapshot import Snapshot
 from ..catalog.transaction import Transaction
 from ..errors import MigrationError
-from ..server.endpoint import Session, connect
+from ..server.endpoint import OpenSession, Session, connect
 from ..server.inquiry import Inquiry, answer
 
 _FORCED: t.Final = """
@@ -38,18 +38,26 @@ def ask_forced() -> Inquiry[list[Name]]:
 
 @contextlib.contextmanager
 def owner_unbound(
-    session: Session, tables: t.Collection[Name], forced: t.Collection[Name] | None = None
+    session: Session,
+    tables: t.Collection[Name],
+    forced: t.Collection[Name] | None = None,
+    open_writer: OpenSession | None = None,
 ) -> t.Iterator[None]:
     """Let the owner load and read all rows of the tables for as long as the block lasts.
 
     :param forced: what `ask_forced` has told, if it was asked
+    :param open_writer: gives a session to alter tables by, where the first one cannot
     """
     forced = _find_forced(session, tables) if forced is None else [name for name in forced if name in set(tables)]
-    for name in forced:
-        session.execute(_UNBIND.format(sql.Identifier(*name)))
-    yield
-    for name in forced:
-        session.execute(_BIND.format(sql.Identifier(*name)))
+    if not forced:
+        yield
+        return
+    with open_writer() if open_writer else contextlib.nullcontext(session) as writer:
+        for name in forced:
+            writer.execute(_UNBIND.format(sql.Identifier(*name)))
+        yield
+        for name in forced:
+            writer.execute(_BIND.format(sql.Identifier(*name)))
 
 
 @contextlib.contextmanager

@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from psycopg import sql
+
 from ..archive.schema import Entry
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
 from ..catalog.relations import Relation
 from ..filling.objects import create_entries
 from ..schedule.progress import Step, doing
-from ..server.endpoint import Session, use_search_path
+from ..server.endpoint import Session
 
 
 def left_unvalidated(relations: t.Iterable[Relation], allowed: t.Iterable[str], server_version: int) -> frozenset[str]:
@@ -51,9 +53,14 @@ def create_pre_data(session: Session, entries: t.Sequence[Entry], source: Databa
     """
     if not source.has_public:
         session.execute("DROP SCHEMA public")
-    use_search_path(session, source.serving_path)
     with doing(Step("types, functions and tables")):
-        create_entries(session, entries)
+        create_entries(session, [serving_path(session, source), *entries])
+
+
+def serving_path(session: Session, source: DatabaseProperties) -> Entry:
+    """Return what gives a session the path that serves the source, to travel with what comes after it."""
+    statement = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false);").format(source.serving_path)
+    return Entry("SEARCHPATH", "of the source", statement.as_bytes(session))
 
 
 def without_event_triggers(entries: t.Sequence[Entry]) -> tuple[t.Sequence[Entry], t.Sequence[Entry]]:

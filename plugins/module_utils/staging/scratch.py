@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from psycopg import sql
+
 from ..catalog.database import Locale
 from ..errors import MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from .databases import create_database, drop_database, maintenance_session
-from .locks import lock_name_patiently
+from .locks import lock_name_patiently, unlock_name
 from .names import Generations
 
 
@@ -21,21 +23,27 @@ class NoScratchError(MigrationError):
 
 
 @contextlib.contextmanager
-def open_scratch(target: Endpoint, locale: Locale, *, has_public: bool) -> t.Iterator[tuple[Endpoint, Session]]:
+def open_scratch(
+    target: Endpoint, locale: Locale, *, has_public: bool, server: Session | None = None
+) -> t.Iterator[tuple[Endpoint, Session]]:
     """Give an empty database of the locale, and a session in it; it is dropped when the block ends, however that comes.
 
     Who comes while another one has it waits for its turn.
 
     :param has_public: whether it has the schema public
+    :param server: a maintenance session, if one is open already
     :raises NoScratchError: when the target's user may not create databases, or the server cannot
     :raises MigrationError: when the server refuses to create this one, with its message
     """
     scratch = target.at(Generations(target.dbname).scratch)
     with contextlib.ExitStack() as stack:
-        maintenance = _enter(stack, target)
-        lock_name_patiently(maintenance, scratch.dbname)
+        maintenance = server or _enter(stack, target)
+        stack.callback(unlock_name, maintenance, scratch.dbname)
+        is_there = _lock(maintenance, target.user, scratch.dbname)
         # Before it is there: an interruption may come while it is being made.
         stack.callback(drop_database, maintenance, scratch.dbname)
+        if is_there:
+            drop_database(maintenance, scratch.dbname)
         create_database(maintenance, scratch.dbname, locale)
         session = stack.enter_context(connect(scratch))
         if not has_public:
@@ -44,19 +52,25 @@ def open_scratch(target: Endpoint, locale: Locale, *, has_public: bool) -> t.Ite
 
 
 def _enter(stack: contextlib.ExitStack, target: Endpoint) -> Session:
-    remedy = f'Let an administrator run ALTER ROLE "{target.user}" CREATEDB.'
     try:
-        maintenance = stack.enter_context(maintenance_session(target))
+        return stack.enter_context(maintenance_session(target))
     except MigrationError as error:
         raise NoScratchError(f"{target.user} may enter no other database to create one from. {error}") from None
-    row = maintenance.execute(
-        "SELECT rolcreatedb OR rolsuper, pg_catalog.pg_is_in_recovery()"
-        " FROM pg_catalog.pg_roles WHERE rolname = current_user"
-    ).fetchone()
-    assert row is not None
-    may_create, in_recovery = row
+
+
+_CAN_CREATE: t.Final = """
+SELECT pg_catalog.pg_is_in_recovery(), rolcreatedb OR rolsuper,
+       EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {})
+FROM pg_catalog.pg_roles WHERE rolname = current_user
+"""
+
+
+def _lock(maintenance: Session, user: str, name: str) -> bool:
+    """Take the database for this session alone; return whether one is there that a killed run has left."""
+    ((in_recovery, may_create, is_there),) = lock_name_patiently(maintenance, name, sql.SQL(_CAN_CREATE).format(name))
     if in_recovery:
         raise NoScratchError("On a replica no database can be created. Name the primary server.")
     if not may_create:
-        raise NoScratchError(f"{target.user} may not create databases. {remedy}")
-    return maintenance
+        remedy = f'Let an administrator run ALTER ROLE "{user}" CREATEDB.'
+        raise NoScratchError(f"{user} may not create databases. {remedy}")
+    return bool(is_there)

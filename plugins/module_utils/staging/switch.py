@@ -14,11 +14,12 @@ import psycopg
 from ..catalog.database import DatabaseProperties
 from ..errors import MigrationError, Outcome, describe
 from ..server.endpoint import Endpoint, Session
-from .databases import check_staging, drop_database, drop_leftovers, maintenance_session
+from ..server.inquiry import Inquiry, answer, together
+from .databases import ask_staging, drop_database, drop_leftovers, maintenance_session
 from .exchange import Rename, ask_places, check_places, exchange, places_after
 from .names import MOST_KEPT, Generations
 from .proof import Proof, read_through
-from .properties import carry_over
+from .properties import ask_carried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +65,17 @@ def switch(
     """
     generations = Generations(target.dbname)
     with maintenance_session(target) as session:
-        check_staging(session, generations, run_id)
-        databases = _read_databases(session, generations)
+        _, databases, carried = answer(
+            session,
+            together(
+                ask_staging(generations, run_id),
+                _ask_databases(generations),
+                ask_carried(generations.staging, generations.live, source, with_grants),
+            ),
+        )
         if databases.pop(generations.discarded, None):
             drop_database(session, generations.discarded)
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
-        carried = carry_over(session, generations.staging, generations.live, source, with_grants)
         properties = [property_.statement for property_ in carried if property_.object not in allowed]
         interrupted = exchange(target, session, databases, renames, properties, disconnect_clients, committed)
         with _after(generations, generations.live in databases), _still_open(session, target) as session:
@@ -136,8 +142,13 @@ def plan_renames(
 
 def _read_databases(session: Session, generations: Generations) -> dict[str, int]:
     """Return the OIDs of the live database and of those beside it, by their names."""
+    return answer(session, _ask_databases(generations))
+
+
+def _ask_databases(generations: Generations) -> Inquiry[dict[str, int]]:
     names = [generations.live, generations.staging, generations.discarded, *generations.kept(MOST_KEPT)]
-    return dict(session.execute(ask_places(names)).fetchall())
+    (rows,) = yield [ask_places(names)]
+    return dict(rows)
 
 
 @contextlib.contextmanager

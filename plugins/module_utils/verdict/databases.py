@@ -9,7 +9,9 @@ import dataclasses
 import typing as t
 
 from ..catalog.database import DatabaseProperties
+from ..catalog.locales import reword_locale
 from ..catalog.requirements import Extension
+from ..server.endpoint import Endpoint, connect
 from .findings import Difference
 from .pairs import Pair, say
 
@@ -59,3 +61,14 @@ def compare_extensions(
         for found in target
         if found.name in versions and found.version not in (versions[found.name], default_versions.get(found.name))
     )
+
+
+def in_target_words(target: Endpoint, source: DatabaseProperties, found: DatabaseProperties) -> DatabaseProperties:
+    """Return the source's properties, the locale as the target's server spells it, which is asked if need be.
+
+    :param found: those of the target
+    """
+    if source.locale == found.locale:
+        return source
+    with connect(target) as session:
+        return dataclasses.replace(source, locale=reword_locale(session, source.locale))

@@ -14,24 +14,24 @@ import typing as t
 from ..archive.folder import read_manifest
 from ..archive.manifest import Manifest
 from ..archive.schema import Entry, dump_schema, read_schema
-from ..catalog.bindings import read_bindings
-from ..catalog.content import Content, Rows
+from ..catalog.bindings import ask_bindings
+from ..catalog.content import Rows
 from ..catalog.database import DatabaseProperties, ask_database
-from ..catalog.identity import read_identity
-from ..catalog.locales import reword_locale
-from ..catalog.members import read_members
+from ..catalog.identity import ask_identity
+from ..catalog.members import ask_members
 from ..catalog.queries import Query, ask
-from ..catalog.reading import Reading, read_content, read_contents, read_views
+from ..catalog.reading import Reading, read_content, read_contents
 from ..catalog.relations import Relation, list_relations
 from ..catalog.requirements import ask_default_versions, ask_extensions
 from ..catalog.selection import EVERYTHING, Name, Patterns, Selection, tables_to_hold
-from ..catalog.snapshot import Snapshot, exported_snapshot
+from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
+from ..catalog.transaction import Transaction
 from ..privileges.catalog import Privileges
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
 from ..server.client_tools import ClientTools, tools_for
-from ..server.endpoint import Endpoint, Session, connect
+from ..server.endpoint import Endpoint, OpenSession, Session, connect
 from ..server.inquiry import Inquiry, answer, together
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
@@ -39,15 +39,16 @@ from ..staging.row_security import owner_unbound, read_unbound
 from ..staging.scratch import NoScratchError
 from ..work_folder import WorkFolder
 from .bindings import compare_bindings
-from .comparison import Verdict, compare, compare_answers
-from .databases import compare_databases, compare_extensions
+from .comparison import Verdict, compare_answers
+from .contents import compare_contents
+from .databases import compare_databases, compare_extensions, in_target_words
 from .definitions import compare_schemas, same_objects
 from .explanation import explain_rows
 from .extensions import judge_extension_rows, judge_members
-from .note import ask_note, leave_note
+from .note import NewNote, ask_note
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
-from .tables import find_undecided
+from .words import Words, identify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Judge:
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: what tells the source's schema in the words of the target's server; else a scratch database does
     reword: t.Callable[[], t.Sequence[Entry]] | None = None
+    #: what it made of them at an earlier time, perhaps
+    words: Words | None = None
     #: the target's definitions, where they are read already
     definitions: t.Sequence[Entry] | None = None
     #: which tables are judged, with all that is part of them; of the others, nothing is said
@@ -83,40 +86,60 @@ class Judge:
         """The database that is judged."""
         return self.live.at(Generations(self.live.dbname).staging) if self.staging else self.live
 
-    def judge_by_archive(self, folder: pathlib.Path, stop_early: bool = False) -> Verdict:
+    def judge_by_archive(
+        self, folder: pathlib.Path, stop_early: bool = False, session: Session | None = None
+    ) -> Verdict:
         """Return the verdict on the target, which must hold what the archive holds.
 
         :param stop_early: not to read any rows when the schemas differ already
+        :param session: one of the target, in no transaction, if it is open already
         :raises MigrationError: when anything cannot be read
         """
         with contextlib.ExitStack() as stack:
-            # Nobody else reads a copy that is being built.
-            writer = stack.enter_context(connect(self.target)) if self.staging else None
-            there = stack.enter_context(exported_snapshot(self.target))
-            return self.judge_snapshot(there, folder, stop_early, writer)
+            session = session or stack.enter_context(connect(self.target))
+            with export_snapshot(self.target, session) as there:
+                # Nobody else reads a copy that is being built.
+                open_writer = (lambda: connect(self.target)) if self.staging else None
+                verdict, note = self._judge_whole(there, folder, stop_early, open_writer)
+            if note:
+                note.leave(session, self.target.dbname)
+            return verdict
 
-    def judge_snapshot(
-        self, there: Snapshot, folder: pathlib.Path, stop_early: bool = False, writer: Session | None = None
-    ) -> Verdict:
-        """Return the verdict on one state of the target, which must hold what the archive holds.
+    def judge_snapshot(self, there: Snapshot, folder: pathlib.Path, stop_early: bool = False) -> Verdict:
+        """Do so of one state of the target."""
+        return self._judge_whole(there, folder, stop_early, None)[0]
 
-        :param stop_early: not to read any rows when the schemas differ already
-        :param writer: a session by which tables can be altered while they are read: of such as force row security upon
-            their owner, all rows are read then. By it, a note is left on a target that was found equal
+    def judge_transaction(self, there: Transaction, folder: pathlib.Path) -> Verdict:
+        """Return the verdict on what a transaction has made, which must be what the archive holds.
+
         :raises MigrationError: when anything cannot be read
+        """
+        verdict, note = self._judge_whole(there, folder, False, lambda: contextlib.nullcontext(there.session))
+        if note:
+            note.leave(there.session, there.endpoint.dbname)
+        return verdict
+
+    def _judge_whole(
+        self, there: Snapshot, folder: pathlib.Path, stop_early: bool, open_writer: OpenSession | None
+    ) -> tuple[Verdict, NewNote | None]:
+        """Return the verdict on one state of the target, and the note to be left on one that was found equal.
+
+        :param open_writer: gives a session by which tables can be altered while they are read: of such as force row
+            security upon their owner, all rows are read then
         """
         manifest = read_manifest(folder)
         selection = manifest.select(self.patterns)
-        identity = read_identity(there.session) if writer else ""
+        identity = answer(there.session, ask_identity()) if open_writer else None
         schema = self.judge_definitions(there, folder, manifest, stop_early)
         if selection is None:
             schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         if stop_early and not schema.equal:
-            return schema
-        verdict = schema.joined(self._judge_all_rows(there, manifest, selection, writer))
-        if writer and verdict.equal and not verdict.allowed and selection is None:
-            self._note(writer, there, identity, archived_original(folder, manifest))
-        return verdict
+            return schema, None
+        verdict = schema.joined(self._judge_all_rows(there, manifest, selection, open_writer))
+        original = archived_original(folder, manifest)
+        if not identity or not verdict.equal or verdict.allowed or selection is not None or not original.members:
+            return verdict, None
+        return verdict, NewNote(identity, original, read_schema(self._tools(there), original.schema))
 
     def judge_rows(self, folder: pathlib.Path) -> Verdict:
         """Return the verdict on the rows of a copy that is being built, and on what else is content.
@@ -125,14 +148,15 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         manifest = read_manifest(folder)
-        with connect(self.target) as writer, exported_snapshot(self.target) as there:
-            return self._judge_all_rows(there, manifest, manifest.select(self.patterns), writer)
+        with exported_snapshot(self.target) as there:
+            selection = manifest.select(self.patterns)
+            return self._judge_all_rows(there, manifest, selection, lambda: connect(self.target))
 
     def _judge_all_rows(
-        self, there: Snapshot, manifest: Manifest, selection: Selection | None, writer: Session | None
+        self, there: Snapshot, manifest: Manifest, selection: Selection | None, open_writer: OpenSession | None
     ) -> Verdict:
         tables = [m.relation.full_name for m in manifest.content.relations if m.relation.kind != "materialized view"]
-        with owner_unbound(writer, tables) if writer else contextlib.nullcontext():
+        with owner_unbound(there.session, tables, open_writer=open_writer) if open_writer else contextlib.nullcontext():
             return self.judge_content(there, manifest, selection)
 
     def judge_definitions(
@@ -166,7 +190,7 @@ class Judge:
         with read_unbound(there, relations) as there:
             reading = Reading(there, self.jobs, path, relations, selection, False, self.summed, listed, known)
             theirs = read_content(reading)
-            content = _compare(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
+            content = compare_contents(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
 
@@ -214,7 +238,7 @@ class Judge:
         with read_unbound(there, relations) as there:
             reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
             ours, theirs = read_contents(source, reading)
-            content = _compare(ours, theirs, reading)
+            content = compare_contents(ours, theirs, reading)
             if not stop_early:
                 content = explain_rows(content, here, there, relations, path, self.show_rows)
             content = content.joined(judge_extension_rows(ours, theirs))
@@ -243,7 +267,7 @@ class Judge:
             definitions = Verdict(objects=compare_schemas(entries, entries)[0])
         else:
             definitions = self._judge_definitions(source, entries, there, stop_early)
-        properties = self._in_target_words(source.database, database)
+        properties = in_target_words(self.target, source.database, database)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
             own = compare_databases(properties, database, with_settings=False)
@@ -262,33 +286,24 @@ class Judge:
         theirs = self.read_definitions(there) if self.definitions is None else self.definitions
         objects, differences = compare_schemas(ours, theirs, source.selection)
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
-            objects, differences = compare_schemas(self._reword(source, there), theirs, source.selection)
+            objects, differences = compare_schemas(self._reword(source, ours, there), theirs, source.selection)
         redefined = [difference.object for difference in differences]
-        differences += compare_bindings(source.bindings, read_bindings(there.session), source.selection, redefined)
+        version, whole = there.session.info.server_version, source.selection is None and source.members
+        asked = together(ask_bindings(), *([ask_members(version)] if whole else []))
+        bindings, *members = answer(there.session, asked)
+        differences += compare_bindings(source.bindings, bindings, source.selection, redefined)
         verdict = Verdict(objects=objects, differences=differences)
-        if source.selection is not None or not source.members:
-            return verdict
-        return verdict.joined(judge_members(source.members, read_members(there.session)))
+        return verdict.joined(judge_members(source.members, *members)) if source.members and members else verdict
 
-    def _note(self, writer: Session, there: Snapshot, identity: str, source: Original) -> None:
-        """Leave a note on a target that was found equal; of one that others change meanwhile, nothing is known."""
-        if source.members and identity == read_identity(there.session):
-            entries = read_schema(self._tools(there), source.schema)
-            leave_note(writer, there.endpoint.dbname, identity, source, entries)
-
-    def _in_target_words(self, source: DatabaseProperties, target: DatabaseProperties) -> DatabaseProperties:
-        """Return the source's properties, the locale as the target's server spells it, which is asked if need be."""
-        if source.locale == target.locale:
-            return source
-        with connect(self.target) as session:
-            return dataclasses.replace(source, locale=reword_locale(session, source.locale))
-
-    def _reword(self, source: Original, there: Snapshot) -> t.Sequence[Entry]:
+    def _reword(self, source: Original, ours: t.Sequence[Entry], there: Snapshot) -> t.Sequence[Entry]:
         tools = self._tools(there)
+        if self.words and self.words.of == identify(self.live, there.session.info.server_version, source, ours):
+            return self.words.entries
         try:
             if self.reword:
                 return self.reword()
-            return rehearse_beside(self.live, Script(tools, source.schema, source.database), words=True).reworded
+            script = Script(tools, source.schema, source.database)
+            return rehearse_beside(self.live, script, words=lambda _: True).reworded
         except NoScratchError as error:
             raise NoScratchError(
                 f"Some definitions on the {self.target} are worded otherwise than the source's, and whether they mean "
@@ -303,14 +318,3 @@ class Judge:
 
     def _tools(self, *snapshots: Snapshot) -> ClientTools:
         return tools_for(max(snapshot.session.info.server_version // 10000 for snapshot in snapshots), self.tools)
-
-
-def _compare(source: Content, target: Content, reading: Reading) -> Verdict:
-    """Compare contents; where the source's cannot tell what a materialized view must hold, the target is asked itself.
-
-    :param reading: how the target was read
-    """
-    undecided = find_undecided(source.relations, target.relations)
-    if undecided:
-        target = read_views(dataclasses.replace(reading, evaluated=undecided), target)
-    return compare(source, target)

@@ -21,9 +21,10 @@ from psycopg import sql
 
 from ..archive.schema import Entry
 from ..catalog.database import NOTE
-from ..catalog.identity import ask_identity
+from ..catalog.identity import Identity, ask_definers, ask_identity
+from ..server.batches import change
 from ..server.endpoint import Session
-from ..server.inquiry import Inquiry
+from ..server.inquiry import Inquiry, ask, together
 from .definitions import definitions_of
 from .original import Original
 
@@ -49,23 +50,35 @@ class Note:
 
 def ask_note() -> Inquiry[Note | None]:
     """Ask a database for its note, and, where it bears one, for what it must still be."""
-    (((said,),),) = yield [sql.SQL("SELECT pg_catalog.current_setting({}, true)").format(NOTE)]
-    return Note(said, (yield from ask_identity())) if said else None
+    note = ask(sql.SQL("SELECT pg_catalog.current_setting({}, true)").format(NOTE))
+    # What an identity is asked by travels with it.
+    (((said,),),), definers = yield from together(note, ask_definers())
+    return Note(said, (yield from ask_identity(definers)).hash) if said else None
 
 
-def leave_note(session: Session, dbname: str, identity: str, original: Original, entries: t.Sequence[Entry]) -> None:
-    """Note on a database that its definitions, with this identity of its catalogs, are the source's.
+@dataclasses.dataclass(frozen=True)
+class NewNote:
+    """That a database's definitions, with this identity of its catalogs, are the source's."""
 
-    A role that is no superuser may not, unless it was granted to set the parameter (docs: ALTER DATABASE, GRANT); then
-    everything is read the next time.
-    """
-    note = _word(identity, original, entries)
-    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), session.transaction():
-        session.execute(
-            sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
-                sql.Identifier(dbname), sql.Identifier(*NOTE.split(".")), note
-            )
+    identity: Identity
+    original: Original
+    entries: t.Sequence[Entry]
+
+    def leave(self, session: Session, dbname: str) -> None:
+        """Note it on the session's database, unless others have changed that meanwhile, of which nothing is known.
+
+        A role that is no superuser may not, unless it was granted to set the parameter (docs: ALTER DATABASE, GRANT);
+        then everything is read the next time.
+        """
+        if not self.identity.is_still_of(session):
+            return
+        note = sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
+            sql.Identifier(dbname),
+            sql.Identifier(*NOTE.split(".")),
+            _word(self.identity.hash, self.original, self.entries),
         )
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+            change(session, note.as_bytes(session))
 
 
 def _word(identity: str, original: Original, entries: t.Sequence[Entry]) -> str:

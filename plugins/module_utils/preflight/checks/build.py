@@ -64,12 +64,12 @@ def check_locale(session: Session, locale: Locale) -> list[Finding]:
     return findings
 
 
-def collations_of(locale: Locale) -> sql.Composed:
-    """Return the query for the collations that a server has for databases of a locale's encoding."""
+def collations_of(locale: Locale, needs: t.Iterable[Need]) -> sql.Composed:
+    """Return the query for which of the needed collations a server has for databases of a locale's encoding."""
     return sql.SQL(
         "SELECT collname FROM pg_collation WHERE collnamespace = 'pg_catalog'::regnamespace"
-        " AND collencoding IN (-1, pg_char_to_encoding({}))"
-    ).format(locale.encoding)
+        " AND collencoding IN (-1, pg_char_to_encoding({})) AND collname = ANY({}::text[])"
+    ).format(locale.encoding, sorted({need.what for need in needs}))
 
 
 def check_collations(present: t.Container[str], needs: t.Iterable[Need]) -> list[Finding]:

@@ -15,12 +15,16 @@ from ...catalog.database import DatabaseProperties
 from ...errors import summarize
 from ...server.batches import find_refusal
 from ...server.endpoint import Session
-from ...staging.properties import Property, carry_over, name_setting
+from ...staging.properties import Property, name_setting
 from ...verdict.findings import Finding
 
 
 def check_carrying_over(
-    session: Session, live: str, source: DatabaseProperties, allowed: t.Mapping[str, str]
+    session: Session,
+    live: str,
+    source: DatabaseProperties,
+    carried: t.Iterable[Property],
+    allowed: t.Mapping[str, str],
 ) -> list[Finding]:
     """Return the properties of a database that the target's user may not give to the copy.
 
@@ -30,12 +34,11 @@ def check_carrying_over(
     Without a live database, nothing but the source's settings is carried, which are tried by themselves (settings.py).
 
     :param session: a maintenance session, which is left as it was
+    :param carried: those that the live database has now
     :param allowed: reasons for differences that are allowed, by object: what is named is not carried over
     """
     findings: dict[str, Finding] = {}
     tried = {name_setting(None, name) for name, _ in source.settings}
-    # As it is now, before it changes its owner for a moment.
-    carried = carry_over(session, live, live, source)
     own = sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(sql.Identifier(live))
     carried = [property_ for property_ in carried if property_.object not in tried]
     findings |= {p.object: _left(p, allowed[p.object]) for p in carried if p.object in allowed}

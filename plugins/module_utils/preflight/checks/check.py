@@ -12,6 +12,7 @@ from psycopg import sql
 from ...errors import summarize
 from ...server.batches import find_refusal
 from ...server.endpoint import Session
+from ...server.inquiry import Inquiry, answer
 from ...verdict.findings import Finding, Severity
 
 
@@ -37,8 +38,13 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersist
 
 def run_checks(session: Session, checks: t.Sequence[Check]) -> list[Finding]:
     """Return the findings of all checks, in their order; the server is asked once."""
+    return answer(session, ask_checks(checks))
+
+
+def ask_checks(checks: t.Sequence[Check]) -> Inquiry[list[Finding]]:
+    """Ask for the findings of all checks, in their order."""
     queries = (f"SELECT {number}, object FROM ({check.query}) c(object)" for number, check in enumerate(checks))
-    rows = session.execute(f"{' UNION ALL '.join(queries)} ORDER BY 1, 2".encode()).fetchall()
+    (rows,) = yield [f"{' UNION ALL '.join(queries)} ORDER BY 1, 2".encode()]
     return [Finding(c.severity, c.code, name, c.message, c.remedy) for i, name in rows for c in [checks[i]]]
 
 

@@ -5,47 +5,20 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from psycopg import sql
 
-from ...catalog.database import DatabaseProperties
 from ...errors import MigrationError
 from ...server.endpoint import Endpoint, Session
-from ...server.inquiry import Inquiry, answer, together
+from ...server.inquiry import Inquiry, together
 from ...staging.databases import database_exists
 from ...staging.names import MOST_KEPT, Generations
 from ...staging.proof import read_through
 from ...verdict.findings import Finding
-from .carrying import check_carrying_over
 from .live import ask_clients
 
 
-def check_exchange(
-    session: Session,
-    target: Endpoint,
-    rollback: bool,
-    source: DatabaseProperties | None = None,
-    allowed: t.Mapping[str, str] | None = None,
-    may_disconnect: bool = False,
-) -> list[Finding]:
-    """Return what stands in the way of a switch, or of a rollback, on the target's server.
-
-    :param session: one outside the live database, which is left as it was
-    :param source: what the copy is made of, of a switch
-    :param allowed: reasons for differences that are allowed, by object
-    """
-    findings = answer(session, ask_exchange(target, session.info.user, may_disconnect))
-    if source and not rollback:
-        findings += check_carrying_over(session, target.dbname, source, allowed or {})
-    previous = Generations(target.dbname).previous
-    if rollback and database_exists(session, previous):
-        findings += _check_previous(target.at(previous))
-    return findings
-
-
 def ask_exchange(target: Endpoint, user: str, may_disconnect: bool = False) -> Inquiry[list[Finding]]:
-    """Ask outside the live database what keeps databases from being renamed."""
+    """Ask, outside the live database, what stands in the way of a switch or a rollback on the target's server."""
     generations = Generations(target.dbname)
     names = [generations.live, *generations.kept(MOST_KEPT), generations.staging, generations.discarded]
     kept = [ask_clients(name, may_disconnect) for name in generations.kept(MOST_KEPT)]
@@ -108,8 +81,11 @@ def _ask_owners(generations: Generations, user: str) -> Inquiry[list[Finding]]:
     ]
 
 
-def _check_previous(previous: Endpoint) -> list[Finding]:
+def check_previous(session: Session, target: Endpoint) -> list[Finding]:
     """See what a rollback would prove of the previous database, before it."""
+    previous = target.at(Generations(target.dbname).previous)
+    if not database_exists(session, previous.dbname):
+        return []
     name = f'database "{previous.dbname}"'
     try:
         found = read_through(previous)

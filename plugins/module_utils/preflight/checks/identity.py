@@ -11,8 +11,9 @@ import typing as t
 
 from psycopg import sql
 
-from ...server.batches import ask_all
+from ...server.batches import Rows, ask_all
 from ...server.endpoint import Endpoint, Session
+from ...server.inquiry import Inquiry, ask
 from ...staging.names import Generations
 from ...verdict.findings import Finding
 
@@ -24,14 +25,22 @@ WHERE locktype = 'advisory' AND classid = {} AND objid = {}
 """
 
 
-def check_identity(source_session: Session, target_session: Session, target: Endpoint) -> list[Finding]:
+def ask_identity(key: int, dbname: str) -> Inquiry[t.Sequence[Rows]]:
+    """Ask the target's server, in whatever database, where a lock is held, and which server it is.
+
+    :param key: of a lock that the source's session holds
+    :param dbname: the live database
+    """
+    return ask(sql.SQL(_HELD).format(_LOCK_CLASS, key), _identify(dbname))
+
+
+def check_identity(source_session: Session, told: t.Sequence[Rows], target: Endpoint) -> list[Finding]:
     """Refuse a source that the run would replace or drop: the live database under any name, or one made beside it.
 
-    :param target_session: a session of the target's server, in whatever database
+    :param told: what the target's server has told
     """
     generations = Generations(target.dbname)
-    with _advisory_lock(source_session) as key:
-        held, (there,) = ask_all(target_session, sql.SQL(_HELD).format(_LOCK_CLASS, key), _identify(target.dbname))
+    held, (there,) = told
     if not held:
         return _check_replica(source_session, there, target)
     ((name,),) = held
@@ -58,7 +67,7 @@ def check_identity(source_session: Session, target_session: Session, target: End
 
 
 @contextlib.contextmanager
-def _advisory_lock(session: Session) -> t.Iterator[int]:
+def advisory_lock(session: Session) -> t.Iterator[int]:
     """Hold a lock of a random key, which is given."""
     key = secrets.randbits(31)
     session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (_LOCK_CLASS, key))

@@ -11,7 +11,6 @@ import typing as t
 import psycopg
 from psycopg import sql
 
-from ...catalog.requirements import ask_extensions
 from ...catalog.search_path import read_serving_path
 from ...server.endpoint import Session, use_search_path
 from ...server.inquiry import Inquiry, answer, ask, together
@@ -132,21 +131,20 @@ def ask_clients(dbname: str, may_disconnect: bool) -> Inquiry[list[Finding]]:
 
 def list_tables(session: Session) -> frozenset[tuple[str, str]]:
     """Return schema and name of the user's tables."""
-    return answer(session, _ask_tables())
+    return answer(session, ask_tables())
 
 
-def _ask_tables() -> Inquiry[frozenset[tuple[str, str]]]:
+def ask_tables() -> Inquiry[frozenset[tuple[str, str]]]:
+    """Ask for schema and name of the user's tables."""
     (rows,) = yield [f"SELECT n.nspname, c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"]
     return frozenset((schema, name) for schema, name in rows)
 
 
 def check_only_live(
-    live_session: Session, source_tables: t.Container[tuple[str, str]], source_extensions: t.Container[str]
+    live_session: Session, tables: t.Collection[tuple[str, str]], extensions: t.Collection[str]
 ) -> list[Finding]:
     """Return what the live database has and the source has not: clients will miss it after the switch."""
-    held, present = answer(live_session, together(_ask_tables(), ask_extensions()))
-    tables = sorted(table for table in held if table not in source_tables)
-    extensions = [e.name for e in present if e.name not in source_extensions]
+    tables, extensions = sorted(tables), sorted(extensions)
     said = []
     if tables:
         with live_session.transaction(force_rollback=True):

@@ -12,20 +12,24 @@ import typing as t
 
 from psycopg import sql
 
-from ...server.batches import ask_all
 from ...server.endpoint import Session
+from ...server.inquiry import Inquiry, answer
 from ...verdict.findings import Finding
 from ..goals import LoadMode
 
 
 def check_swap(session: Session, live: str) -> list[Finding]:
     """Return why no copy can be built beside the live database and take its name."""
-    role = "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+    return answer(session, ask_swap(live))
+
+
+def ask_swap(live: str) -> Inquiry[list[Finding]]:
+    """Ask why no copy can be built beside the live database and take its name."""
+    role = "SELECT rolsuper, rolcreatedb, rolname FROM pg_roles WHERE rolname = current_user"
     owner = "SELECT pg_get_userbyid(datdba), pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = {}"
-    ((superuser, may_create),), owners = ask_all(session, role, sql.SQL(owner).format(live))
+    ((superuser, may_create, user),), owners = yield [role, sql.SQL(owner).format(live)]
     if superuser:
         return []
-    user = session.info.user
     findings = []
     if not may_create:
         findings.append(
@@ -34,8 +38,8 @@ def check_swap(session: Session, live: str) -> list[Finding]:
                 "no-createdb",
                 f"role {user}",
                 "it may not create databases on the target, so no copy can be built beside the live database.",
-                f"Let an administrator run ALTER ROLE {sql.Identifier(user).as_string(session)} CREATEDB; or CREATE "
-                f"DATABASE {sql.Identifier(live).as_string(session)} for it, which is then filled in place.",
+                f"Let an administrator run ALTER ROLE {sql.Identifier(user).as_string()} CREATEDB; or CREATE "
+                f"DATABASE {sql.Identifier(live).as_string()} for it, which is then filled in place.",
             )
         )
     for name, may_rename in owners:

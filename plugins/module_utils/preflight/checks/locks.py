@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ...server.batches import Rows
 from ...server.endpoint import Session
 from ...verdict.findings import Finding
 
@@ -17,7 +18,7 @@ _PAUSE_SECONDS: t.Final = 0.1
 
 # Nothing but ACCESS EXCLUSIVE stands in the way of a reader, held or waited for: who waits is ahead in the queue (docs:
 # 13.3.1 Table-Level Locks). A table that its transaction has just made is in no one else's catalog.
-_LOCKS: t.Final = """
+LOCKS: t.Final = """
 SELECT n.nspname || '.' || c.relname, l.pid, l.granted, coalesce(a.usename, '?'), coalesce(a.application_name, ''),
        coalesce(to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS'), '')
 FROM pg_locks l
@@ -30,11 +31,16 @@ ORDER BY 1, 3 DESC, 2
 """
 
 
-def check_locks(session: Session, side: str) -> list[Finding]:
-    """Return the relations of the session's database that nobody can read now, nor a moment later."""
+def check_locks(session: Session, side: str, first: Rows | None = None) -> list[Finding]:
+    """Return the relations of the session's database that nobody can read now, nor a moment later.
+
+    :param first: what the session has told just now (LOCKS)
+    """
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (rows := session.execute(_LOCKS).fetchall()) and time.monotonic() < deadline:
+    rows = session.execute(LOCKS).fetchall() if first is None else first
+    while rows and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
+        rows = session.execute(LOCKS).fetchall()
     return [
         Finding(
             "error",

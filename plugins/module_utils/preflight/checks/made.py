@@ -8,10 +8,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...catalog.bindings import read_bindings
-from ...catalog.extension_rows import read_extension_rows
-from ...catalog.members import read_members
+import psycopg
+
+from ...catalog.bindings import ask_bindings
+from ...catalog.extension_rows import ask_extension_rows
+from ...catalog.members import ask_members
+from ...errors import MigrationError, describe
 from ...server.endpoint import Session
+from ...server.inquiry import answer, together
 from ...verdict.bindings import compare_bindings
 from ...verdict.findings import Finding
 from ...verdict.original import Original
@@ -28,12 +32,17 @@ def check_made(
     :param kept: extensions that are not made, since they stay in the live database
     """
     findings = []
+    asked = together(ask_bindings(), ask_members(made.info.server_version), ask_extension_rows())
+    try:
+        bindings, there, there_rows = answer(made, asked)
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot read what was made in a rehearsal: {describe(error)}") from None
     if source.members:
         extensions = tuple(extension for extension in source.members.extensions if extension.name not in kept)
         members = dataclasses.replace(source.members, extensions=extensions)
         rows = [rows for rows in source.extension_rows if rows.extension not in kept]
-        findings += check_members(members, read_members(made), allowed)
-        findings += check_rows(rows, read_extension_rows(made), allowed)
+        findings += check_members(members, there, allowed)
+        findings += check_rows(rows, there_rows, allowed)
     return findings + [
         Finding(
             "error",
@@ -42,6 +51,6 @@ def check_made(
             f"{difference.message}: its definition names no schema for an operator, and another one is found.",
             "Say it by an operator with its schema (OPERATOR(schema.=)), or put the operator where search_path leads.",
         )
-        for difference in compare_bindings(source.bindings, read_bindings(made), source.selection)
+        for difference in compare_bindings(source.bindings, bindings, source.selection)
         if difference.object not in allowed
     ]

@@ -10,9 +10,11 @@ import secrets
 import typing as t
 
 import psycopg
+from psycopg import sql
 
-from ...catalog.snapshot import export_snapshot
+from ...catalog.snapshot import BEGIN, EXPORT, import_statements
 from ...errors import MigrationError, describe
+from ...server.batches import execute_together
 from ...server.endpoint import Endpoint, Session, connect
 from ...verdict.findings import Finding
 
@@ -24,54 +26,57 @@ def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
     """
     try:
         with contextlib.closing(connect(endpoint)) as other:
-            findings = _check_steadiness(endpoint, session, other) or _check_snapshot(endpoint, session, other)
+            findings = _check(endpoint, session, other)
     except MigrationError as error:
         # This is the second session, and the run needs more of them.
         findings = [Finding("error", "no-connection", endpoint.side, str(error))]
     return findings
 
 
-#: A pooler mostly hands out the process that came back last, or else each in turn.
-_TIMES_ASKED: t.Final = 2
+_ASK: t.Final = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('pgconvoy.mark', true)"
+_RESET: t.Final = "RESET pgconvoy.mark"
 
 
-def _check_steadiness(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
-    """Look whether each session has a server process of its own, in which a setting stays."""
-    mark = secrets.token_hex(8)
-    row = session.execute("SELECT pg_backend_pid(), set_config('pgconvoy.mark', %s, false)", (mark,)).fetchone()
-    query = "SELECT pg_backend_pid(), current_setting('pgconvoy.mark', true)"
-    steady = all(session.execute(query).fetchone() == row for _ in range(_TIMES_ASKED))
-    steady = steady and other.execute(query).fetchone() != row
-    session.execute("RESET pgconvoy.mark")
-    if steady:
-        return []
-    return [
-        Finding(
-            "error",
-            "pooler",
-            f"{endpoint.side} at {endpoint.host}:{endpoint.port}",
-            "a pooler is in between that gives each transaction another server process: what is set for a session does "
-            "not stay set, so that values might be read in another form and no snapshot be shared.",
-            f"Name the server itself in {endpoint.side}_host and {endpoint.side}_port, or a pooler's port that pools "
-            "by session. At Railway, whose PgBouncer takes over DATABASE_URL and DATABASE_PUBLIC_URL, these are those "
-            "of DATABASE_PUBLIC_UNPOOLED_URL.",
-        )
-    ]
+def _check(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
+    """Look whether each session has a server process of its own, in which a setting stays, and snapshots are shared.
 
-
-def _check_snapshot(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
+    A pooler mostly hands out the process that came back last, or else each in turn.
+    """
+    set_mark = sql.SQL("SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config('pgconvoy.mark', {}, false)")
+    (mine,) = execute_together(session, set_mark.format(secrets.token_hex(8)))
+    (asked,), (theirs,) = execute_together(session, _ASK), execute_together(other, _ASK)
+    if not (asked == mine != theirs):
+        session.execute(_RESET)
+        return [_tell_pooler(endpoint)]
     try:
-        with export_snapshot(endpoint, session) as snapshot:
-            other.execute(snapshot.import_statements)
+        *_, ((name,),) = execute_together(session, _RESET, BEGIN, EXPORT)
+        other.execute(import_statements(name))
     except psycopg.Error as error:
-        return [
-            Finding(
-                "error",
-                "snapshot",
-                f"{endpoint.side} at {endpoint.host}:{endpoint.port}",
-                "a session cannot join the snapshot of another one, as if they were not on the same server: "
-                f"{describe(error)}.",
-                f"Name one server in {endpoint.side}_host, and no load balancer.",
-            )
-        ]
+        return [_tell_snapshot(endpoint, error)]
+    finally:
+        session.rollback()
     return []
+
+
+def _tell_pooler(endpoint: Endpoint) -> Finding:
+    return Finding(
+        "error",
+        "pooler",
+        f"{endpoint.side} at {endpoint.host}:{endpoint.port}",
+        "a pooler is in between that gives each transaction another server process: what is set for a session does "
+        "not stay set, so that values might be read in another form and no snapshot be shared.",
+        f"Name the server itself in {endpoint.side}_host and {endpoint.side}_port, or a pooler's port that pools "
+        "by session. At Railway, whose PgBouncer takes over DATABASE_URL and DATABASE_PUBLIC_URL, these are those "
+        "of DATABASE_PUBLIC_UNPOOLED_URL.",
+    )
+
+
+def _tell_snapshot(endpoint: Endpoint, refusal: psycopg.Error) -> Finding:
+    return Finding(
+        "error",
+        "snapshot",
+        f"{endpoint.side} at {endpoint.host}:{endpoint.port}",
+        "a session cannot join the snapshot of another one, as if they were not on the same server: "
+        f"{describe(refusal)}.",
+        f"Name one server in {endpoint.side}_host, and no load balancer.",
+    )

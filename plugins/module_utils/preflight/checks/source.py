@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ...server.endpoint import Session
+from ...server.inquiry import Inquiry, answer
 from ...verdict.findings import Finding
-from .check import RELATIONS, Check, run_checks
+from .check import RELATIONS, Check, ask_checks, run_checks
 from .extensions import HIDDEN_CONFIGURATION, HIDDEN_MEMBERS
 
 #: Large objects of others that are not granted; a superuser reads them all.
@@ -243,7 +244,12 @@ def check_source(session: Session) -> list[Finding]:
 
 def check_reading(session: Session) -> list[Finding]:
     """Return what the session's user cannot read, or not all of."""
-    return run_checks(session, _READING)
+    return answer(session, ask_reading())
+
+
+def ask_reading() -> Inquiry[list[Finding]]:
+    """Ask what the session's user cannot read, or not all of."""
+    return ask_checks(_READING)
 
 
 def _check_empty(session: Session) -> list[Finding]:

@@ -10,7 +10,7 @@ import typing as t
 from ...catalog.database import DatabaseProperties
 from ...catalog.requirements import Requirements, ask_default_versions
 from ...server.endpoint import Session
-from ...server.inquiry import answer, ask, together
+from ...server.inquiry import Inquiry, ask, together
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ...verdict.findings import Finding
@@ -24,8 +24,28 @@ _RECOVERING: t.Final = "SELECT pg_is_in_recovery()"
 _ROLES: t.Final = "SELECT rolname FROM pg_roles"
 
 
+class Offers(t.NamedTuple):
+    """What a target's server offers."""
+
+    recovering: bool
+    roles: frozenset[str]
+    #: of those that are needed
+    collations: frozenset[str]
+    #: the versions of extensions, by name
+    versions: t.Mapping[str, str]
+
+
+def ask_offers(source: DatabaseProperties, needs: Requirements) -> Inquiry[Offers]:
+    """Ask what the target's server offers of what the source's database needs."""
+    (((recovering,),), roles, collations), versions = yield from together(
+        ask(_RECOVERING, _ROLES, collations_of(source.locale, needs.predefined)), ask_default_versions()
+    )
+    return Offers(recovering, frozenset(name for (name,) in roles), frozenset(name for (name,) in collations), versions)
+
+
 def check_target(
     session: Session,
+    offers: Offers,
     source: DatabaseProperties,
     needs: Requirements,
     present: t.Container[str] = (),
@@ -39,10 +59,7 @@ def check_target(
     :param present: extensions that need not be created
     :param allowed: reasons for differences that are allowed, by object
     """
-    (((recovering,),), roles, collations), versions = answer(
-        session, together(ask(_RECOVERING, _ROLES, collations_of(source.locale)), ask_default_versions())
-    )
-    if recovering:
+    if offers.recovering:
         return [
             Finding(
                 "error",
@@ -54,12 +71,12 @@ def check_target(
         ]
     return [
         *check_versions(session, source),
-        *_check_extensions(versions, needs, present),
-        *check_roles({name for (name,) in roles}, needs),
+        *_check_extensions(offers.versions, needs, present),
+        *check_roles(offers.roles, needs),
         *check_names(session, needs),
         *check_write_only(needs),
         *check_settings(session, source, allowed or {}),
-        *check_collations({name for (name,) in collations}, needs.predefined),
+        *check_collations(offers.collations, needs.predefined),
         *check_xml(session, needs.xml),
     ]
 
