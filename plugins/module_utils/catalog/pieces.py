@@ -61,3 +61,23 @@ def cut(relations: t.Sequence[Relation], jobs: int) -> list[Piece]:
         for relation in relations
         for first, last in itertools.pairwise([None, *range(pages, relation.pages, pages), None])
     ]
+
+
+#: How many relations are read with one message: until its end, they and their indexes are locked. And how large they
+#: may be together (1 GiB), so that people see that it goes on.
+_SUMS_AT_ONCE: t.Final = 200
+_BYTES_AT_ONCE: t.Final = 1 << 30
+
+
+def group(relations: t.Iterable[Relation]) -> t.Iterator[list[Relation]]:
+    """Yield the relations, those together that are read with one message."""
+    together: list[Relation] = []
+    size = 0
+    for relation in relations:
+        if together and (len(together) == _SUMS_AT_ONCE or size + relation.size > _BYTES_AT_ONCE):
+            yield together
+            together, size = [], 0
+        together.append(relation)
+        size += relation.size
+    if together:
+        yield together

@@ -17,7 +17,6 @@ from psycopg import sql
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
-from ..server.batches import Rows as Answer
 from ..server.batches import ask_all
 from ..server.endpoint import Session, break_off, use_search_path
 from ..server.inquiry import Inquiry, answer, together
@@ -28,8 +27,8 @@ from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .large_objects import LIST as LARGE_OBJECTS
 from .large_objects import LargeObject, read_large_objects, read_listed
-from .pieces import Piece, cut
-from .relations import Relation, list_relations
+from .pieces import Piece, cut, group
+from .relations import Relation, in_the_same_forms, list_relations
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
 from .sequences import ask_sequences, sequence_dropped
@@ -107,38 +106,9 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
     return [relation for relation in relations if relation.full_name in names]
 
 
-def _in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
-    """An extension may give its types a send function on one server and not yet on the other."""
-    wanted = {relation.full_name: relation.hashed for relation in like}
-    same = []
-    for relation in relations:
-        hashed = wanted.get(relation.full_name, ())
-        alike = [(c.name, c.type) for c in hashed] == [(c.name, c.type) for c in relation.hashed]
-        same.append(dataclasses.replace(relation, hashed=hashed) if alike else relation)
-    return same
-
-
 #: Relations that take no more than that together (64 MiB) are read by the session that is there, all at once: others
 #: would have to be opened, which takes as long by a long line as it would spare.
 _FEW_BYTES: t.Final = 1 << 26
-#: How many of these are read with one message: until its end, they and their indexes are locked. And how large they may
-#: be together (1 GiB), so that people see that it goes on.
-_SUMS_AT_ONCE: t.Final = 200
-_BYTES_AT_ONCE: t.Final = 1 << 30
-
-
-def _groups(relations: t.Iterable[Relation]) -> t.Iterator[list[Relation]]:
-    """Yield the relations, those together that are read with one message."""
-    group: list[Relation] = []
-    size = 0
-    for relation in relations:
-        if group and (len(group) == _SUMS_AT_ONCE or size + relation.size > _BYTES_AT_ONCE):
-            yield group
-            group, size = [], 0
-        group.append(relation)
-        size += relation.size
-    if group:
-        yield group
 
 
 class _Begun:
@@ -147,7 +117,7 @@ class _Begun:
     def __init__(self, reading: Reading) -> None:
         session, selection = reading.snapshot.session, reading.selection
         listed = list_relations(session) if reading.relations is None else reading.relations
-        relations = _in_the_same_forms(listed, reading.like)
+        relations = in_the_same_forms(listed, reading.like)
         self.reading = reading
         self.relations = relations if selection is None else _only(relations, selection)
         self.rows: dict[Name, Rows] = dict(reading.known)
@@ -183,13 +153,13 @@ class _Begun:
             if relation.kind != "partitioned table" and relation.populated and relation.full_name not in self.rows
         ]
         if self._is_for_one:
-            groups = list(_groups(stored)) or [[]]
+            groups = list(group(stored)) or [[]]
             return [
                 _Task(
-                    functools.partial(self._add_all, group, is_first=place == 0),
-                    Step("all tables" if len(groups) == 1 else "tables", sum(relation.size for relation in group)),
+                    functools.partial(self._add_all, some, is_first=place == 0),
+                    Step("all tables" if len(groups) == 1 else "tables", sum(relation.size for relation in some)),
                 )
-                for place, group in enumerate(groups)
+                for place, some in enumerate(groups)
             ]
         pieces = cut(sorted(stored, key=lambda relation: -relation.size), self.reading.jobs)
         large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
@@ -294,8 +264,6 @@ class _Begun:
     def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool) -> None:
         queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
-        listed: Answer = []
-        answers: list[Answer] = []
         try:
             listed, _, *answers = ask_all(session, LARGE_OBJECTS, path, *queries)
         except psycopg.errors.LockNotAvailable:

@@ -248,3 +248,17 @@ def ask_refresh_order() -> Inquiry[dict[tuple[str, str], tuple[tuple[str, str], 
         read |= dict.fromkeys(component, reached)
     order = sorted(populated, key=lambda view: (len(read[view] & materialized), view))
     return {view: tuple(sorted(read[view] & materialized)) for view in order}
+
+
+def in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
+    """Return the relations, hashed as those of the other side are, where the columns are the same.
+
+    An extension may give its types a send function on one server and not yet on the other.
+    """
+    wanted = {relation.full_name: relation.hashed for relation in like}
+    same = []
+    for relation in relations:
+        hashed = wanted.get(relation.full_name, ())
+        alike = [(c.name, c.type) for c in hashed] == [(c.name, c.type) for c in relation.hashed]
+        same.append(dataclasses.replace(relation, hashed=hashed) if alike else relation)
+    return same

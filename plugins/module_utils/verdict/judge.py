@@ -13,16 +13,13 @@ import typing as t
 
 from ..archive.folder import read_manifest
 from ..archive.manifest import Manifest
-from ..archive.schema import Entry, dump_schema, read_schema
-from ..catalog.bindings import ask_bindings
+from ..archive.schema import read_schema
 from ..catalog.content import Rows
-from ..catalog.database import DatabaseProperties, ask_database
+from ..catalog.database import DatabaseProperties
 from ..catalog.identity import ask_identity
-from ..catalog.members import ask_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents
 from ..catalog.relations import Relation, list_relations
-from ..catalog.requirements import ask_default_versions, ask_extensions
 from ..catalog.selection import EVERYTHING, Name, Patterns, Selection, tables_to_hold
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..catalog.transaction import Transaction
@@ -30,44 +27,28 @@ from ..privileges.catalog import Privileges
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
-from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint, OpenSession, Session, connect
-from ..server.inquiry import Inquiry, answer, together
-from ..staging.names import Generations
-from ..staging.rehearsal import Script, rehearse_beside
+from ..server.inquiry import answer
 from ..staging.row_security import owner_unbound, read_unbound
-from ..staging.scratch import NoScratchError
 from ..work_folder import WorkFolder
-from .bindings import compare_bindings
 from .comparison import Verdict, compare_answers
 from .contents import compare_contents
-from .databases import compare_databases, compare_extensions, in_target_words
-from .definitions import compare_schemas, same_objects
 from .explanation import explain_rows
-from .extensions import judge_extension_rows, judge_members
-from .note import NewNote, ask_note
+from .extensions import judge_extension_rows
+from .note import NewNote
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
-from .words import Words, identify
+from .schema import SchemaJudge
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
-    """What every verdict needs: the live database, whether its staging copy is judged in its stead, and the means."""
+class Judge(SchemaJudge):
+    """What a verdict on schema and content needs."""
 
-    live: Endpoint
-    staging: bool
-    tools: ClientTools
     jobs: int
     queries: tuple[Query, ...] = ()
     #: reasons for differences that are allowed, by object
     allowed: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: what tells the source's schema in the words of the target's server; else a scratch database does
-    reword: t.Callable[[], t.Sequence[Entry]] | None = None
-    #: what it made of them at an earlier time, perhaps
-    words: Words | None = None
-    #: the target's definitions, where they are read already
-    definitions: t.Sequence[Entry] | None = None
     #: which tables are judged, with all that is part of them; of the others, nothing is said
     patterns: Patterns = EVERYTHING
     #: of how many rows of each table the keys are told; None tells some, of some tables
@@ -78,13 +59,6 @@ class Judge:
     before: Before | None = None
     #: whether the sums of columns are told as well
     summed: bool = False
-    #: whether a note on the target may prove its definitions equal (note.py), so that they need not be read
-    trusts_note: bool = False
-
-    @property
-    def target(self) -> Endpoint:
-        """The database that is judged."""
-        return self.live.at(Generations(self.live.dbname).staging) if self.staging else self.live
 
     def judge_by_archive(
         self, folder: pathlib.Path, stop_early: bool = False, session: Session | None = None
@@ -139,7 +113,7 @@ class Judge:
         original = archived_original(folder, manifest)
         if not identity or not verdict.equal or verdict.allowed or selection is not None or not original.members:
             return verdict, None
-        return verdict, NewNote(identity, original, read_schema(self._tools(there), original.schema))
+        return verdict, NewNote(identity, original, read_schema(self.tools_for(there), original.schema))
 
     def judge_rows(self, folder: pathlib.Path) -> Verdict:
         """Return the verdict on the rows of a copy that is being built, and on what else is content.
@@ -168,7 +142,7 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         original = archived_original(folder, manifest, self.patterns)
-        return self._judge_schema(original, there, stop_early).allowing(self.allowed)
+        return self.judge_schema(original, there, stop_early).allowing(self.allowed)
 
     def judge_content(
         self,
@@ -199,7 +173,7 @@ class Judge:
 
         :raises MigrationError: when anything cannot be read
         """
-        return self._judge_schema(original, there).allowing(self.allowed)
+        return self.judge_schema(original, there).allowing(self.allowed)
 
     def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the source holds now.
@@ -209,7 +183,7 @@ class Judge:
         """
         hold = tables_to_hold(self.patterns)
         with WorkFolder() as work, exported_snapshot(source, hold) as here, exported_snapshot(self.target) as there:
-            original = read_original(here, self._tools(here, there), work, self.patterns)
+            original = read_original(here, self.tools_for(here, there), work, self.patterns)
             return self.judge_snapshots(here, original, there, stop_early)
 
     def judge_snapshots(
@@ -227,7 +201,7 @@ class Judge:
         :raises MigrationError: when anything cannot be read
         """
         database, selection = original.database, original.selection
-        schema = schema or self._judge_schema(original, there, stop_early)
+        schema = schema or self.judge_schema(original, there, stop_early)
         if selection is None:
             privileges = read_privileges(here.session) if self.policy.needs_source else None
             schema = schema.joined(self._judge_privileges(there, privileges))
@@ -245,76 +219,8 @@ class Judge:
             answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
 
-    def read_definitions(self, there: Snapshot, path: pathlib.Path | None = None) -> list[Entry]:
-        """Return the target's schema in the words of its own server.
-
-        :param path: where pg_dump's file is to be, if it is to stay
-        :raises MigrationError: when pg_dump fails
-        """
-        tools = self._tools(there)
-        with WorkFolder() as work:
-            path = path or work / "target.dump"
-            dump_schema(there, tools, path)
-            return read_schema(tools, path)
-
-    def _judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
-        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone."""
-        entries = read_schema(self._tools(there), source.schema)
-        inquiries: list[Inquiry[t.Any]] = [ask_database(there.session.info.server_version), ask_extensions()]
-        inquiries += [ask_default_versions(), *([ask_note()] if self.trusts_note and not source.selection else [])]
-        database, found, defaults, *noted = answer(there.session, together(*inquiries))
-        if any(note and note.proves_equal(source, entries) for note in noted):
-            definitions = Verdict(objects=compare_schemas(entries, entries)[0])
-        else:
-            definitions = self._judge_definitions(source, entries, there, stop_early)
-        properties = in_target_words(self.target, source.database, database)
-        if source.selection is not None:
-            # The same text is not the same bytes in another encoding: no checksum would agree.
-            own = compare_databases(properties, database, with_settings=False)
-            return Verdict(differences=tuple(d for d in own if d.object == "database encoding")).joined(definitions)
-        own = compare_databases(properties, database, with_settings=not self.staging)
-        extensions = compare_extensions(source.extensions, found, defaults)
-        return Verdict(differences=own).joined(definitions).joined(Verdict(differences=extensions))
-
-    def _judge_definitions(
-        self, source: Original, ours: t.Sequence[Entry], there: Snapshot, stop_early: bool
-    ) -> Verdict:
-        """Return the verdict on the definitions, on what they are bound to, and on extensions' members.
-
-        Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
-        """
-        theirs = self.read_definitions(there) if self.definitions is None else self.definitions
-        objects, differences = compare_schemas(ours, theirs, source.selection)
-        if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
-            objects, differences = compare_schemas(self._reword(source, ours, there), theirs, source.selection)
-        redefined = [difference.object for difference in differences]
-        version, whole = there.session.info.server_version, source.selection is None and source.members
-        asked = together(ask_bindings(), *([ask_members(version)] if whole else []))
-        bindings, *members = answer(there.session, asked)
-        differences += compare_bindings(source.bindings, bindings, source.selection, redefined)
-        verdict = Verdict(objects=objects, differences=differences)
-        return verdict.joined(judge_members(source.members, *members)) if source.members and members else verdict
-
-    def _reword(self, source: Original, ours: t.Sequence[Entry], there: Snapshot) -> t.Sequence[Entry]:
-        tools = self._tools(there)
-        if self.words and self.words.of == identify(self.live, there.session.info.server_version, source, ours):
-            return self.words.entries
-        try:
-            if self.reword:
-                return self.reword()
-            script = Script(tools, source.schema, source.database)
-            return rehearse_beside(self.live, script, words=lambda _: True).reworded
-        except NoScratchError as error:
-            raise NoScratchError(
-                f"Some definitions on the {self.target} are worded otherwise than the source's, and whether they mean "
-                f"the same, its server could tell in a scratch database alone. {error}"
-            ) from None
-
     def _judge_privileges(self, there: Snapshot, source: Privileges | None) -> Verdict:
         return judge_privileges(there.session, self.policy, self.before, source, self.staging).allowing(self.allowed)
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))
-
-    def _tools(self, *snapshots: Snapshot) -> ClientTools:
-        return tools_for(max(snapshot.session.info.server_version // 10000 for snapshot in snapshots), self.tools)

@@ -1,0 +1,124 @@
+# Copyright (c) 2026 the pgconvoy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict on all that is no content: definitions, what they are bound to, extensions, the database itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import typing as t
+
+from ..archive.schema import Entry, dump_schema, read_schema
+from ..catalog.bindings import ask_bindings
+from ..catalog.database import ask_database
+from ..catalog.members import ask_members
+from ..catalog.requirements import ask_default_versions, ask_extensions
+from ..catalog.snapshot import Snapshot
+from ..server.client_tools import ClientTools, tools_for
+from ..server.endpoint import Endpoint
+from ..server.inquiry import Inquiry, answer, together
+from ..staging.names import Generations
+from ..staging.rehearsal import Script, rehearse_beside
+from ..staging.scratch import NoScratchError
+from ..work_folder import WorkFolder
+from .bindings import compare_bindings
+from .comparison import Verdict
+from .databases import compare_databases, compare_extensions, in_target_words
+from .definitions import compare_schemas, same_objects
+from .extensions import judge_members
+from .note import ask_note
+from .original import Original
+from .words import Words, identify
+
+
+@dataclasses.dataclass(frozen=True)
+class SchemaJudge:
+    """What a verdict on a schema needs: the live database, whether its copy is judged in its stead, the means."""
+
+    live: Endpoint
+    staging: bool
+    tools: ClientTools
+    _: dataclasses.KW_ONLY
+    #: what tells the source's schema in the words of the target's server; else a scratch database does
+    reword: t.Callable[[], t.Sequence[Entry]] | None = None
+    #: what it made of them at an earlier time, perhaps
+    words: Words | None = None
+    #: the target's definitions, where they are read already
+    definitions: t.Sequence[Entry] | None = None
+    #: whether a note on the target may prove its definitions equal (note.py), so that they need not be read
+    trusts_note: bool = False
+
+    @property
+    def target(self) -> Endpoint:
+        """The database that is judged."""
+        return self.live.at(Generations(self.live.dbname).staging) if self.staging else self.live
+
+    def judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
+        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone."""
+        entries = read_schema(self.tools_for(there), source.schema)
+        inquiries: list[Inquiry[t.Any]] = [ask_database(there.session.info.server_version), ask_extensions()]
+        inquiries += [ask_default_versions(), *([ask_note()] if self.trusts_note and not source.selection else [])]
+        database, found, defaults, *noted = answer(there.session, together(*inquiries))
+        if any(note and note.proves_equal(source, entries) for note in noted):
+            definitions = Verdict(objects=compare_schemas(entries, entries)[0])
+        else:
+            definitions = self._judge_definitions(source, entries, there, stop_early)
+        properties = in_target_words(self.target, source.database, database)
+        if source.selection is not None:
+            # The same text is not the same bytes in another encoding: no checksum would agree.
+            own = compare_databases(properties, database, with_settings=False)
+            return Verdict(differences=tuple(d for d in own if d.object == "database encoding")).joined(definitions)
+        own = compare_databases(properties, database, with_settings=not self.staging)
+        extensions = compare_extensions(source.extensions, found, defaults)
+        return Verdict(differences=own).joined(definitions).joined(Verdict(differences=extensions))
+
+    def _judge_definitions(
+        self, source: Original, ours: t.Sequence[Entry], there: Snapshot, stop_early: bool
+    ) -> Verdict:
+        """Return the verdict on the definitions, on what they are bound to, and on extensions' members.
+
+        Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
+        """
+        theirs = self.read_definitions(there) if self.definitions is None else self.definitions
+        objects, differences = compare_schemas(ours, theirs, source.selection)
+        if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
+            objects, differences = compare_schemas(self._reword(source, ours, there), theirs, source.selection)
+        redefined = [difference.object for difference in differences]
+        version, whole = there.session.info.server_version, source.selection is None and source.members
+        asked = together(ask_bindings(), *([ask_members(version)] if whole else []))
+        bindings, *members = answer(there.session, asked)
+        differences += compare_bindings(source.bindings, bindings, source.selection, redefined)
+        verdict = Verdict(objects=objects, differences=differences)
+        return verdict.joined(judge_members(source.members, *members)) if source.members and members else verdict
+
+    def read_definitions(self, there: Snapshot, path: pathlib.Path | None = None) -> list[Entry]:
+        """Return the target's schema in the words of its own server.
+
+        :param path: where pg_dump's file is to be, if it is to stay
+        :raises MigrationError: when pg_dump fails
+        """
+        tools = self.tools_for(there)
+        with WorkFolder() as work:
+            path = path or work / "target.dump"
+            dump_schema(there, tools, path)
+            return read_schema(tools, path)
+
+    def _reword(self, source: Original, ours: t.Sequence[Entry], there: Snapshot) -> t.Sequence[Entry]:
+        tools = self.tools_for(there)
+        if self.words and self.words.of == identify(self.live, there.session.info.server_version, source, ours):
+            return self.words.entries
+        try:
+            if self.reword:
+                return self.reword()
+            script = Script(tools, source.schema, source.database)
+            return rehearse_beside(self.live, script, words=lambda _: True).reworded
+        except NoScratchError as error:
+            raise NoScratchError(
+                f"Some definitions on the {self.target} are worded otherwise than the source's, and whether they mean "
+                f"the same, its server could tell in a scratch database alone. {error}"
+            ) from None
+
+    def tools_for(self, *snapshots: Snapshot) -> ClientTools:
+        """Return the client tools that serve all of these servers."""
+        return tools_for(max(snapshot.session.info.server_version // 10000 for snapshot in snapshots), self.tools)
