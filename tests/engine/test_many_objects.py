@@ -123,7 +123,7 @@ def test_dropped_sequence(servers: Servers) -> None:
 
 def test_memory_of_row_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table all of whose rows have changed is told in the memory of a few."""
-    monkeypatch.setattr(differing, "_narrow", lambda *_: None)
+    monkeypatch.setattr(differing, "_narrow", lambda *_: (None, 0))
     monkeypatch.setattr(rows, "_changed_columns", lambda *_: ())
     nowhere = t.cast(t.Any, None)
 
@@ -135,7 +135,7 @@ def test_memory_of_row_differences(monkeypatch: pytest.MonkeyPatch) -> None:
             for key_hash in range(count):
                 yield 1 << 40 | key_hash, row_hash
 
-        monkeypatch.setattr(differing, "_rows", read)
+        monkeypatch.setattr(differing, "read_rows", read)
         tracemalloc.start()
         found = rows.find_row_differences(nowhere, nowhere, Relation("s", "t", "table"))
         most = tracemalloc.get_traced_memory()[1]

@@ -22,8 +22,8 @@ from .original import Original
 # What servers word otherwise than they were told: expressions, and queries of views and rules. Nothing follows from it
 # but whether the server's words are worth asking for.
 _WORDINGS: t.Final = """
-SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(
-    pg_catalog.string_agg(said, E'\\n' ORDER BY said COLLATE "C"), ''), 'UTF8')), 'hex')
+SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.textsend(coalesce(
+    pg_catalog.string_agg(said, E'\\n' ORDER BY said COLLATE "C"), ''))), 'hex')
 FROM (
     SELECT pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'x')
     UNION ALL SELECT pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef
