@@ -41,7 +41,7 @@ _PREVENTING: t.Final = frozenset(
     {"old-target", "same-database", "source-beside-target", "target-name", "target-replica"}
 )
 
-_OpenSource: t.TypeAlias = "t.Callable[[], contextlib.AbstractContextManager[Endpoint]]"
+_OpenSource: t.TypeAlias = t.Callable[[], contextlib.AbstractContextManager[Endpoint]]
 
 
 def look_ahead(

@@ -33,7 +33,7 @@ _PATIENCE: t.Final = "500ms"
 def ask_forced() -> Inquiry[list[Name]]:
     """Ask for the tables that force row security upon their owner, who is the session's user."""
     (rows,) = yield [_FORCED]
-    return [(schema, name) for schema, name in rows]
+    return [(str(schema), str(name)) for schema, name in rows]
 
 
 @contextlib.contextmanager

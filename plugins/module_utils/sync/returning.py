@@ -108,7 +108,7 @@ def _read_touched(
     ]
     _, *sums, descending = ask_all(there.session, *questions)
     held = {name: Rows(int(count), digest([int(hashes)])) for name, ((count, hashes),) in zip(keyed, sums, strict=True)}
-    return held, {(schema, name) for schema, name in descending}
+    return held, {(str(schema), str(name)) for schema, name in descending}
 
 
 def _turn(relation: Relation, change: TableChange, before: Rows) -> TableDifference:
