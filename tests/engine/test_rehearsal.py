@@ -20,7 +20,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.outlook
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.scratch import open_scratch
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import judge as judge_module
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import schema as schema_judge
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
@@ -434,7 +434,7 @@ def test_words_are_asked_once(servers: Servers, tmp_path: Path, monkeypatch: pyt
         migration.preflight()
         assert migration.words
         assert migration.words.of != before.of
-        monkeypatch.setattr(judge_module, "rehearse_beside", None)
+        monkeypatch.setattr(schema_judge, "rehearse_beside", None)
         assert migration.verify().equal
 
 
