@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import Transaction
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.freeze import check_freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
@@ -28,6 +29,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows.differing im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run import held_freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.folder import RunFolder
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import second_pass
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
 
 from bench.line import Counts, Line
 from tests import oracle
@@ -186,6 +189,27 @@ def test_what_was_written_is_known(servers: Servers, tmp_path: Path, monkeypatch
 
 #: What may cross each line while writers wait. Lower it whenever less crosses.
 WAITED_FOR: t.Final = {"source": (5, 80), "target": (4, 95)}
+
+
+@pytest.mark.parametrize("table", ["note", "untouched"])
+def test_copy_that_is_not_what_was_frozen(
+    case: Case, run: ShortDowntime, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """All of it is judged after the second pass, also what that had no reason to touch; else it is dropped."""
+
+    def lose(here: t.Any, transaction: Transaction, *arguments: t.Any) -> t.Any:
+        brought = synchronize(here, transaction, *arguments)
+        transaction.session.execute(f"DELETE FROM public.{table} WHERE id = (SELECT min(id) FROM public.{table})")
+        return brought
+
+    monkeypatch.setattr(second_pass, "synchronize", lose)
+    run.copy()
+    case.ask("INSERT INTO note VALUES (1) RETURNING id", side="source")
+    with pytest.raises(MigrationError, match=rf"differs .*\n- table public\.{table}: .* on the target$"):
+        run.freeze()
+    with case.target.connect() as connection:
+        left = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (case.name,))
+        assert left.fetchall() == []
 
 
 def test_what_writers_wait_for(case: Case, run: ShortDowntime) -> None:

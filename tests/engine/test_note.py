@@ -155,6 +155,21 @@ def test_role_that_may_set_nothing(servers: Servers, tmp_path: Path) -> None:
         assert made.judge().equal
 
 
+def test_who_changes_it_while_it_is_judged(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict is on the state before: nothing is noted on what nobody has looked at, and it is found next time."""
+    judge_rows = Judge._judge_all_rows
+
+    def judge_after_a_change(judge: Judge, *arguments: t.Any) -> Verdict:
+        with connect(judge.target) as session:
+            session.execute("CREATE TABLE public.since ()")
+        return judge_rows(judge, *arguments)
+
+    monkeypatch.setattr(Judge, "_judge_all_rows", judge_after_a_change)
+    with migrated(servers, tmp_path) as made:
+        assert made.noted is None
+        assert "table public.since" in made.differences()
+
+
 def test_note_goes_with_its_database(servers: Servers, tmp_path: Path) -> None:
     """Through a switch and a rollback; it is no setting that a copy is given or a source has."""
     with migrated(servers, tmp_path) as made:

@@ -30,6 +30,14 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
         assert "table public.item: delete (1)" in told
         assert "9.99" not in told
 
+        controller.vary(verify_queries=[{"name": "never", "sql": "SELECT 1", "expect": 2}])
+        with untouched(target):
+            failed = controller.run("migrate.yml").report("sandbox-db")
+        assert (failed["status"], failed["backup"]) == ("failed", None)
+        assert "query never" in failed["errors"][0]["message"]
+        assert not list(controller.archive_root.glob("*/backup/*")), "nothing was changed, so that nothing is to undo"
+        controller.vary(verify_queries=[])
+
         report = controller.migrate().report("sandbox-db")
         oracle.assert_equal(source.server, source.name, target.server, target.name)
         assert (report["status"], report["load_mode"], report["live"]) == ("migrated", "sync", target.name)
