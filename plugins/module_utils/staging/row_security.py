@@ -28,6 +28,8 @@ _UNBIND: t.Final = sql.SQL("ALTER TABLE ONLY {} NO FORCE ROW LEVEL SECURITY")
 _BIND: t.Final = sql.SQL("ALTER TABLE ONLY {} FORCE ROW LEVEL SECURITY")
 #: How long each lock on a live table is waited for: meanwhile clients wait behind it.
 _PATIENCE: t.Final = "500ms"
+#: The most that is read of a live database while clients of its tables wait (64 MiB): it takes about a second.
+_MOST_BYTES: t.Final = 1 << 26
 
 
 def ask_forced() -> Inquiry[list[Name]]:
@@ -61,30 +63,33 @@ def owner_unbound(
 
 
 @contextlib.contextmanager
-def read_unbound(there: Snapshot, like: t.Iterable[Relation]) -> t.Iterator[Snapshot]:
+def read_unbound(there: Snapshot, like: t.Collection[Relation]) -> t.Iterator[Snapshot]:
     """Give what the owner reads all rows by, where row security is forced upon tables; else the snapshot itself.
 
     That is a transaction which is undone: clients of these tables wait until the block ends. It reads what is committed
     by then.
 
     :param like: the source's relations; of those that do not force it, the server is not asked
-    :raises MigrationError: when a lock cannot be had soon
+    :raises MigrationError: when a lock cannot be had soon, or clients would have to wait long
     """
     names = [relation.full_name for relation in like if relation.forces_security]
     forced = _find_forced(there.session, names) if names and not isinstance(there, Transaction) else []
     if not forced:
         yield there
         return
+    only = f"Row security is forced upon the owner of {', '.join(map('.'.join, forced))}, who can read all rows only "
+    if sum(relation.size for relation in like) > _MOST_BYTES:
+        raise MigrationError(
+            f"{only}while nobody else uses these tables, and to read all that there is takes too long for that. "
+            "A target_user with BYPASSRLS reads them beside its clients."
+        )
     with connect(there.endpoint) as session, session.transaction(force_rollback=True):
         session.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_PATIENCE,))
         try:
             for name in forced:
                 session.execute(_UNBIND.format(sql.Identifier(*name)))
         except psycopg.errors.LockNotAvailable:
-            raise MigrationError(
-                f"Row security is forced upon the owner of {', '.join(map('.'.join, forced))}, who can read all rows "
-                "only while nobody else uses them, and somebody does."
-            ) from None
+            raise MigrationError(f"{only}while nobody else uses these tables, and somebody does.") from None
         except psycopg.errors.InsufficientPrivilege:
             # Who is not the owner is told by the reading.
             yield there
