@@ -24,7 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.taking_back import take_back
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.undo_apply import apply_undo
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
 from tests.case import Case
@@ -68,14 +68,14 @@ def sync_target(
     return done
 
 
-def take_back_target(case: Case, folder: Path, undo: Path, patterns: Patterns = EVERYTHING) -> Done:
+def undo_target(case: Case, folder: Path, undo: Path, patterns: Patterns = EVERYTHING) -> Done:
     """Undo what was done to the target, by the undo in a folder; that of this is written to another one.
 
     :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
     """
     judge = _judge(case, patterns)
     with begin(judge.live) as transaction:
-        done = take_back(transaction, judge, folder, "dependency_order", undo)
+        done = apply_undo(transaction, judge, folder, "dependency_order", undo)
         require(done)
     return done
 

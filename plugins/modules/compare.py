@@ -94,8 +94,8 @@ try:
     from ..module_utils.preflight.judging import judge_by
     from ..module_utils.privileges.proof import read_before
     from ..module_utils.schedule.beside import begin_beside
+    from ..module_utils.server.answer_cache import CACHE
     from ..module_utils.server.client_tools import tools_in
-    from ..module_utils.server.condensed import HEARD
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.carriage import ask_live
     from ..module_utils.staging.databases import (
@@ -147,7 +147,7 @@ def compare_databases(stage: Stage) -> Outcome:
     before = begin_beside(lambda: ask_live(target, read_before))
     with dropped_on_failure(target, generations, run_id):
         with staging_session(target, generations, run_id) as session:
-            HEARD.recall(stage.folder.heard)
+            CACHE.recall(stage.folder.answers)
             judge = dataclasses.replace(judge, before=before(), words=read_words(stage.folder.words))
             outcome = tell(stage, give_verdict(stage, judge, session), judge.target)
         if params["discard"]:

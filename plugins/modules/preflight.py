@@ -257,7 +257,7 @@ try:
     from ..module_utils.run.earlier import Earlier, read_earlier
     from ..module_utils.run.promotion import take_latest
     from ..module_utils.run.trials import read_trials
-    from ..module_utils.server.condensed import HEARD
+    from ..module_utils.server.answer_cache import CACHE
     from ..module_utils.server.endpoint import Endpoint, Session
     from ..module_utils.staging.databases import drop_leftovers
     from ..module_utils.staging.names import Generations
@@ -380,7 +380,7 @@ def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outco
 
 def keep_for_stages(folder: RunFolder, words: Words | None) -> None:
     """Keep what the target's server has said and a later stage would ask it again."""
-    HEARD.keep(folder.heard)
+    CACHE.keep(folder.answers)
     if words:
         keep_words(folder.words, words)
 

@@ -191,7 +191,12 @@ def tell(report: Report, folder: RunFolder) -> dict[str, object]:
 
 
 def let_go(module: AnsibleModule, folder: RunFolder) -> None:
-    """End what the run still holds: its source's snapshot, if it failed in between, and its claim on its target."""
+    """End what the run still holds: its source's snapshot, if it failed in between, and its claim on its target.
+
+    What only its stages needed goes as well.
+    """
+    for passed_on in (folder.words, folder.answers):
+        passed_on.unlink(missing_ok=True)
     if folder.snapshot.exists():
         end_background(folder.snapshot)
     if folder.claim.exists() and not end_background(folder.claim):

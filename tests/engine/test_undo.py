@@ -26,7 +26,7 @@ from tests.databases import untouched
 from tests.engine.test_sync import EDITS, KEYED, SHOP, MakePair, fill_pair, live, pair
 from tests.playbooks import wait_until
 from tests.servers import Servers
-from tests.syncing import counts, sync_target, take_back_target
+from tests.syncing import counts, sync_target, undo_target
 
 __all__ = ["pair"]
 
@@ -48,11 +48,11 @@ def test_there_and_back_and_there_again(pair: MakePair, undo: Undo) -> None:
     granted = live(case).query(grants)
     there = sync_target(case, undo=undo(1))
     after = live(case).lines()
-    back = take_back_target(case, undo(1), undo(2))
+    back = undo_target(case, undo(1), undo(2))
     assert live(case).lines() == before
     assert live(case).query(grants) == granted
     assert counts(back) == {name: (out, same, into) for name, (into, same, out) in counts(there).items()}
-    take_back_target(case, undo(2), undo(3))
+    undo_target(case, undo(2), undo(3))
     assert live(case).lines() == after
 
 
@@ -83,12 +83,12 @@ def test_what_clients_have_written_since_stays(servers: Servers, undo: Undo) -> 
         sync_target(case, undo=undo(1))
         for one in (case, other):
             execute(one.target, one.name, CLIENTS)
-        take_back_target(case, undo(1), undo(2))
+        undo_target(case, undo(1), undo(2))
         assert sorted(live(case).query(_HELD)) == sorted(live(other).query(_HELD))
         # Drawn on from where the sync had put it; no number is given out twice.
         assert case.ask("SELECT last_value FROM loose") == 1235
         with untouched(live(case)):
-            nothing = take_back_target(case, undo(1), undo(3))
+            nothing = undo_target(case, undo(1), undo(3))
             assert not counts(nothing)
 
 
@@ -111,7 +111,7 @@ def test_what_would_be_lost_is_refused(pair: MakePair, undo: Undo) -> None:
     for statement, lost in LOST.items():
         execute(case.target, case.name, statement)
         with untouched(live(case)), pytest.raises(MigrationError, match="what they wrote would be lost: ") as raised:
-            take_back_target(case, undo(1), undo(2))
+            undo_target(case, undo(1), undo(2))
         told.add(lost)
         assert set(str(raised.value).rpartition(": ")[2].rstrip(".").split(", ")) == told, statement
         assert not undo(2).exists()
@@ -136,9 +136,9 @@ def test_tables_that_are_replaced_whole(
     sync_target(case, undo=undo(1))
     execute(case.target, case.name, "INSERT INTO a VALUES (5000, 5000, 'theirs')")
     with pytest.raises(MigrationError, match=r"would be lost: table public\.a\."):
-        take_back_target(case, undo(1), undo(2))
+        undo_target(case, undo(1), undo(2))
     execute(case.target, case.name, "DELETE FROM a WHERE id = 5000")
-    take_back_target(case, undo(1), undo(2))
+    undo_target(case, undo(1), undo(2))
     assert live(case).lines() == before
 
 
@@ -148,7 +148,7 @@ def test_selected_tables(pair: MakePair, undo: Undo) -> None:
     before = live(case).lines()
     sync_target(case, patterns=Patterns(("log", "event")), undo=undo(1))
     assert read_archive(undo(1)).partial
-    take_back_target(case, undo(1), undo(2))
+    undo_target(case, undo(1), undo(2))
     assert live(case).lines() == before
 
 
@@ -196,7 +196,7 @@ def test_killed_anywhere(pair: MakePair, undo: Undo) -> None:
         if written:
             assert read_archive(undo(number)).changes
             # Of what was not committed, nothing is taken back.
-            back = take_back_target(case, undo(number), undo(100 + number))
+            back = undo_target(case, undo(number), undo(100 + number))
             assert bool(counts(back)) is is_new, (place, moment)
             assert live(case).lines() == before
 

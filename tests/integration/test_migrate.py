@@ -68,6 +68,13 @@ def incident(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> t.It
         yield Incident(controller, source, target, before, controller.migrate())
 
 
+def test_what_a_run_leaves(incident: Incident) -> None:
+    """What the reference tells of; what stages have told each other, definitions among it, is gone."""
+    left = {path.name for path in (incident.controller.runs_root / "sandbox-db" / "latest").iterdir()}
+    records = {"stages", "report.json", "report.html", "summary.json", "progress.jsonl"}
+    assert left == {*records, "playbook_pid", "claim"}
+
+
 def test_incident_arrives_whole(incident: Incident) -> None:
     """Not 0 of 76 positions, 2,264 of 29,262 exposures and 0 of 114 betas this time."""
     rows = {

@@ -14,7 +14,7 @@ import typing as t
 
 from psycopg import sql
 
-from ..server.condensed import HEARD
+from ..server.answer_cache import CACHE
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer
 
@@ -165,7 +165,7 @@ def read_catalogs(session: Session) -> list[Catalog]:
 
 def ask_catalogs() -> Inquiry[list[Catalog]]:
     """Ask for the catalogs of a server that describe objects."""
-    rows = yield from HEARD.ask(sql.SQL(_CATALOGS))
+    rows = yield from CACHE.ask(sql.SQL(_CATALOGS))
     catalogs = [Catalog(name, tuple(Column(*column) for column in columns)) for name, columns in rows]
     return [
         catalog

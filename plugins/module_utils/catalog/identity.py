@@ -15,8 +15,8 @@ import typing as t
 
 from psycopg import sql
 
+from ..server.answer_cache import CACHE
 from ..server.batches import Rows
-from ..server.condensed import HEARD
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer
 
@@ -84,7 +84,7 @@ def read_identity(session: Session) -> str:
 
 def ask_definers() -> Inquiry[Rows]:
     """Ask for the catalogs whose rows make definitions, and their columns."""
-    return (yield from HEARD.ask(sql.SQL(_CATALOGS).format(columns=_NO_DEFINITION, catalogs=_NO_DEFINITIONS)))
+    return (yield from CACHE.ask(sql.SQL(_CATALOGS).format(columns=_NO_DEFINITION, catalogs=_NO_DEFINITIONS)))
 
 
 def ask_identity(definers: Rows | None = None) -> Inquiry[Identity]:

@@ -66,7 +66,7 @@ class Examination:
     #: how the source's rows come to where they are wanted; None where nobody wants them, or their size is not known
     transfer: Transfer | None = None
     #: whether an earlier run's changes are taken back, and its undo stands for the source
-    takes_back: bool = False
+    undoes: bool = False
     #: whether the source is frozen at the end, and what it has got meanwhile is brought
     freezes: bool = False
     #: what is true of the source's foreign keys

@@ -47,7 +47,7 @@ def examine(
         found.server_session = None if inside or not kept else server
         if archived:
             found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
-            found.takes_back = goal.fills and archived.changes is not None
+            found.undoes = goal.fills and archived.changes is not None
             found.select(functools.partial(archived.select, settings.patterns))
         if found.reached and source:
             examine_source(found, request, found.reached, source)

@@ -33,7 +33,7 @@ from .checks.extensions import check_account
 from .checks.refill import check_parents
 from .examination import Examination
 from .schema_rehearsal import SchemaRehearsal
-from .way_back import ask_way_back
+from .undo import judge_undo
 
 #: Errors with which nothing can be made on the target's server, or must not: the source itself may have the scratch
 #: database's name.
@@ -101,9 +101,9 @@ def _look(
                     schema = _judge_tables_to_fill(found, judge, here, original, there)
                     if tell_errors(found.findings):
                         return None
-                if found.takes_back:
+                if found.undoes:
                     assert archive
-                    return ask_way_back(found, judge, archive, there)
+                    return judge_undo(found, judge, archive, there)
                 verdict = _ask(found, judge, here, original, archive, there, schema, stop_early=not check_mode)
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()

@@ -118,7 +118,7 @@ def _choose_load_mode(
     found: Examination, request: Request, target: Endpoint, obstacles: list[Finding], partial: bool
 ) -> None:
     if request.load_mode == "sync":
-        contradictions = check_sync(found.fk_strategy, request.source is not None or found.takes_back)
+        contradictions = check_sync(found.fk_strategy, request.source is not None or found.undoes)
     else:
         contradictions = check_strategy(found.fk_strategy, partial)
     found.findings += contradictions

@@ -102,9 +102,9 @@ class RunFolder:
         return self.path / "words.json"
 
     @property
-    def heard(self) -> pathlib.Path:
-        """The file with what was heard of databases (server/condensed.py)."""
-        return self.path / "heard"
+    def answers(self) -> pathlib.Path:
+        """The file with what databases have answered (server/answer_cache.py)."""
+        return self.path / "answers"
 
     @property
     def playbook_pid(self) -> int | None:

@@ -28,7 +28,7 @@ from ..preflight.checks.refill import choose_strategy
 from ..sync.account import tell_moved
 from ..sync.moving import Moved
 from ..sync.synchronization import synchronize
-from ..sync.taking_back import take_back
+from ..sync.undo_apply import apply_undo
 from ..verdict.comparison import Verdict
 from ..verdict.failure import require_equal
 from ..verdict.judge import Judge
@@ -96,7 +96,7 @@ def _undo_changes(stage: Stage, judge: Judge, archive: pathlib.Path) -> tuple[Ou
     """Take back what an earlier run has brought, and nothing else."""
     manifest, strategy = read_archive(archive, loaded=True), _keeping_strategy(stage, judge)
     with begin(judge.target, stage.committed) as transaction, _new_undo(stage) as undo:
-        kept = take_back(transaction, judge, archive, strategy, undo)
+        kept = apply_undo(transaction, judge, archive, strategy, undo)
         outcome = _tell_kept(judge, kept, strategy, undo)
         require_equal(kept.verdict, f"The {judge.target}, taken back to what it was and not committed,", outcome)
     return outcome, manifest

@@ -15,7 +15,7 @@ import typing as t
 import psycopg
 from psycopg import pq
 
-from .condensed import HEARD
+from .answer_cache import CACHE
 from .endpoint import Endpoint, Session, break_off
 from .foresight import foresee
 from .protocol import read_setting, serve
@@ -95,7 +95,7 @@ class _SessionBackend:
     def ask_ahead(self, statements: t.Sequence[bytes]) -> None:
         """Send all that a program will say from its beginning; if any of it fails, none of it is answered by that."""
         condensed = [
-            statement if read_setting(statement) else HEARD.condense(self._major, statement) for statement in statements
+            statement if read_setting(statement) else CACHE.condense(self._major, statement) for statement in statements
         ]
         begin, self._begin = self._begin, []
         try:
@@ -132,7 +132,7 @@ class _SessionBackend:
                 key = frozenset(told.items()), statement
                 if said == statement:
                     self._hear(key, result)
-                elif answer := HEARD.expand(self._major, statement, result):
+                elif answer := CACHE.expand(self._major, statement, result):
                     self._note(key, answer)
                 else:
                     unheard.append(key)
@@ -144,7 +144,7 @@ class _SessionBackend:
 
     def _hear(self, key: _Asked, result: pq.abc.PGresult) -> None:
         answer = read_answer(result)
-        HEARD.note(self._major, key[1], answer)
+        CACHE.note(self._major, key[1], answer)
         self._note(key, answer)
 
     def _note(self, key: _Asked, answer: Answer) -> None:

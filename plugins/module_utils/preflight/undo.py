@@ -12,7 +12,7 @@ from ..archive.folder import read_manifest
 from ..catalog.content import Content
 from ..catalog.database import read_database
 from ..catalog.snapshot import Snapshot
-from ..sync.returning import find_return
+from ..sync.undo_plan import plan_undo
 from ..verdict.comparison import Verdict, compare
 from ..verdict.databases import compare_databases
 from ..verdict.findings import Finding
@@ -20,7 +20,7 @@ from ..verdict.judge import Judge
 from .examination import Examination
 
 
-def ask_way_back(found: Examination, judge: Judge, archive: pathlib.Path, there: Snapshot) -> Verdict:
+def judge_undo(found: Examination, judge: Judge, archive: pathlib.Path, there: Snapshot) -> Verdict:
     """Return the verdict on the live database, whose schema is known to be as it was: equal if all has gone back.
 
     What clients have written that would be lost is added to the examination.
@@ -31,7 +31,7 @@ def ask_way_back(found: Examination, judge: Judge, archive: pathlib.Path, there:
     """
     manifest = read_manifest(archive)
     selection = manifest.select(judge.patterns)
-    way, database = find_return(there, judge.jobs, manifest, selection), read_database(there.session)
+    way, database = plan_undo(there, judge.jobs, manifest, selection), read_database(there.session)
     found.findings += [
         Finding(
             "error",

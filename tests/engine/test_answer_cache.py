@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was heard of one database and need not travel again from another: what is told is what would have been."""
+"""What was cache of one database and need not travel again from another: what is told is what would have been."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import dump_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.answer_cache import AnswerCache
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.condensed import Heard
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.results import Answer, read_answer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -42,7 +42,7 @@ _HOSTILE: t.Final = r"""
 
 @pytest.mark.parametrize("major", ["15", NEWEST])
 def test_same_dump(servers: Servers, tmp_path: Path, major: str) -> None:
-    """After another database has been heard, pg_dump writes what it does by itself, of far fewer bytes."""
+    """After another database has been cache, pg_dump writes what it does by itself, of far fewer bytes."""
     server, tools = servers.target(major), choose_tools(int(major), int(major))
     pg_restore = tools.program("pg_restore")
 
@@ -96,12 +96,12 @@ def listed(servers: Servers) -> t.Iterator[psycopg.Connection[t.Any]]:
 @given(first=_ROWS, then=_ROWS)
 def test_same_rows(listed: psycopg.Connection[t.Any], first: list[t.Any], then: list[t.Any]) -> None:
     """An answer is the very one that the question itself has, or none."""
-    heard = Heard()
+    cache = AnswerCache()
     question = _LIST.as_bytes()
-    heard.note(15, question, ask(listed, question, first)[1])
+    cache.note(15, question, ask(listed, question, first)[1])
     for rows in (first, then, [*then, *first]):
-        result, own = ask(listed, heard.condense(15, question), rows)[0], ask(listed, question, rows)[1]
-        told = heard.expand(15, question, result)
+        result, own = ask(listed, cache.condense(15, question), rows)[0], ask(listed, question, rows)[1]
+        told = cache.expand(15, question, result)
         if told is None:
             assert rows is not first or any(character in str(first) for character in ("x1d", "x1e", "x1f"))
         else:
@@ -132,8 +132,8 @@ def test_values_do_not_pass_for_others(listed: psycopg.Connection[t.Any]) -> Non
         [(1, "\x1d", "b")],
     ]
     for first in alike:
-        heard = Heard()
-        heard.note(15, question, ask(listed, question, first)[1])
+        cache = AnswerCache()
+        cache.note(15, question, ask(listed, question, first)[1])
         for other in alike:
-            told = heard.expand(15, question, ask(listed, heard.condense(15, question), other)[0])
+            told = cache.expand(15, question, ask(listed, cache.condense(15, question), other)[0])
             assert told is None or other == first

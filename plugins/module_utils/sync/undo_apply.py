@@ -25,9 +25,9 @@ from ..verdict.judge import Judge
 from .bringing import bring
 from .differences import TableDifference
 from .moving import Moved
-from .returning import find_return
 from .synchronization import LOCK
 from .undo import write_undo
+from .undo_plan import plan_undo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Saved:
         return ArchiveFiles(self.folder, self.manifest)
 
 
-def take_back(
+def apply_undo(
     transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy, undo: pathlib.Path
 ) -> RowsReplaced[tuple[Moved, ...]]:
     """Undo what a run has done to the live database, and nothing of what clients have done since.
@@ -67,7 +67,7 @@ def take_back(
     keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
-        way = find_return(transaction, 1, manifest, live.selection, live.everything)
+        way = plan_undo(transaction, 1, manifest, live.selection, live.everything)
         if way.overwritten:
             raise MigrationError(
                 "Nothing was changed. Since the run that is to be undone, clients have changed what it had brought, "

@@ -31,8 +31,8 @@ from .differences import Differences, LargeObjectsDifference, TableDifference, c
 
 
 @dataclasses.dataclass(frozen=True)
-class Return:
-    """The way back."""
+class UndoPlan:
+    """How a run is undone."""
 
     #: what the database holds, and what it must hold afterwards
     found: Content
@@ -43,13 +43,13 @@ class Return:
     overwritten: tuple[str, ...]
 
 
-def find_return(
+def plan_undo(
     there: Snapshot,
     jobs: int,
     manifest: Manifest,
     selection: Selection | None,
     listed: t.Sequence[Relation] | None = None,
-) -> Return:
+) -> UndoPlan:
     """Compare what a run has touched with what it had put there, and with what there was before.
 
     :param there: the database, whose schema must be as it was
@@ -87,7 +87,7 @@ def find_return(
         ),
     )
     differences = Differences(tuple(tables), large_objects, compare_sequences(sequences, found.sequences))
-    return Return(found, content, differences, (*overwritten, *others))
+    return UndoPlan(found, content, differences, (*overwritten, *others))
 
 
 _DESCENDING: t.Final = """

@@ -111,7 +111,7 @@ def _say(columns: t.Iterable[bytes]) -> bytes:
 _Row = list[bytes | None]
 
 
-class Heard:
+class AnswerCache:
     """What was heard of databases so far; it harms nobody, since a digest tells whether it is true of another one."""
 
     def __init__(self) -> None:
@@ -188,7 +188,7 @@ _Kept = tuple[
 ]
 
 #: By this process, and by those before it of the same run.
-HEARD: t.Final = Heard()
+CACHE: t.Final = AnswerCache()
 
 
 def _shape_of(major: int, question: bytes) -> bytes:
