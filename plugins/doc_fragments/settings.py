@@ -132,4 +132,13 @@ options:
           - These are values of rows, which a report holds none of otherwise, and each table is read once more.
         type: bool
         default: false
+      archive_compression:
+        description:
+          - How the files of rows are packed in the archives that are written, backups too. V(zstd) takes the Python
+            package C(backports.zstd), from Python 3.14 on nothing. C(pg_dump) packs the schema's file in any case.
+          - An archive of either kind is read without being told which it is, and one that is reused stays as it is.
+            Rows that are streamed are not packed.
+        type: str
+        choices: [none, zstd]
+        default: none
 """

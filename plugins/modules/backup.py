@@ -27,14 +27,6 @@ options:
     description: Folder of all archives; this one is C(<host>/backup/<run-id>) below it.
     type: path
     required: true
-  archive_compression:
-    description:
-      - How the files of rows are packed. V(zstd) takes the Python package C(backports.zstd), from Python 3.14 on
-        nothing. The schema's file is packed by C(pg_dump) in any case.
-      - An archive of either kind is read without being told which it is.
-    type: str
-    choices: [none, zstd]
-    default: none
 attributes:
   idempotent:
     description: Every run takes a new backup.
@@ -69,7 +61,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import PACKED, RUN, SETTINGS, TARGET, TOOLS
+from ..module_utils.run.options import RUN, SETTINGS, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
@@ -85,7 +77,6 @@ ARGUMENTS: t.Final = {
     **RUN,
     **TOOLS,
     **SETTINGS,
-    **PACKED,
     "archive_root": {"type": "path", "required": True},
 }
 
@@ -102,7 +93,7 @@ def backup(stage: Stage) -> Outcome:
     assert run
     tools = tools_in(params["client_bindir"])
     folder = backup_folder(pathlib.Path(params["archive_root"]), run.host, run.run_id)
-    if back_up(target, tools, folder, settings.jobs, settings.patterns, params["archive_compression"]) is None:
+    if back_up(target, tools, folder, settings.jobs, settings.patterns, settings.compression) is None:
         return Outcome(record={"archive": ""}, returned={"archive": "", "restored": False})
     restored = rehearse(target, tools, folder, run.run_id, settings.jobs, settings.allowed)
     told = {"archive": str(folder), "restored": restored}

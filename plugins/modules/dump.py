@@ -40,15 +40,6 @@ options:
     type: str
     choices: [archive, stream]
     default: archive
-  archive_compression:
-    description:
-      - How the files of rows are packed. V(zstd) takes the Python package C(backports.zstd), from Python 3.14 on
-        nothing. The schema's file is packed by C(pg_dump) in any case.
-      - An archive of either kind is read without being told which it is.
-      - An archive that is reused stays as it is. With O(transfer=stream) there is nothing to pack.
-    type: str
-    choices: [none, zstd]
-    default: none
 attributes:
   idempotent:
     description: Every run takes a new archive, unless O(reuse) is set and nothing has changed.
@@ -95,7 +86,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.run.options import PACKED, RUN, SETTINGS, SOURCE, TOOLS
+from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
@@ -116,7 +107,6 @@ ARGUMENTS: t.Final = {
     **TOOLS,
     **SETTINGS,
     "archive_root": {"type": "path", "required": True},
-    **PACKED,
     "reuse": {"type": "bool", "default": False},
     "transfer": {"type": "str", "choices": ["archive", "stream"], "default": "archive"},
 }
@@ -145,7 +135,7 @@ def dump(stage: Stage) -> Outcome:
             settings.patterns,
             summed=settings.sums,
             earlier=earlier,
-            compression=stage.params["archive_compression"],
+            compression=stage.settings.compression,
         )
     reused_from = ""
     if earlier and manifest is earlier.manifest:

@@ -101,15 +101,6 @@ options:
     type: str
     choices: [auto, archive, stream]
     default: auto
-  archive_compression:
-    description:
-      - How the files of rows are packed. V(zstd) takes the Python package C(backports.zstd), from Python 3.14 on
-        nothing. The schema's file is packed by C(pg_dump) in any case.
-      - An archive of either kind is read without being told which it is.
-      - With O(transfer=stream) a backup of the target alone is packed, if the run makes one.
-    type: str
-    choices: [none, zstd]
-    default: none
   downtime:
     description:
       - How long the source's clients must not write. V(full) is from the dump to the end, which is up to those who run
@@ -243,7 +234,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.preflight.goals import GOALS
 from ..module_utils.run.folder import RunFolder
-from ..module_utils.run.options import PACKED, SETTINGS, SOURCE, TARGET
+from ..module_utils.run.options import SETTINGS, SOURCE, TARGET
 from ..module_utils.run.stage import Stage
 
 try:
@@ -283,7 +274,6 @@ ARGUMENTS: t.Final = {
     "target_room": {"type": "int"},
     "asks": {"type": "bool", "default": False},
     "transfer": {"type": "str", "choices": ["auto", "archive", "stream"], "default": "auto"},
-    **PACKED,
     "downtime": {"type": "str", "choices": ["full", "short"], "default": "full"},
 }
 
@@ -353,7 +343,6 @@ def read_request(stage: Stage, earlier: Earlier | None) -> Request:
         load_mode="sync" if params["goal"] == "repair" else params["load_mode"],
         target_room=params["target_room"],
         transfer=params["transfer"],
-        archive_compression=params["archive_compression"],
         asks=params["asks"] or stage.module.check_mode,
         downtime=params["downtime"],
         settings=settings,

@@ -86,7 +86,7 @@ def examine(
                 found.findings += check_load_mode(found.load_mode)
                 found.findings += check_freeze(source)
         if goal.writes_archive or goal.fills:
-            found.findings += check_compression(request.archive_compression, found.transfer)
+            found.findings += check_compression(request.settings.compression, found.transfer)
         if source:
             examine_rows(found, request, source)
         _choose_tools(found, request, source)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from ..archive.compression import Compression
 from ..server.endpoint import Endpoint
 from .settings import Settings
 
@@ -35,7 +34,6 @@ class Request:
     #: ``auto``, ``archive``, or ``stream``, which needs no room on this machine
     transfer: str = "archive"
     #: how archives are packed, that of the source and the backup of the target
-    archive_compression: Compression = "none"
     #: how many bytes the target may hold, if that is known
     target_room: int | None = None
     #: whether somebody will be asked before the live database is replaced, and must be told what that means

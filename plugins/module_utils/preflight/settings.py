@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..archive.compression import Compression
 from ..catalog.queries import Query
 from ..catalog.selection import EVERYTHING, Patterns
 from ..privileges.wanted import AS_BEFORE, Policy
@@ -37,6 +38,8 @@ class Settings:
     may_disconnect: bool = False
     #: whether the sums of columns are told as well
     sums: bool = False
+    #: how rows lie in the archives that are written
+    compression: Compression = "none"
 
     @classmethod
     def of(cls, options: t.Mapping[str, t.Any]) -> Settings:
@@ -53,6 +56,7 @@ class Settings:
             application_role=options["application_role"],
             may_disconnect=options["switch_disconnects_clients"],
             sums=options["report_sums"],
+            compression=options["archive_compression"],
         )
 
 

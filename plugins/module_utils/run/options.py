@@ -27,7 +27,6 @@ SOURCE: t.Final = {
 TARGET: t.Final = {"target": {"type": "dict", "options": _CONNECTION}}
 RUN: t.Final = {"run_dir": {"type": "path", "required": True}}
 TOOLS: t.Final = {"client_bindir": {"type": "path", "required": True}}
-PACKED: t.Final = {"archive_compression": {"type": "str", "choices": ["none", "zstd"], "default": "none"}}
 GATE: t.Final = {
     "production": {"type": "bool", "required": True},
     "confirm_phrase": {"type": "str", "default": ""},
@@ -70,6 +69,7 @@ SETTINGS: t.Final = {
             "application_role": {"type": "str", "default": ""},
             "switch_disconnects_clients": {"type": "bool", "default": False},
             "report_sums": {"type": "bool", "default": False},
+            "archive_compression": {"type": "str", "choices": ["none", "zstd"], "default": "none"},
         },
     }
 }
