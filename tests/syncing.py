@@ -68,15 +68,24 @@ def sync_target(
     return done
 
 
-def undo_target(case: Case, folder: Path, undo: Path, patterns: Patterns = EVERYTHING) -> Done:
+def undo_target(
+    case: Case,
+    folder: Path,
+    undo: Path,
+    patterns: Patterns = EVERYTHING,
+    *,
+    at_the_end: t.Callable[[], object] = lambda: None,
+) -> Done:
     """Undo what was done to the target, by the undo in a folder; that of this is written to another one.
 
+    :param at_the_end: called before the commit
     :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
     """
     judge = _judge(case, patterns)
     with begin(judge.live) as transaction:
         done = apply_undo(transaction, judge, folder, "dependency_order", undo)
         require(done)
+        at_the_end()
     return done
 
 

@@ -164,6 +164,24 @@ def test_it_is_there_before_anything_is_committed(pair: MakePair, undo: Undo) ->
         sync_target(case, undo=undo(1), at_the_end=fail)
 
 
+def test_clients_read_and_do_not_write_meanwhile(pair: MakePair, undo: Undo) -> None:
+    """No table, also none that nothing is done to: what they wrote would be in no undo, or judged by none."""
+    case, tables = pair("CREATE TABLE left_alone (id int PRIMARY KEY);" + KEYED, "UPDATE a SET v = ''"), set[str]()
+
+    def try_to_write() -> None:
+        with case.target.connect(case.name) as client:
+            client.execute("SET lock_timeout = '100ms'")
+            for table in ("a", "left_alone"):
+                client.execute(f"SELECT count(*) FROM {table}".encode())
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    client.execute(f"INSERT INTO {table} (id) VALUES (-1)".encode())
+                tables.add(table)
+
+    sync_target(case, undo=undo(1), at_the_end=try_to_write)
+    undo_target(case, undo(1), undo(2), at_the_end=try_to_write)
+    assert tables == {"a", "left_alone"}
+
+
 #: Where the run is killed: at a statement, before it is sent or when it is answered; or as the undo gets its name.
 _KILLS: t.Final = [
     ("int8and", "before"),

@@ -16,6 +16,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.identity 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.properties import set_statement
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.comparison import Verdict
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.schema import SchemaJudge
 from psycopg import sql
 
 from tests import corpus
@@ -196,7 +197,7 @@ def test_no_mutation_escapes_the_note(
     unseen = find_unseen(copy, [mutation for batch in batches for mutation in batch.mutations])
     assert unseen
     # Only what is not read can be the note's.
-    monkeypatch.delattr(Judge, "read_definitions")
+    monkeypatch.delattr(SchemaJudge, "read_definitions")
     assert copy.judge(copy.name).differences == ()
     named = {difference.object for difference in copy.verdict_on(Batch(tuple(unseen))).differences}
     assert [str(mutation) for mutation in unseen if not mutation.objects <= named] == []
