@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import functools
+import json
 import subprocess
+import tempfile
 import typing as t
+from pathlib import Path
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.run.comparison_table import draw
 from ..module_utils.run.presentation import visible
-from ..module_utils.run.report import REACHED
+from ..module_utils.run.report import REACHED, Failure, Run, compose
 
 #: How long whoever is notified may take.
 _PATIENCE_SECONDS: t.Final = 60
@@ -35,8 +38,10 @@ class ActionModule(ActionBase):
         given = self.validate_argument_spec(  # type: ignore[no-untyped-call]  # of Ansible's class
             {
                 "host": {"type": "str", "required": True},
+                "goal": {"type": "str", "required": True},
                 "report": {"type": "dict", "default": {}},
                 "failure": {"type": "str", "default": ""},
+                "failed_action": {"type": "str", "default": ""},
                 "notify": {"type": "list", "elements": "str", "default": []},
             }
         )[1]
@@ -55,7 +60,17 @@ class ActionModule(ActionBase):
             failure = "" if reached else report["explanation"]
             if given["notify"]:
                 self._notify([*given["notify"], f"{report['run_dir']}/report.json"])
+        elif failure and given["notify"] and not self._task.check_mode:
+            run = Run(given["goal"], given["host"], "", Failure(failure, given["failed_action"]))
+            self._notify_without_folder(given["notify"], run)
         return {"changed": False, **({"failed": True, "msg": failure} if failure else {})}
+
+    def _notify_without_folder(self, command: list[str], run: Run) -> None:
+        """Tell of a run that was refused before it had a folder: its report is there while the command runs."""
+        with tempfile.TemporaryDirectory(prefix="pgconvoy-") as folder:
+            path = Path(folder) / "report.json"
+            path.write_text(json.dumps(compose({}, run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            self._notify([*command, str(path)])
 
     def _notify(self, command: list[str]) -> None:
         """Run a command of the user's; what becomes of it changes nothing of what the run came to."""

@@ -22,6 +22,10 @@ options:
     description: The host whose databases the run was about.
     type: str
     required: true
+  goal:
+    description: What the run was to do, as M(pgconvoy.migrate.report) has it.
+    type: str
+    required: true
   report:
     description: What M(pgconvoy.migrate.report) returned. Empty if the run has no report.
     type: dict
@@ -30,10 +34,16 @@ options:
     description: What to fail with where there is no report. Empty if nothing failed.
     type: str
     default: ""
+  failed_action:
+    description: The action of the task that failed, if one did. With it, such a run counts as refused.
+    type: str
+    default: ""
   notify:
     description:
       - A command that is run then, as a list of words, with the path of the report's C(report.json) after them. It
         finds nothing to read, may take a minute, and what becomes of it changes nothing of what the run came to.
+      - A run that failed without a report is told by one that is made for the command, and gone when it has ended;
+        none in check mode.
     type: list
     elements: str
     default: []
@@ -56,6 +66,7 @@ EXAMPLES = r"""
 - name: Say what the run came to
   pgconvoy.migrate.conclude:
     host: "{{ inventory_hostname }}"
+    goal: migrate
     report: "{{ report_result }}"
 """
 

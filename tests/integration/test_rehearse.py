@@ -43,6 +43,24 @@ def test_production_is_asked_nothing(
         assert "notify_command has failed, and the run is as it is: exit status 3: mute" in run.output
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_refusal_without_a_folder_is_told(sandbox: Controller, source: Database, tmp_path: Path, check: bool) -> None:
+    """Whoever waits for the nightly drill hears of one that could not even begin, but not of a look at the plan."""
+    told = tmp_path / "told"
+    told.mkdir()
+    sandbox.vary(notify_command=["cp", f"--target-directory={told}"], taget_host="elsewhere")
+    run = sandbox.run("playbooks/rehearse.yml", *(["--check"] if check else []))
+    assert run.rc == 2, run.output
+    assert run.folders == {}
+    if check:
+        assert not [*told.iterdir()]
+        return
+    report = json.loads((told / "report.json").read_text(encoding="utf-8"))
+    assert (report["host"], report["goal"], report["status"]) == ("sandbox-db", "rehearse", "refused")
+    (error,) = report["errors"]
+    assert "no variable taget_host (did you mean target_host?)" in error["message"]
+
+
 def test_in_place_it_is_refused(sandbox: Controller, source: Database, target: Database) -> None:
     """Its clients would have to wait."""
     with untouched(source, target):
