@@ -97,6 +97,7 @@ def test_what_is_said(case: Case) -> None:
 def test_nothing_is_left_out(case: Case) -> None:
     """What goes with something else, what is temporary and what is told otherwise is not taken for lost."""
     case.run("""
+        drop schema public cascade; create schema public; create table public.t(id int);
         create table big(a int generated always as identity, b text default 'x' check (b <> ''), primary key (a));
         create table tree(a int, b int default 5, unique (a, b)) partition by range (a);
         create table leaf partition of tree for values from (0) to (10);
@@ -106,13 +107,12 @@ def test_nothing_is_left_out(case: Case) -> None:
         create view v as select * from big; create rule r as on insert to v do instead nothing;
         create function f() returns trigger language plpgsql as 'begin return new; end';
         create trigger g after insert on tree for each row execute function f();
-        create operator === (leftarg = int, rightarg = int, function = int4eq);
+        create operator === (leftarg = int, rightarg = int, function = int4eq, commutator = ====, negator = !==);
         create operator class c for type int using btree as operator 3 ===, function 1 btint4cmp(int, int);
         create extension hstore; create extension postgres_fdw; create server s foreign data wrapper postgres_fdw;
         create user mapping for public server s; create foreign table far(a int default 3) server s;
         create publication p for table big; create statistics st on a, b from tree; select lo_from_bytea(0, 'x');
-        alter default privileges grant select on tables to public; drop schema public cascade; create schema public;
-        create table public.t(id int);
+        alter default privileges grant select on tables to public;
     """)
     with case.source.connect(case.name) as other:
         other.execute("create temp table mine(id serial primary key, note text)")

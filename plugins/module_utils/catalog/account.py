@@ -43,8 +43,9 @@ WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND NOT c.
 """
 
 # What is made with something else has no entry of its own (docs: 53.18 pg_depend): rows' types, arrays, TOAST tables,
-# constraints' indexes, keys' triggers, views' rules. Of what depends automatically, only that which pg_dump says within
-# something else: checks, defaults, members of operator families.
+# constraints' indexes, keys' triggers, views' rules; and operators that only another one names, as its commutator or
+# negator, of which no dependency tells. Of what depends automatically, only that which pg_dump says within something
+# else: checks, defaults, members of operator families.
 _UNCARRIED: t.Final = """
 WITH RECURSIVE object(classid, objid) AS MATERIALIZED (
     {objects}
@@ -57,6 +58,8 @@ WITH RECURSIVE object(classid, objid) AS MATERIALIZED (
         OR EXISTS (SELECT FROM pg_class c JOIN pg_class t ON t.oid = d.refobjid AND t.relkind = 't'
                    WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind = 'i')))
     UNION ALL SELECT 'pg_user_mapping'::regclass, umid, 'pg_foreign_server'::regclass, srvid FROM pg_user_mappings
+    UNION ALL SELECT 'pg_operator'::regclass, s.oid, 'pg_operator'::regclass, o.oid
+              FROM pg_operator o JOIN pg_operator s ON s.oprcode = 0 AND s.oid IN (o.oprcom, o.oprnegate)
 ), temporary(oid) AS (
     SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_'
 ), entry(classid, objid) AS MATERIALIZED (
