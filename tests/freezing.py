@@ -12,6 +12,7 @@ import os
 import typing as t
 from pathlib import Path
 
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
@@ -70,7 +71,7 @@ class ShortDowntime:
                 held = hold_freeze(one.source, self.patterns, self.folder, os.getpid(), self.limit)
                 when_frozen()
                 with imported_snapshot(one.source, held["snapshot"]) as here:
-                    brought = bring(here, judge, one.archive, self.folder.frozen)
+                    brought = bring(here, judge, read_archive(one.archive), self.folder.frozen)
                 require_equal(brought.verdict, "The copy")
                 at_the_end()
                 return brought
@@ -82,7 +83,7 @@ class ShortDowntime:
         """
         one = self.migration
         assert one.tools
-        frozen = Frozen(self.folder.frozen, self.patterns, one.tools, one.policy, one.staging)
+        frozen = Frozen(read_archive(self.folder.frozen), self.patterns, one.tools, one.policy, one.staging)
         with (
             dropped_on_failure(one.target, one.generations, one.run_id),
             kept_until_committed(one.source, self.folder, functools.partial(look_again, frozen=frozen)),

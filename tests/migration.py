@@ -14,9 +14,9 @@ import typing as t
 from pathlib import Path
 
 import psycopg
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.archive import Archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.compression import Compression
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.files import ArchiveFiles
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import check_archive, read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import Manifest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.origin import Origin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.streams import open_streams
@@ -138,12 +138,12 @@ class Migration:
             self.lock_file.unlink()
 
     @contextlib.contextmanager
-    def origin(self, manifest: Manifest) -> t.Iterator[Origin]:
+    def origin(self, archive: Archive) -> t.Iterator[Origin]:
         """Give what the rows come from."""
         if self.transfer == "archive":
-            yield ArchiveFiles(self.archive, manifest)
+            yield archive
         else:
-            with open_streams(self.source, self.snapshot, self._tools(), manifest) as streams:
+            with open_streams(self.source, self.snapshot, self._tools(), archive.manifest) as streams:
                 yield streams
 
     @property
@@ -186,40 +186,40 @@ class Migration:
     def dump(self) -> Manifest:
         """Write the archive, or take a snapshot and describe what will be streamed."""
         if self.transfer == "archive":
-            return write_archive(self.source, self._tools(), self.archive, self.jobs, compression=self.compression)
+            written = write_archive(self.source, self._tools(), self.archive, self.jobs, compression=self.compression)
+            return written.manifest
         self.lock_file.parent.mkdir(parents=True, exist_ok=True)
         self.snapshot = hold_snapshot(self.source, EVERYTHING, self.lock_file, os.getpid())
         with imported_snapshot(self.source, self.snapshot) as snapshot:
-            return write_description(snapshot, self._tools(), self.archive, self.jobs)
+            return write_description(snapshot, self._tools(), self.archive, self.jobs).manifest
 
     def restore_schema(self) -> None:
         """Make the staging database and what must be in it before the rows."""
-        manifest = read_archive(self.archive)
+        archive = check_archive(self.archive)
         with dropped_on_failure(self.target, self.generations, self.run_id):
             origin = describe_origin(self.archive, self.target, self.allowed)
             with maintenance_session(self.target) as session:
-                self.resumed_from = take_over(session, self.target, self.run_id, origin, manifest)
+                self.resumed_from = take_over(session, self.target, self.run_id, origin, archive.manifest)
                 if self.resumed_from:
                     drop_leftovers(session, self.generations, kept=[self.generations.staging])
                     return
-                create_staging(session, self.generations, manifest.database.locale, self.run_id)
+                create_staging(session, self.generations, archive.manifest.database.locale, self.run_id)
             with connect(self.staging) as session:
                 notes = Notes(self.run_id).begin(origin)
-                restore_schema(session, self._tools(), self.archive, manifest, notes)
+                restore_schema(session, self._tools(), archive, notes)
 
     def restore_data(self) -> dict[tuple[str, str], int]:
         """Fill it; return the rows received."""
-        manifest = read_manifest(self.archive)
-        with dropped_on_failure(self.target, self.generations, self.run_id), self.origin(manifest) as origin:
-            source = manifest.require_privileges(self.policy.needs_source)
+        archive = read_archive(self.archive)
+        with dropped_on_failure(self.target, self.generations, self.run_id), self.origin(archive) as origin:
+            source = archive.manifest.require_privileges(self.policy.needs_source)
             with staging_session(self.target, self.generations, self.run_id):
                 live = ask_live(self.target, read_privileges)
             carriage = Carriage(self.policy, live, source, self.allowed)
             received = restore_data(
                 self.open_session,
                 self._tools(),
-                self.archive,
-                manifest,
+                archive,
                 self.jobs,
                 self.allowed,
                 carriage.finish,
@@ -234,14 +234,14 @@ class Migration:
             with staging_session(self.target, self.generations, self.run_id) as session:
                 before = ask_live(self.target, read_before)
                 judge = dataclasses.replace(self._judge(staging=True), before=before, words=self.words)
-                verdict = judge.judge_by_archive(self.archive, session=session)
+                verdict = judge.judge_by_archive(read_archive(self.archive), session=session)
             if not verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, verdict.differences)))
         return verdict
 
     def switch(self) -> Switched:
         """Make it the live database."""
-        source = read_manifest(self.archive).database
+        source = read_archive(self.archive).manifest.database
         with dropped_on_failure(self.target, self.generations, self.run_id):
             return switch(
                 self.target,
@@ -254,12 +254,12 @@ class Migration:
 
     def replace(self) -> tuple[dict[tuple[str, str], int], Verdict]:
         """Back up the live database and fill it; return the rows received and the verdict, which is equal."""
-        manifest = read_archive(self.archive)
+        archive = check_archive(self.archive)
         backup = self.archive.with_name(f"{self.archive.name}-backup")
         backed_up = back_up(self.target, self._tools(), backup, self.jobs, compression=self.compression)
-        with self.origin(manifest) as origin, begin(self.target) as transaction:
+        with self.origin(archive) as origin, begin(self.target) as transaction:
             require_unchanged(transaction, self._judge(staging=False), backup if backed_up else None)
-            replaced = replace(transaction, self._judge(staging=False), self.archive, origin)
+            replaced = replace(transaction, self._judge(staging=False), archive, origin)
             if not replaced.verdict.equal:
                 raise MigrationError("The copy differs:\n" + "\n".join(map(str, replaced.verdict.differences)))
         return {(table.schema, table.name): rows for table, rows in replaced.received}, replaced.verdict
@@ -321,7 +321,7 @@ def run(migration: Migration) -> Outcome:
             outcome.status = "unchanged"
             return outcome
         there = migration.transfer == "archive" and migration.archive.exists()
-        outcome.manifest = read_archive(migration.archive) if there else migration.dump()
+        outcome.manifest = check_archive(migration.archive).manifest if there else migration.dump()
         if found.load_mode == "in_place":
             outcome.received, outcome.verdict = migration.replace()
             outcome.status = "migrated"

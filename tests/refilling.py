@@ -42,9 +42,9 @@ def refill_target(
     judge = Judge(target, False, tools, 1, allowed=allowed or {}, patterns=patterns)
     with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
         archive = Path(folder) / "archive"
-        write_archive(source, tools, archive, 2, patterns=patterns if archived is None else archived)
+        written = write_archive(source, tools, archive, 2, patterns=patterns if archived is None else archived)
         with begin(target) as transaction:
-            done = refill(transaction, judge, archive, strategy)
+            done = refill(transaction, judge, written, strategy)
             if not done.verdict.equal:
                 raise MigrationError("\n".join(map(str, done.verdict.differences)))
     return done

@@ -11,6 +11,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_description
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import (
     EVERYTHING,
@@ -59,10 +60,10 @@ def sync_target(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgconvoy-test-"))) / "described"
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(patterns)))
-        write_description(here, judge.tools, folder, 2, patterns=patterns)
+        described = write_description(here, judge.tools, folder, 2, patterns=patterns)
         between()
         transaction = stack.enter_context(begin(judge.live))
-        done = synchronize(here, transaction, judge, folder, strategy, undo=undo)
+        done = synchronize(here, transaction, judge, described, strategy, undo=undo)
         require(done)
         at_the_end()
     return done
@@ -83,7 +84,7 @@ def undo_target(
     """
     judge = _judge(case, patterns)
     with begin(judge.live) as transaction:
-        done = apply_undo(transaction, judge, folder, "dependency_order", undo)
+        done = apply_undo(transaction, judge, read_archive(folder), "dependency_order", undo)
         require(done)
         at_the_end()
     return done

@@ -89,6 +89,7 @@ from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
+    from ..module_utils.archive.folder import read_archive
     from ..module_utils.errors import Outcome
     from ..module_utils.preflight.checks.allowances import check_allowances
     from ..module_utils.preflight.judging import judge_by
@@ -162,7 +163,7 @@ def give_verdict(stage: Stage, judge: Judge, session: Session | None = None) -> 
     :param session: one of the target, if it is open already
     """
     if stage.params["archive"]:
-        return judge.judge_by_archive(pathlib.Path(stage.params["archive"]), session=session)
+        return judge.judge_by_archive(read_archive(pathlib.Path(stage.params["archive"])), session=session)
     with stage.source() as source:
         return judge.judge_by_source(source)
 

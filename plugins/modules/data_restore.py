@@ -62,7 +62,7 @@ from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.archive.folder import read_archive
     from ..module_utils.errors import Outcome
     from ..module_utils.filling.ledger import tell_ledger
     from ..module_utils.filling.notes import Notes
@@ -98,13 +98,14 @@ def data_restore(stage: Stage) -> Outcome:
     target, folder, settings = stage.endpoint("target"), stage.folder, stage.settings
     assert target
     assert folder
-    generations, archive = Generations(target.dbname), pathlib.Path(stage.params["archive"])
-    manifest, tools = read_manifest(archive), tools_in(stage.params["client_bindir"])
+    generations, tools = Generations(target.dbname), tools_in(stage.params["client_bindir"])
+    archive = read_archive(pathlib.Path(stage.params["archive"]))
+    manifest = archive.manifest
     # By a session of its own, so that both are waited for once.
     live = begin_beside(lambda: ask_live(target, read_privileges))
     with (
         dropped_on_failure(target, generations, folder.run_id),
-        open_origin(stage, archive, manifest, tools) as origin,
+        open_origin(stage, archive, tools) as origin,
         staging_session(target, generations, folder.run_id) as session,
     ):
         open_session = handing_on(session, functools.partial(connect, target.at(generations.staging)))
@@ -114,7 +115,6 @@ def data_restore(stage: Stage) -> Outcome:
             open_session,
             tools,
             archive,
-            manifest,
             settings.jobs,
             settings.allowed,
             carriage.finish,

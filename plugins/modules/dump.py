@@ -90,6 +90,7 @@ from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
+    from ..module_utils.archive.archive import Archive
     from ..module_utils.archive.manifest import Manifest
     from ..module_utils.archive.reuse import find_earlier
     from ..module_utils.archive.writer import write_archive, write_description
@@ -122,14 +123,13 @@ def dump(stage: Stage) -> Outcome:
     folder, settings = stage.folder, stage.settings
     assert folder
     root, host = pathlib.Path(stage.params["archive_root"]), folder.host
-    archive = root / host / folder.run_id
     earlier = find_earlier(root, host) if stage.params["reuse"] else None
     with stage.source() as source:
         tools = tools_in(stage.params["client_bindir"])
-        manifest = write_archive(
+        archive = write_archive(
             source,
             tools,
-            archive,
+            root / host / folder.run_id,
             settings.jobs,
             settings.queries,
             settings.patterns,
@@ -137,9 +137,8 @@ def dump(stage: Stage) -> Outcome:
             earlier=earlier,
             compression=stage.settings.compression,
         )
-    reused_from = ""
-    if earlier and manifest is earlier.manifest:
-        archive, reused_from = earlier.folder, manifest.taken_at
+    manifest = archive.manifest
+    reused_from = manifest.taken_at if archive is earlier else ""
     files = {(table.schema, table.name): table for table in manifest.tables}
     tables = tell_tables(manifest)
     for table in tables:
@@ -147,12 +146,12 @@ def dump(stage: Stage) -> Outcome:
         table["sent_rows"] = written.rows if written else 0
         table["bytes"] = written.file.size if written and written.file else 0
     record = {
-        "archive": str(archive),
+        "archive": str(archive.folder),
         "reused_from": reused_from,
         "bytes": sum(file.size for file in manifest.files),
         "tables": tables,
     }
-    returned = {**tell(archive, manifest), "reused_from": reused_from}
+    returned = {**tell(archive), "reused_from": reused_from}
     return Outcome(changed=not reused_from, record=record, returned=returned)
 
 
@@ -167,7 +166,7 @@ def describe(stage: Stage) -> Outcome:
     try:
         with stage.source() as reached, imported_snapshot(reached, snapshot) as imported:
             tools = tools_in(stage.params["client_bindir"])
-            manifest = write_description(
+            described = write_description(
                 imported,
                 tools,
                 run.description,
@@ -179,8 +178,8 @@ def describe(stage: Stage) -> Outcome:
     except BaseException:
         end_background(run.snapshot)
         raise
-    record = {"snapshot": snapshot, "tables": tell_tables(manifest)}
-    return Outcome(changed=True, record=record, returned=tell(run.description, manifest))
+    record = {"snapshot": snapshot, "tables": tell_tables(described.manifest)}
+    return Outcome(changed=True, record=record, returned=tell(described))
 
 
 def tell_tables(manifest: Manifest) -> list[dict[str, t.Any]]:
@@ -192,10 +191,11 @@ def tell_tables(manifest: Manifest) -> list[dict[str, t.Any]]:
     ]
 
 
-def tell(folder: pathlib.Path, manifest: Manifest) -> dict[str, t.Any]:
+def tell(archive: Archive) -> dict[str, t.Any]:
     """Return the module's result."""
+    manifest = archive.manifest
     tables = [m for m in manifest.content.relations if m.relation.kind == "table" and m.rows]
-    return {"archive": str(folder), "tables": len(tables), "rows": sum(table.rows for table in manifest.tables)}
+    return {"archive": str(archive.folder), "tables": len(tables), "rows": sum(table.rows for table in manifest.tables)}
 
 
 if __name__ == "__main__":

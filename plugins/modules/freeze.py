@@ -80,6 +80,7 @@ from ..module_utils.run.options import RUN, SETTINGS, SOURCE, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
+    from ..module_utils.archive.folder import read_archive
     from ..module_utils.catalog.snapshot import imported_snapshot
     from ..module_utils.errors import Outcome
     from ..module_utils.preflight.judging import judge_by
@@ -122,13 +123,13 @@ def freeze(stage: Stage) -> Outcome:
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
             check_staging(session, generations, folder.run_id)
-        judge = know_copy(judge)
+        dumped, judge = read_archive(pathlib.Path(stage.params["archive"])), know_copy(judge)
         with let_go_on_failure(folder):
             # No session is open now.
             held = hold_freeze(source, settings.patterns, folder, folder.playbook_pid, stage.params["timeout"])
             with tell_waiting(held), stage.source() as reached:
                 with imported_snapshot(reached, held["snapshot"]) as here:
-                    brought = bring(here, judge, pathlib.Path(stage.params["archive"]), folder.frozen)
+                    brought = bring(here, judge, dumped, folder.frozen)
                 outcome = tell(brought, folder, held)
                 require_equal(brought.verdict, f"The {judge.target}, made equal to the frozen source,", outcome)
                 return outcome

@@ -68,7 +68,7 @@ from ..module_utils.run.options import GATE, RUN, SETTINGS, TARGET, TOOLS
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.folder import read_archive
+    from ..module_utils.archive.folder import check_archive
     from ..module_utils.errors import Outcome
     from ..module_utils.filling.notes import Notes
     from ..module_utils.run.confirmation import require_confirmation
@@ -101,19 +101,19 @@ def schema_restore(stage: Stage) -> Outcome:
     assert folder
     if folder.goal != "rehearse":
         require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
-    generations, archive = Generations(target.dbname), pathlib.Path(params["archive"])
-    manifest, tools = read_archive(archive, loaded=True), tools_in(params["client_bindir"])
-    notes, filled_from = Notes(folder.run_id), describe_origin(archive, target, stage.settings.allowed)
+    generations, tools = Generations(target.dbname), tools_in(params["client_bindir"])
+    archive = check_archive(pathlib.Path(params["archive"]), loaded=True)
+    notes, filled_from = Notes(folder.run_id), describe_origin(archive.folder, target, stage.settings.allowed)
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
-            if resumed := take_over(session, target, folder.run_id, filled_from, manifest):
+            if resumed := take_over(session, target, folder.run_id, filled_from, archive.manifest):
                 drop_leftovers(session, generations, kept=[generations.staging])
             else:
-                create_staging(session, generations, manifest.database.locale, folder.run_id)
+                create_staging(session, generations, archive.manifest.database.locale, folder.run_id)
         objects = 0
         if not resumed:
             with connect(target.at(generations.staging)) as session:
-                objects = restore_schema(session, tools, archive, manifest, notes.begin(filled_from))
+                objects = restore_schema(session, tools, archive, notes.begin(filled_from))
     returned = {"staging": generations.staging, "resumed_from": resumed or ""}
     return Outcome(changed=True, record={**returned, "objects": objects}, returned=returned)
 

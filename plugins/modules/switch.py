@@ -104,7 +104,8 @@ from ..module_utils.run.options import GATE, RUN, SETTINGS, SOURCE, TARGET
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.archive.folder import read_manifest
+    from ..module_utils.archive.archive import Archive
+    from ..module_utils.archive.folder import read_archive
     from ..module_utils.errors import Outcome
     from ..module_utils.preflight.judging import serving_by
     from ..module_utils.run.confirmation import require_confirmation
@@ -164,8 +165,8 @@ def exchange(stage: Stage, generations: Generations) -> Outcome:
 
 def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, run_id: str, host: str) -> Switched:
     params, settings = stage.params, stage.settings
-    manifest, serving = read_manifest(pathlib.Path(params["archive"])), serving_by(settings, host)
-    with dropped_on_failure(target, generations, run_id), source_frozen(stage) as let_go:
+    archive, serving = read_archive(pathlib.Path(params["archive"])), serving_by(settings, host)
+    with dropped_on_failure(target, generations, run_id), source_frozen(stage, archive) as let_go:
 
         def committed() -> None:
             stage.committed()
@@ -173,26 +174,26 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
 
         return switch(
             target,
-            manifest.database,
+            archive.manifest.database,
             run_id,
             settings.may_disconnect,
             params["keep_previous"],
             settings.allowed,
             committed,
             with_grants=settings.policy.grants != "source",
-            prove=lambda: serving.require(target, manifest),
+            prove=lambda: serving.require(target, archive.manifest),
         )
 
 
-def source_frozen(stage: Stage) -> contextlib.AbstractContextManager[t.Callable[[], object]]:
-    """Keep the source as it is described in the archive, if the run has frozen it, and give what lets it go."""
+def source_frozen(stage: Stage, described: Archive) -> contextlib.AbstractContextManager[t.Callable[[], object]]:
+    """Keep the source as it is described, if the run has frozen it, and give what lets it go."""
     source, target, settings = stage.endpoint("source"), stage.endpoint("target"), stage.settings
     if source is None:
         return contextlib.nullcontext(lambda: None)
     assert stage.folder
     assert target
     frozen = Frozen(
-        pathlib.Path(stage.params["archive"]),
+        described,
         settings.patterns,
         tools_in(stage.params["client_bindir"]),
         settings.policy,

@@ -78,7 +78,7 @@ def test_what_is_read_is_held(
         return read_requirements(session)
 
     monkeypatch.setattr(writer, "read_requirements", read_late)
-    manifest = writer.write_archive(source, tools, tmp_path / "archive", 2, patterns=ONLY_T)
+    manifest = writer.write_archive(source, tools, tmp_path / "archive", 2, patterns=ONLY_T).manifest
     assert [(table.name, table.rows) for table in manifest.tables] == [("t", 9)]
     client.execute("TRUNCATE t")
 

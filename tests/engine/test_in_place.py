@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import FILE_NAME, Manifest, encode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.backup import back_up, rehearse
@@ -332,7 +332,7 @@ def test_backup_is_rehearsed(servers: Servers, tmp_path: Path) -> None:
             assert back_up(migration.target, tools, tmp_path / "backup", 2)
             assert rehearse(migration.target, tools, tmp_path / "backup", "run", 2, {})
         # One that would not give back everything is not kept, and stops the run.
-        manifest = read_manifest(tmp_path / "backup")
+        manifest = read_archive(tmp_path / "backup").manifest
         lost = dataclasses.replace(manifest, tables=manifest.tables[1:])
         assert manifest.tables[0].file
         (tmp_path / "backup" / manifest.tables[0].file.name).unlink()

@@ -10,9 +10,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive, read_manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import check_archive, read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import FILE_NAME, encode
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.reuse import Earlier
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 
@@ -46,7 +45,7 @@ def packed(case: Case, archive: Path) -> Migration:
 
 def weight(archive: Path) -> int:
     """Return the bytes of all files of rows, and of large objects."""
-    manifest = read_manifest(archive)
+    manifest = read_archive(archive).manifest
     sizes = [file.size for file in manifest.files if file != manifest.schema]
     assert sum(sizes) == sum(path.stat().st_size for path in archive.glob("*.copy*"))
     return sum(sizes)
@@ -59,7 +58,7 @@ def test_arrives(case: Case, tmp_path: Path) -> None:
     assert {path.name for path in migration.archive.iterdir()} == {
         *(FILE_NAME, "schema.dump", "large_objects.copy.zst", "rows-000001.copy.zst", "rows-000002.copy.zst"),
     }
-    assert read_archive(migration.archive) == manifest
+    assert check_archive(migration.archive).manifest == manifest
     plain = tmp_path / "plain"
     write_archive(migration.source, migration._tools(), plain, 2)
     assert weight(migration.archive) < weight(plain) / 2
@@ -72,10 +71,10 @@ def test_arrives(case: Case, tmp_path: Path) -> None:
 
     # Each holds what the other does, so that neither makes the other needless, nor a third.
     for folder in (plain, migration.archive):
-        earlier = Earlier(folder, read_archive(folder))
+        earlier = check_archive(folder)
         other = dataclasses.replace(migration, archive=tmp_path / f"not-{folder.name}")
         again = write_archive(other.source, other._tools(), other.archive, 1, earlier=earlier, compression="zstd")
-        assert again is earlier.manifest
+        assert again is earlier
         assert not other.archive.exists()
 
     backups = {}
@@ -97,14 +96,14 @@ def damage(archive: Path) -> None:
 
 def exchange(archive: Path) -> None:
     """Give other rows of the same number, whole by themselves."""
-    manifest = read_manifest(archive)
+    manifest = read_archive(archive).manifest
     other = archive.with_name("other")
     (archive / "rows-000002.copy.zst").write_bytes((other / "rows-000002.copy.zst").read_bytes())
     assert manifest
 
 
 def lie(archive: Path) -> None:
-    manifest = read_manifest(archive)
+    manifest = read_archive(archive).manifest
     tables = [dataclasses.replace(table, rows=table.rows + 1) for table in manifest.tables]
     (archive / FILE_NAME).write_bytes(encode(dataclasses.replace(manifest, tables=tuple(tables))))
 
@@ -132,4 +131,4 @@ def test_spoilt(case: Case, tmp_path: Path, spoil: t.Callable[[Path], None], tol
     assert oracle.databases(case.target) == before
     if spoil is not lie:
         with pytest.raises(MigrationError, match=r"is not as it was written: rows-000002\.copy\.zst was altered"):
-            read_archive(migration.archive)
+            check_archive(migration.archive)

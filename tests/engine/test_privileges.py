@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_manifest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import decode, encode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
@@ -433,7 +433,7 @@ def test_archive_of_an_older_version(scene: Scene, tmp_path: Path) -> None:
     manifest = dataclasses.replace(migration.dump(), privileges=None)
     text = encode(manifest)
     assert decode(text, "manifest").privileges is None
-    assert decode(encode(read_manifest(migration.archive)), "manifest").privileges is not None
+    assert decode(encode(read_archive(migration.archive).manifest), "manifest").privileges is not None
     with pytest.raises(MigrationError, match="does not hold the source's owners and grants"):
         decode(text, "manifest").require_privileges(needed=True)
     target = migration.target

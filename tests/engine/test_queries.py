@@ -120,11 +120,11 @@ def test_answers_in_an_archive(case: Case, tmp_path: Path) -> None:
     migration = prepared(case)
     assert migration.tools
     asked, other = Query("rows", "SELECT count(*) FROM t", "same"), Query("other", "SELECT 1", "same")
-    write_archive(migration.source, migration.tools, tmp_path / "archive", 2, [asked])
+    archive = write_archive(migration.source, migration.tools, tmp_path / "archive", 2, [asked])
     execute(case.source, case.name, "DELETE FROM t")
     judge = Judge(migration.target, staging=False, tools=migration.tools, jobs=2, queries=(asked,))
-    assert judge.judge_by_archive(tmp_path / "archive").equal
-    differences = dataclasses.replace(judge, queries=(asked, other)).judge_by_archive(tmp_path / "archive").differences
+    assert judge.judge_by_archive(archive).equal
+    differences = dataclasses.replace(judge, queries=(asked, other)).judge_by_archive(archive).differences
     assert [difference.object for difference in differences] == ["query other"]
     assert "the archive holds no answer" in differences[0].message
 

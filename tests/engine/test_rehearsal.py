@@ -325,10 +325,10 @@ def test_an_archive_is_rehearsed_too(case: Case, tmp_path: Path) -> None:
     migration.dump()
     become(case, "LOGIN CREATEDB")
     target = endpoint("target", case.target, case.name, case.target_user)
-    found = examine(Request(None, target, "restore"), read_archive(migration.archive))
+    found = examine(Request(None, target, "restore"), read_archive(migration.archive).manifest)
     assert found.tools
     judge = Judge(target, False, found.tools, 2)
-    look_ahead(found, judge, lambda: contextlib.nullcontext(migration.source), migration.archive)
+    look_ahead(found, judge, lambda: contextlib.nullcontext(migration.source), read_archive(migration.archive))
     assert errors(found.findings) == {("superuser-object", "publication p")}
 
 
@@ -451,10 +451,10 @@ def test_locale_in_the_words_of_the_server(servers: Servers, tmp_path: Path) -> 
         manifest.write_text(manifest.read_text().replace('"locale": "C.UTF-8"', '"locale": "C.UTF8"'))
         assert migration.tools
         judge = Judge(migration.target, False, migration.tools, 1)
-        assert judge.judge_by_archive(migration.archive).equal
+        assert judge.judge_by_archive(read_archive(migration.archive)).equal
         found = examine(
-            Request(None, migration.target, "restore", load_mode="in_place"), read_archive(migration.archive)
+            Request(None, migration.target, "restore", load_mode="in_place"), read_archive(migration.archive).manifest
         )
         assert errors(found.findings) == set()
         manifest.write_text(manifest.read_text().replace('"locale": "C.UTF8"', '"locale": "C"'))
-        assert not judge.judge_by_archive(migration.archive).equal
+        assert not judge.judge_by_archive(read_archive(migration.archive)).equal

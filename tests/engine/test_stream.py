@@ -92,7 +92,7 @@ def test_no_rows_on_the_disk(case: Case, tmp_path: Path) -> None:
     assert run(migration).status == "migrated"
     assert {path.name for path in tmp_path.rglob("*")} == {"described", FILE_NAME, "schema.dump"}
     with pytest.raises(MigrationError, match="There are no rows in it"):
-        read_archive(migration.archive).require_rows()
+        read_archive(migration.archive).manifest.require_rows()
     assert migration.compare().equal
     migration.transfer = "archive"
     migration.restore_schema()

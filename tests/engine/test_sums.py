@@ -78,21 +78,23 @@ def test_sums(servers: Servers, tmp_path: Path) -> None:
         assert all(pair.equal for pair in verdict.sums)
 
         # An archive tells them if it was asked, also those of selected tables.
-        for folder, summed, patterns in (
-            ("a", True, Patterns()),
-            ("b", True, Patterns(("l*",))),
-            ("c", False, Patterns()),
-        ):
-            write_archive(migration.source, migration.tools, tmp_path / folder, 2, patterns=patterns, summed=summed)
+        a, b, c = (
+            write_archive(migration.source, migration.tools, tmp_path / name, 2, patterns=patterns, summed=summed)
+            for name, summed, patterns in (
+                ("a", True, Patterns()),
+                ("b", True, Patterns(("l*",))),
+                ("c", False, Patterns()),
+            )
+        )
         execute(case.target, case.name, "UPDATE a SET small = 7 WHERE small = 2")
-        verdict = judge.judge_by_archive(tmp_path / "a")
+        verdict = judge.judge_by_archive(a)
         assert _told(verdict, "source") == _EXPECTED
         assert _told(verdict, "target") == {**_EXPECTED, ("a", "small"): ("8", "1", "7")}
         assert [pair.column for pair in verdict.sums if not pair.equal] == ["small"]
         assert {difference.object for difference in verdict.differences} == {"table public.a"}
-        verdict = dataclasses.replace(judge, patterns=Patterns(("leaf",))).judge_by_archive(tmp_path / "b")
+        verdict = dataclasses.replace(judge, patterns=Patterns(("leaf",))).judge_by_archive(b)
         assert _told(verdict, "source") == {("leaf", "id"): ("11", "5", "6")}
-        verdict = judge.judge_by_archive(tmp_path / "c")
+        verdict = judge.judge_by_archive(c)
         assert set(_told(verdict, "source").values()) == {None}
         assert dataclasses.replace(judge, summed=False).judge_by_source(migration.source).sums == ()
 

@@ -16,7 +16,7 @@ from unittest import mock
 
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import check_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
@@ -147,7 +147,7 @@ def test_selected_tables(pair: MakePair, undo: Undo) -> None:
     case = pair(SHOP, EDITS)
     before = live(case).lines()
     sync_target(case, patterns=Patterns(("log", "event")), undo=undo(1))
-    assert read_archive(undo(1)).partial
+    assert check_archive(undo(1)).manifest.partial
     undo_target(case, undo(1), undo(2))
     assert live(case).lines() == before
 
@@ -157,7 +157,7 @@ def test_it_is_there_before_anything_is_committed(pair: MakePair, undo: Undo) ->
     case = pair(SHOP, EDITS)
 
     def fail() -> None:
-        assert read_archive(undo(1)).changes
+        assert check_archive(undo(1)).manifest.changes
         raise MigrationError("at the end")
 
     with untouched(live(case)), pytest.raises(MigrationError, match="at the end"):
@@ -212,7 +212,7 @@ def test_killed_anywhere(pair: MakePair, undo: Undo) -> None:
         written = number >= _KILLS.index(("rename", "after"))
         assert undo(number).exists() is written, (place, moment)
         if written:
-            assert read_archive(undo(number)).changes
+            assert check_archive(undo(number)).manifest.changes
             # Of what was not committed, nothing is taken back.
             back = undo_target(case, undo(number), undo(100 + number))
             assert bool(counts(back)) is is_new, (place, moment)
@@ -260,5 +260,5 @@ def test_it_is_small_and_on_the_disk(pair: MakePair, undo: Undo, monkeypatch: py
     monkeypatch.setattr(os, "fsync", wait)
     sync_target(case, undo=undo(1))
     assert {path.stat().st_ino for path in (undo(1), undo(1).parent, *undo(1).iterdir())} <= waited
-    (table,) = read_archive(undo(1)).tables
+    (table,) = check_archive(undo(1)).manifest.tables
     assert (table.rows, (undo(1) / "rows-000001.copy").read_text()) == (1, "500\t500\tv500\n")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.files import ArchiveFiles
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.archive import Archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import (
+    check_archive,
     create_private,
     describe_file,
     new_folder,
-    read_archive,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.manifest import (
     FILE_NAME,
@@ -82,7 +82,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_whole(archive: Path) -> None:
-    manifest = read_archive(archive)
+    manifest = check_archive(archive).manifest
     assert manifest.tables[0].rows == 2
     assert decode(encode(manifest), "here") == manifest
     modes = {stat.S_IMODE(path.stat().st_mode) for path in archive.iterdir()}
@@ -94,21 +94,21 @@ def test_rows_are_summed_once(archive: Path) -> None:
     """Who loads them does it; what can be seen without reading them is seen before."""
     rows = archive / "rows-000001.copy"
     rows.write_bytes(b"1\n3\n")
-    manifest = read_archive(archive, loaded=True)
-    with ArchiveFiles(archive, manifest).open() as reader, pytest.raises(MigrationError, match="copy was altered"):
+    manifest = check_archive(archive, loaded=True).manifest
+    with Archive(archive, manifest).open() as reader, pytest.raises(MigrationError, match="copy was altered"):
         pour(reader.read(manifest.tables[0]), bytes)
     rows.write_bytes(b"1\n2\n3\n")
     with pytest.raises(MigrationError, match=r"rows-000001\.copy was altered"):
-        read_archive(archive, loaded=True)
+        check_archive(archive, loaded=True)
     rows.write_bytes(b"1\n2\n")
     (archive / "schema.dump").write_bytes(b"SCHEMA")
     with pytest.raises(MigrationError, match=r"schema\.dump was altered"):
-        read_archive(archive, loaded=True)
+        check_archive(archive, loaded=True)
 
 
 def test_what_earlier_versions_told_besides(archive: Path) -> None:
     """Format 1 once held what a rehearsal of the schema tells now."""
-    manifest = read_archive(archive)
+    manifest = check_archive(archive).manifest
     older = msgspec.json.decode(encode(manifest))
     older["requirements"] |= {
         "superuser": [{"what": "leakproof", "object": "function f()"}],
@@ -228,14 +228,14 @@ def replace_in_manifest(old: str, new: str) -> t.Callable[[Path], None]:
 def test_damaged(archive: Path, damage: t.Callable[[Path], None], told: str) -> None:
     damage(archive)
     with pytest.raises(MigrationError, match=told):
-        read_archive(archive)
+        check_archive(archive)
 
 
 def test_all_faults_at_once(archive: Path) -> None:
     for damage in (alter, lose, add):
         damage(archive)
     with pytest.raises(MigrationError, match=r"notes.txt does.*schema.dump is missing.*rows-000001.copy was altered"):
-        read_archive(archive)
+        check_archive(archive)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ import typing as t
 from ..errors import MigrationError
 from ..schedule.progress import Step
 from ..schedule.threads import run_parallel
+from .archive import Archive
 from .compression import require_library
-from .manifest import FILE_NAME, ArchivedFile, Manifest, decode
+from .manifest import FILE_NAME, ArchivedFile, decode
 
 _READ_BYTES: t.Final = 1 << 20
 _PARTIAL: t.Final = ".partial"
@@ -113,8 +114,8 @@ def describe_file(path: pathlib.Path, stop: threading.Event | None = None) -> Ar
         return ArchivedFile(path.name, stream.tell(), digest.hexdigest())
 
 
-def read_manifest(folder: pathlib.Path) -> Manifest:
-    """Return an archive's manifest.
+def read_archive(folder: pathlib.Path) -> Archive:
+    """Return an archive, or the description of what is streamed; of its files, none but the manifest is looked at.
 
     :raises MigrationError: when there is none that can be read
     """
@@ -127,16 +128,17 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             f"Cannot read the archive's manifest {path}: {error.strerror}. "
             "Name the folder of a complete archive, as playbooks/dump.yml leaves it."
         ) from None
-    return decode(text, str(path))
+    return Archive(folder, decode(text, str(path)))
 
 
-def read_archive(folder: pathlib.Path, *, loaded: bool = False) -> Manifest:
-    """Return the manifest of an archive whose files are all there, unaltered, and no others.
+def check_archive(folder: pathlib.Path, *, loaded: bool = False) -> Archive:
+    """Return an archive whose files are all there, unaltered, and no others.
 
     :param loaded: whether all rows are loaded next, and their files summed up meanwhile: here they are measured only
     :raises MigrationError: naming every file that is missing, altered or foreign; or what lacks to unpack them
     """
-    manifest = read_manifest(folder)
+    archive = read_archive(folder)
+    manifest = archive.manifest
     for file in manifest.files:
         require_library(file.compression)
     # A link might lead anywhere, and reading from a pipe would never end.
@@ -159,7 +161,7 @@ def read_archive(folder: pathlib.Path, *, loaded: bool = False) -> Manifest:
     faults += [f"{name} was altered" for name in sorted(altered)]
     if faults:
         raise MigrationError(f"The archive {folder} is not as it was written: {'; '.join(faults)}. Dump again.")
-    return manifest
+    return archive
 
 
 @dataclasses.dataclass(frozen=True)

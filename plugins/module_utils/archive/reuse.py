@@ -14,17 +14,10 @@ import pathlib
 
 from ..errors import MigrationError
 from ..server.client_tools import ClientTools
-from .folder import read_archive
+from .archive import Archive
+from .folder import check_archive
 from .manifest import Manifest, decode, encode
 from .schema import read_schema
-
-
-@dataclasses.dataclass(frozen=True)
-class Earlier:
-    """An archive that is whole."""
-
-    folder: pathlib.Path
-    manifest: Manifest
 
 
 def find_newest(archive_root: pathlib.Path, host: str) -> pathlib.Path | None:
@@ -32,30 +25,25 @@ def find_newest(archive_root: pathlib.Path, host: str) -> pathlib.Path | None:
     return max((archive_root / host).glob("[!.]*Z-*"), default=None)
 
 
-def find_earlier(archive_root: pathlib.Path, host: str) -> Earlier | None:
+def find_earlier(archive_root: pathlib.Path, host: str) -> Archive | None:
     """Return the newest archive of a host's source, if it is whole."""
     newest = find_newest(archive_root, host)
     if newest is None:
         return None
     try:
-        return Earlier(newest, read_archive(newest))
+        return check_archive(newest)
     except (MigrationError, OSError):
         return None
 
 
-def holds_the_same(earlier: Earlier, tools: ClientTools, manifest: Manifest, folder: pathlib.Path) -> bool:
-    """Return whether an archive is as the one that is just being written.
-
-    :param manifest: of the new one, in which no rows have a file yet
-    :param folder: the new one's, in which its schema is
-    """
+def holds_the_same(earlier: Archive, tools: ClientTools, begun: Archive) -> bool:
+    """Return whether an archive is as the one that is just being written, in which no rows have a file yet."""
     # A file tells less than what was read: a list is one of its own kind there.
-    if _essence(earlier.manifest) != _essence(decode(encode(manifest), str(folder))):
+    if _essence(earlier.manifest) != _essence(decode(encode(begun.manifest), str(begun.folder))):
         return False
     # The files differ by their dates.
-    old, new = earlier.folder / earlier.manifest.schema.name, folder / manifest.schema.name
     try:
-        return read_schema(tools, old) == read_schema(tools, new)
+        return read_schema(tools, earlier.schema) == read_schema(tools, begun.schema)
     except MigrationError:
         return False
 

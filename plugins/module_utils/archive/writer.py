@@ -32,11 +32,12 @@ from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
+from .archive import Archive
 from .compression import SUFFIXES, Compression, SummedFile, packing, require_library
-from .folder import create_private, describe_file, new_folder, read_manifest
+from .folder import create_private, describe_file, new_folder, read_archive
 from .manifest import FILE_NAME, FORMAT, ArchivedFile, ArchivedRows, Manifest, encode
 from .origin import Reader
-from .reuse import Earlier, holds_the_same
+from .reuse import holds_the_same
 from .schema import dump_schema
 from .streams import SnapshotStreams
 
@@ -53,12 +54,12 @@ def write_archive(
     patterns: Patterns = EVERYTHING,
     *,
     summed: bool = False,
-    earlier: Earlier | None = None,
+    earlier: Archive | None = None,
     compression: Compression = "none",
-) -> Manifest:
+) -> Archive:
     """Write an archive of the source; the folder appears only when everything is in it.
 
-    Where an earlier one holds the same, no other is written, and its manifest is returned.
+    Where an earlier one holds the same, no other is written, and it is returned.
 
     :param patterns: the tables whose rows are written, with the sequences they own; the schema is always whole
     :param summed: whether the manifest tells the sums of columns
@@ -66,19 +67,17 @@ def write_archive(
     :raises MigrationError: when anything at all fails
     """
     require_library(compression)
-    with (
-        exported_snapshot(source, tables_to_hold(patterns)) as snapshot,
-        contextlib.suppress(_SameError),
-        new_folder(folder) as partial,
-    ):
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False, summed=summed)
-        if earlier and holds_the_same(earlier, tools, manifest, partial):
-            raise _SameError
-        manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs, compression)
-        write_manifest(manifest, partial)
-        return manifest
-    assert earlier
-    return earlier.manifest
+    try:
+        with exported_snapshot(source, tables_to_hold(patterns)) as snapshot, new_folder(folder) as partial:
+            manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, streamed=False, summed=summed)
+            if earlier and holds_the_same(earlier, tools, Archive(partial, manifest)):
+                raise _SameError
+            manifest = _write_rows(SnapshotStreams(snapshot, tools, manifest), partial, jobs, compression)
+            write_manifest(manifest, partial)
+    except _SameError:
+        assert earlier
+        return earlier
+    return read_archive(folder)
 
 
 class _SameError(Exception):
@@ -94,8 +93,8 @@ def write_description(
     patterns: Patterns = EVERYTHING,
     *,
     summed: bool = False,
-    before: pathlib.Path | None = None,
-) -> Manifest:
+    before: Archive | None = None,
+) -> Archive:
     """Write what an archive of the snapshot would be but for its rows, which are to be streamed.
 
     :param before: an earlier archive or description of the same database; if no definition has changed since, its
@@ -106,7 +105,7 @@ def write_description(
     with new_folder(folder) as partial:
         manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, before, streamed=True, summed=summed)
         write_manifest(manifest, partial)
-    return manifest
+    return read_archive(folder)
 
 
 def _describe(
@@ -116,7 +115,7 @@ def _describe(
     jobs: int,
     queries: t.Sequence[Query],
     patterns: Patterns,
-    before: pathlib.Path | None = None,
+    before: Archive | None = None,
     *,
     streamed: bool,
     summed: bool,
@@ -129,9 +128,9 @@ def _describe(
     content = _with_reads(read_content(reading), find_reads(snapshot, database.search_path))
     identity = read_identity(snapshot.session)
     with doing(Step("the schema")):
-        if before and read_manifest(before).identity == identity:
+        if before and before.manifest.identity == identity:
             with create_private(folder / SCHEMA_FILE) as stream:
-                stream.write((before / SCHEMA_FILE).read_bytes())
+                stream.write(before.schema.read_bytes())
         else:
             dump_schema(snapshot, tools, folder / SCHEMA_FILE)
     return Manifest(

@@ -10,9 +10,9 @@ import pathlib
 import shutil
 import typing as t
 
+from ..archive.archive import Archive
 from ..archive.compression import Compression
-from ..archive.folder import read_archive
-from ..archive.manifest import Manifest
+from ..archive.folder import check_archive
 from ..archive.writer import write_archive
 from ..catalog.selection import EVERYTHING, Patterns
 from ..server.client_tools import ClientTools, tools_for
@@ -39,7 +39,7 @@ def back_up(
     jobs: int,
     patterns: Patterns = EVERYTHING,
     compression: Compression = "none",
-) -> Manifest | None:
+) -> Archive | None:
     """Write an archive of the live database; where that holds nothing, there is nothing to write.
 
     :param patterns: the tables whose rows are written, as no others will be touched
@@ -69,13 +69,13 @@ def rehearse(
     :raises MigrationError: when the backup does not give back what the live database holds
     """
     try:
-        manifest = read_archive(folder, loaded=True)
+        archive = check_archive(folder, loaded=True)
         # Those that have written it: older ones could not read it.
-        tools = tools_for(manifest.database.major, tools)
-        if manifest.partial or not may_create_databases(target) or _is_refused(target, tools, folder, manifest):
-            read_archive(folder)
+        tools = tools_for(archive.manifest.database.major, tools)
+        if archive.manifest.partial or not may_create_databases(target) or _is_refused(target, tools, archive):
+            check_archive(folder)
             return False
-        _restore(target, tools, folder, manifest, run_id, jobs, allowed)
+        _restore(target, tools, archive, run_id, jobs, allowed)
     except BaseException:
         # Not why it cannot be removed, but why it failed is what is to be told.
         shutil.rmtree(folder, ignore_errors=True)
@@ -83,17 +83,16 @@ def rehearse(
     return True
 
 
-def _is_refused(target: Endpoint, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> bool:
+def _is_refused(target: Endpoint, tools: ClientTools, archive: Archive) -> bool:
     """Return whether the live database has what the target's user could not make in another one."""
-    script = Script(tools, folder / manifest.schema.name, manifest.database, manifest.refresh_order)
+    script = Script(tools, archive.schema, archive.manifest.database, archive.manifest.refresh_order)
     return bool(rehearse_beside(target, script).refusals)
 
 
 def _restore(
     target: Endpoint,
     tools: ClientTools,
-    folder: pathlib.Path,
-    manifest: Manifest,
+    archive: Archive,
     run_id: str,
     jobs: int,
     allowed: t.Mapping[str, str],
@@ -102,11 +101,11 @@ def _restore(
     staging = target.at(generations.staging)
     with dropped_on_failure(target, generations, run_id):
         with maintenance_session(target) as session:
-            create_staging(session, generations, manifest.database.locale, run_id)
+            create_staging(session, generations, archive.manifest.database.locale, run_id)
         with connect(staging) as session:
-            restore_schema(session, tools, folder, manifest)
-        restore_data(functools.partial(connect, staging), tools, folder, manifest, jobs, allowed)
-        verdict = Judge(target, staging=True, tools=tools, jobs=jobs, allowed=allowed).judge_by_archive(folder)
+            restore_schema(session, tools, archive)
+        restore_data(functools.partial(connect, staging), tools, archive, jobs, allowed)
+        verdict = Judge(target, staging=True, tools=tools, jobs=jobs, allowed=allowed).judge_by_archive(archive)
         require_equal(verdict, f"The backup of the {target}, restored into a database of its own,")
     with maintenance_session(target) as session:
         drop_database(session, generations.staging)

@@ -14,6 +14,7 @@ import dataclasses
 import pathlib
 import typing as t
 
+from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties, ask_database
@@ -105,8 +106,7 @@ def _with_calls(relations: t.Iterable[Relation], manifest: Manifest) -> list[Rel
 def keep_schema(
     transaction: Transaction,
     judge: Judge,
-    folder: pathlib.Path,
-    manifest: Manifest,
+    archive: Archive,
     strategy: Strategy,
     plan: t.Callable[[LockedDatabase], RowsPlan[Done]],
     kept: Verdict | None = None,
@@ -116,13 +116,14 @@ def keep_schema(
     The tables must be locked by the transaction. The caller must roll back unless the verdict says equal.
 
     :param judge: with the patterns that select the tables, and the differences that are allowed
-    :param folder: where the source's schema is, and the manifest of what must be there then
+    :param archive: what must be there then, or the description of it
     :param plan: tells how they are replaced, of the database as it is then
     :param kept: the verdict on the schema, where that is known: of a copy that nobody uses yet. Of it the rows are not
         judged here, by one session, but by the caller after the commit
     :raises MigrationError: when the schemas differ, the server refuses anything, or a row is lost
     """
     session, judge = transaction.session, dataclasses.replace(judge, jobs=1)
+    manifest = archive.manifest
     selection, serving_path = manifest.select(judge.patterns), manifest.database.serving_path
     version = session.info.server_version
     # The last one looks under other search_paths.
@@ -141,8 +142,7 @@ def keep_schema(
         verdict = kept or judge_kept_schema(
             transaction,
             dataclasses.replace(judge, definitions=definitions),
-            folder,
-            manifest,
+            archive,
             selection,
             database,
             [joined.key for joined in keys],

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import typing as t
 
-from ..archive.manifest import Manifest
+from ..archive.archive import Archive
 from ..archive.schema import read_schema
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import ForeignKey
@@ -25,8 +24,7 @@ from .replacement import reword
 def judge_kept_schema(
     transaction: Transaction,
     judge: Judge,
-    folder: pathlib.Path,
-    manifest: Manifest,
+    archive: Archive,
     selection: Selection | None,
     database: DatabaseProperties,
     keys: t.Collection[ForeignKey],
@@ -37,14 +35,14 @@ def judge_kept_schema(
     :raises MigrationError: when it is not the source's, with what differs
     """
     if selection is None:
-        for statement in take_over(database, manifest.database, judge.allowed):
+        for statement in take_over(database, archive.manifest.database, judge.allowed):
             transaction.session.execute(statement)
-        verdict = _judge_whole_schema(transaction, judge, folder, manifest)
+        verdict = _judge_whole_schema(transaction, judge, archive)
     else:
-        verdict = judge.judge_definitions(transaction, folder, manifest)
+        verdict = judge.judge_definitions(transaction, archive)
     ours, theirs = (
         [key for key in side if selection is None or key.table in selection.labels]
-        for side in (manifest.content.foreign_keys, keys)
+        for side in (archive.manifest.content.foreign_keys, keys)
     )
     verdict = verdict.joined(compare_foreign_keys(ours, theirs)).allowing(judge.allowed)
     if not verdict.equal:
@@ -56,16 +54,15 @@ def judge_kept_schema(
     return verdict
 
 
-def _judge_whole_schema(transaction: Transaction, judge: Judge, folder: pathlib.Path, manifest: Manifest) -> Verdict:
+def _judge_whole_schema(transaction: Transaction, judge: Judge, archive: Archive) -> Verdict:
     """Return the verdict on all definitions.
 
     Where only the words may differ, the live database says them, and not a scratch database, as it does for a
     selection: where all is filled in place, none can be made.
     """
-    path = folder / manifest.schema.name
-    same_words = dataclasses.replace(judge, reword=lambda: read_schema(judge.tools, path))
-    verdict = same_words.judge_definitions(transaction, folder, manifest)
+    same_words = dataclasses.replace(judge, reword=lambda: read_schema(judge.tools, archive.schema))
+    verdict = same_words.judge_definitions(transaction, archive)
     if verdict.equal:
         return verdict
-    own_words = dataclasses.replace(judge, reword=lambda: reword(transaction, judge.tools, folder, manifest))
-    return own_words.judge_definitions(transaction, folder, manifest)
+    own_words = dataclasses.replace(judge, reword=lambda: reword(transaction, judge.tools, archive))
+    return own_words.judge_definitions(transaction, archive)

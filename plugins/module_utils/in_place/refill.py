@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import functools
-import pathlib
 import typing as t
 
-from ..archive.files import ArchiveFiles
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin
 from ..catalog.foreign_keys import Link
@@ -33,7 +31,7 @@ Received = list[tuple[ArchivedRows, int]]
 
 
 def refill(
-    transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy, origin: Origin | None = None
+    transaction: Transaction, judge: Judge, archive: Archive, strategy: Strategy, origin: Origin | None = None
 ) -> RowsReplaced[Received]:
     """Put an archive's rows, or those of the selected tables, in the place of the target's own.
 
@@ -45,15 +43,15 @@ def refill(
     """
 
     def plan(live: LockedDatabase) -> RowsPlan[Received]:
-        fill_all = functools.partial(_fill, live, folder, origin, read_privileges(live.transaction.session))
+        fill_all = functools.partial(_fill, live, archive, origin, read_privileges(live.transaction.session))
         return RowsPlan(live.tables, _choose_keys(live, strategy), fill_all, live.manifest)
 
-    manifest = read_manifest(folder)
+    manifest = archive.manifest
     lock_described(transaction.session, manifest, manifest.select(judge.patterns), "ACCESS EXCLUSIVE")
-    return keep_schema(transaction, judge, folder, manifest, strategy, plan)
+    return keep_schema(transaction, judge, archive, strategy, plan)
 
 
-def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None, privileges: Privileges) -> Received:
+def _fill(live: LockedDatabase, archive: Archive, origin: Origin | None, privileges: Privileges) -> Received:
     """Load the source's rows, or those of the selected tables; sequences, large objects and views follow.
 
     :param privileges: as they are before
@@ -70,7 +68,7 @@ def _fill(live: LockedDatabase, folder: pathlib.Path, origin: Origin | None, pri
     plan = plan_refilling(live.order.tables, filled, all_once(manifest))
     # Each row locks the one that it refers to, which may be in use where the parents are not loaded.
     with impatient(session):
-        received = fill(live.transaction.open_session, manifest, origin or ArchiveFiles(folder, manifest), plan, jobs=1)
+        received = fill(live.transaction.open_session, manifest, origin or archive, plan, jobs=1)
     # Large objects are made anew, and with them what was granted on them.
     carry_privileges(session, KEPT, privileges, None)
     return received

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import typing as t
 
-from ..archive.folder import read_manifest
-from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.archive import Archive
+from ..archive.manifest import ArchivedRows
 from ..archive.origin import Origin
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import read_database
@@ -37,7 +36,7 @@ class Replaced:
     verdict: Verdict
 
 
-def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path, origin: Origin | None = None) -> Replaced:
+def replace(transaction: Transaction, judge: Judge, archive: Archive, origin: Origin | None = None) -> Replaced:
     """Drop all that the live database holds, and make what the archive holds; foreign keys come over complete rows.
 
     The caller must roll back unless the verdict says equal.
@@ -45,18 +44,17 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path, origin
     :param origin: where the rows come from, if not from the archive's files
     :raises MigrationError: naming what failed
     """
-    manifest = read_manifest(folder)
+    manifest = archive.manifest
     manifest.require_whole()
     if judge.patterns:
         raise MigrationError("Tables are selected, and fk_strategy post_data replaces all. Set it to dependency_order.")
     before, source = read_before(transaction.session), manifest.require_privileges(judge.policy.needs_source)
     carriage = Carriage(judge.policy, before.privileges, source, judge.allowed)
-    reworded = _replace_schema(transaction, judge.tools, folder, manifest)
+    reworded = _replace_schema(transaction, judge.tools, archive)
     received = restore_data(
         transaction.open_session,
         judge.tools,
-        folder,
-        manifest,
+        archive,
         jobs=1,
         allowed=judge.allowed,
         finish=carriage.finish,
@@ -67,30 +65,28 @@ def replace(transaction: Transaction, judge: Judge, folder: pathlib.Path, origin
     # Temporary tables of the load would be part of what the catalogs say.
     transaction.session.execute("DISCARD TEMP")
     judge = dataclasses.replace(judge, jobs=1, reword=lambda: reworded, before=before)
-    verdict = judge.judge_transaction(transaction, folder)
+    verdict = judge.judge_transaction(transaction, archive)
     return Replaced(received, verdict)
 
 
-def reword(transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest) -> list[Entry]:
+def reword(transaction: Transaction, tools: ClientTools, archive: Archive) -> list[Entry]:
     """Return the archive's schema as the target's server words it, and leave the live database as it was.
 
     :raises MigrationError: naming what failed
     """
     with transaction.session.transaction(force_rollback=True):
-        return _replace_schema(transaction, tools, folder, manifest)
+        return _replace_schema(transaction, tools, archive)
 
 
-def _replace_schema(
-    transaction: Transaction, tools: ClientTools, folder: pathlib.Path, manifest: Manifest
-) -> list[Entry]:
+def _replace_schema(transaction: Transaction, tools: ClientTools, archive: Archive) -> list[Entry]:
     """Make what must be there before rows in the place of all that there is; return the whole schema reworded."""
-    session, source, schema = transaction.session, manifest.database, folder / manifest.schema.name
-    kept = find_kept(session, manifest.requirements.extensions, source.has_public)
+    session, source = transaction.session, archive.manifest.database
+    kept = find_kept(session, archive.manifest.requirements.extensions, source.has_public)
     clear(session, kept, source.has_public)
     with transaction.open_session():
         use_search_path(session, source.serving_path)
-        create_entries(session, kept.without(read_section(tools, schema, "pre-data")))
-    return _reword(transaction, tools, read_section(tools, schema, "post-data"), source.serving_path)
+        create_entries(session, kept.without(read_section(tools, archive.schema, "pre-data")))
+    return _reword(transaction, tools, read_section(tools, archive.schema, "post-data"), source.serving_path)
 
 
 def _reword(

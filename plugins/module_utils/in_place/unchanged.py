@@ -12,7 +12,7 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
-from ..archive.folder import read_manifest
+from ..archive.folder import read_archive
 from ..archive.manifest import Manifest
 from ..archive.schema import read_schema
 from ..catalog.database import read_database
@@ -97,11 +97,10 @@ def _find_changes(
     transaction: Transaction, judge: Judge, backup: pathlib.Path, selection: Selection | None
 ) -> list[str]:
     """Return the objects that are not what the backup holds, definitions first: they are read sooner than rows."""
-    manifest = read_manifest(backup)
+    archive = read_archive(backup)
+    manifest = archive.manifest
     tools = tools_for(transaction.session.info.server_version // 10000, judge.tools)
-    _, differences = compare_schemas(
-        read_schema(tools, backup / manifest.schema.name), judge.read_definitions(transaction), selection
-    )
+    _, differences = compare_schemas(read_schema(tools, archive.schema), judge.read_definitions(transaction), selection)
     verdict = Verdict(differences=differences)
     if selection is None:
         database = compare_databases(manifest.database, read_database(transaction.session), with_settings=True)

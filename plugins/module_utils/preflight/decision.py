@@ -9,7 +9,8 @@ import contextlib
 import dataclasses
 import pathlib
 
-from ..archive.folder import read_archive, read_manifest
+from ..archive.archive import Archive
+from ..archive.folder import check_archive, read_archive
 from ..archive.manifest import Manifest
 from ..archive.reuse import find_newest
 from ..container.route import open_route
@@ -40,7 +41,7 @@ class Decision:
 
     found: Examination
     #: the archive that stands for the source, if one does
-    archive: pathlib.Path | None
+    archive: Archive | None
     #: on the live database, where it could be asked for
     verdict: Verdict | None = None
     #: what the run would do, step by step; none if there is nothing to do
@@ -73,14 +74,15 @@ def decide(
     settings, target = request.settings, request.target
     # What is live after a switch back is compared with one that is named.
     described = archive or request.archive
-    archived = read_archive(described) if described else None
-    if request.goal == "rollback" and archive and archived:
+    archived = check_archive(described) if described else None
+    manifest = archived.manifest if archived else None
+    if request.goal == "rollback" and archive and manifest:
         # The source takes no part.
-        request = dataclasses.replace(_returning(request, archived), downtime="full")
-    elif archived and GOALS[request.goal].fills:
-        archived.require_rows()
+        request = dataclasses.replace(_returning(request, manifest), downtime="full")
+    elif manifest and GOALS[request.goal].fills:
+        manifest.require_rows()
     goal = GOALS[request.goal]
-    found = examine(request, archived, kept)
+    found = examine(request, manifest, kept)
     names = [name for table in found.tables for name in table]
     paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
     found.findings += check_passwords([side for side in (request.source, target) if side], names, paths)
@@ -89,7 +91,7 @@ def decide(
         found.findings.append(unclaimed)
     if request.goal == "rehearse" and found.load_mode in IN_PLACE:
         found.findings.append(_no_rehearsal(request))
-    decision = Decision(found, archive)
+    decision = Decision(found, archived if archive else None)
     if target and found.tools and goal.fills:
         try:
             decision.verdict = _look_ahead(request, decision, target)
@@ -118,13 +120,13 @@ def decide(
             _foresee_resumption(request, decision, target)
         decision.replaces = diff(target, decision.verdict, found.load_mode, archive)
         if request.asks and GOALS[request.goal].replaces:
-            decision.standing = look_around(request, found, target, archived)
+            decision.standing = look_around(request, found, target, manifest)
     return decision
 
 
-def _returning(request: Request, archived: Manifest) -> Request:
+def _returning(request: Request, manifest: Manifest) -> Request:
     """Return the request for a way back by a backup, which is of all that there was, or of what a run has changed."""
-    if archived.changes is None:
+    if manifest.changes is None:
         return dataclasses.replace(request, goal="restore", load_mode="in_place")
     # Owners and grants are still there.
     settings = dataclasses.replace(request.settings, policy=AS_BEFORE)
@@ -136,15 +138,15 @@ def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) 
     session, plan = decision.found.server_session, decision.plan
     archive = decision.archive or _own_archive(request, decision.found)
     if session and archive:
-        origin = describe_origin(archive, target, request.settings.allowed)
+        origin = describe_origin(archive.folder, target, request.settings.allowed)
         generations = Generations(target.dbname)
-        step = foresee(session, target, origin, read_manifest(archive))
+        step = foresee(session, target, origin, archive.manifest)
         if step and decision.archive:
             plan[0] = step
         elif step:
             decision.resumes = True
             plan[:2] = [
-                f"see whether the source still holds what is in the archive {archive}; if not, {plan[0]}",
+                f"see whether the source still holds what is in the archive {archive.folder}; if not, {plan[0]}",
                 f"if it does, {step}; if not, {plan[1]}",
             ]
         elif left := staging_run(session, generations):
@@ -159,13 +161,13 @@ def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) 
             )
 
 
-def _own_archive(request: Request, found: Examination) -> pathlib.Path | None:
+def _own_archive(request: Request, found: Examination) -> Archive | None:
     """Return the newest archive of the host's source, which a run that was killed may have begun to restore."""
     if not request.archive_root or not found.transfer or found.transfer.way != "archive":
         return None
     newest = find_newest(request.archive_root, request.host)
     try:
-        return newest if newest and read_manifest(newest) else None
+        return read_archive(newest) if newest else None
     except MigrationError:
         return None
 

@@ -24,7 +24,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
     findings = [dataclasses.asdict(f) for f in sorted(found.findings, key=lambda f: _ORDER.index(f.severity))]
     outcome.record |= {
         "findings": findings,
-        "archive": str(decision.archive or "") or None,
+        "archive": str(decision.archive.folder) if decision.archive else None,
         "source": _describe_source(found),
         "target": _describe_target(target, found),
         "load_mode": found.load_mode,
@@ -43,7 +43,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
         "resumes": decision.resumes,
         "downtime": "short" if found.freezes else "full",
         "fk_strategy": found.fk_strategy,
-        "archive": str(decision.archive or ""),
+        "archive": str(decision.archive.folder) if decision.archive else "",
         "client_bindir": found.tools.bindir if found.tools else "",
     }
     if decision.refusal:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import pathlib
 import typing as t
 
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.schema import read_schema
 from ..catalog.identity import ask_definers
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
@@ -48,7 +47,7 @@ def look_ahead(
     found: Examination,
     judge: Judge,
     open_source: _OpenSource,
-    archive: pathlib.Path | None = None,
+    archive: Archive | None = None,
     *,
     check_mode: bool = False,
 ) -> Verdict | None:
@@ -66,7 +65,7 @@ def look_ahead(
 
 
 def _look(
-    found: Examination, judge: Judge, open_source: _OpenSource, archive: pathlib.Path | None, *, check_mode: bool
+    found: Examination, judge: Judge, open_source: _OpenSource, archive: Archive | None, *, check_mode: bool
 ) -> Verdict | None:
     refused = bool(tell_errors(found.findings))
     judges = found.target_readable and not refused and not (check_mode and found.unless_equal)
@@ -103,7 +102,7 @@ def _look(
                         return None
                 if found.undoes:
                     assert archive
-                    return judge_undo(found, judge, archive, there)
+                    return judge_undo(found, judge, archive.manifest, there)
                 verdict = _ask(found, judge, here, original, archive, there, schema, stop_early=not check_mode)
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()
@@ -127,11 +126,11 @@ def _open_original(
     found: Examination,
     judge: Judge,
     open_source: _OpenSource,
-    archive: pathlib.Path | None,
+    archive: Archive | None,
 ) -> tuple[Judge, Snapshot | None, Original]:
     """Return the judge with tools that serve both sides, the source's snapshot, if it is live, and what it holds."""
     if archive:
-        return judge, None, archived_original(archive, read_manifest(archive), judge.patterns)
+        return judge, None, archived_original(archive, judge.patterns)
     assert found.source
     newest = max(found.source.server_version, found.target_version or 0) // 10000
     judge = dataclasses.replace(judge, tools=tools_for(newest, judge.tools))
@@ -144,7 +143,7 @@ def _ask(
     judge: Judge,
     here: Snapshot | None,
     original: Original,
-    archive: pathlib.Path | None,
+    archive: Archive | None,
     there: Snapshot,
     schema: Verdict | None,
     *,

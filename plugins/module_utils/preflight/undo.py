@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
-from ..archive.folder import read_manifest
+from ..archive.manifest import Manifest
 from ..catalog.content import Content
 from ..catalog.database import read_database
 from ..catalog.snapshot import Snapshot
@@ -20,16 +19,15 @@ from ..verdict.judge import Judge
 from .examination import Examination
 
 
-def judge_undo(found: Examination, judge: Judge, archive: pathlib.Path, there: Snapshot) -> Verdict:
+def judge_undo(found: Examination, judge: Judge, manifest: Manifest, there: Snapshot) -> Verdict:
     """Return the verdict on the live database, whose schema is known to be as it was: equal if all has gone back.
 
     What clients have written that would be lost is added to the examination.
 
-    :param archive: the undo
+    :param manifest: of the undo
     :param there: the live database
     :raises MigrationError: when anything cannot be read
     """
-    manifest = read_manifest(archive)
     selection = manifest.select(judge.patterns)
     way, database = plan_undo(there, judge.jobs, manifest, selection), read_database(there.session)
     found.findings += [

@@ -11,7 +11,8 @@ import pathlib
 import shutil
 import typing as t
 
-from ..archive.folder import backup_folder, read_archive, read_manifest
+from ..archive.archive import Archive
+from ..archive.folder import backup_folder, check_archive
 from ..archive.manifest import Manifest
 from ..archive.writer import write_description
 from ..catalog.selection import tables_to_hold
@@ -46,19 +47,20 @@ def replace_content(stage: Stage, judge: Judge, archive: pathlib.Path | None) ->
     """
     if archive is None:
         return _synchronize_tables(stage, judge)
-    if read_manifest(archive).changes:
-        return _undo_changes(stage, judge, archive)
-    return _fill(stage, judge, archive, _find_backup(stage))
+    there = check_archive(archive, loaded=True)
+    if there.manifest.changes:
+        return _undo_changes(stage, judge, there), there.manifest
+    return _fill(stage, judge, there, _find_backup(stage)), there.manifest
 
 
-def _fill(stage: Stage, judge: Judge, archive: pathlib.Path, backup: pathlib.Path | None) -> tuple[Outcome, Manifest]:
+def _fill(stage: Stage, judge: Judge, archive: Archive, backup: pathlib.Path | None) -> Outcome:
     """Replace all that the live database holds, or keep the schema and fill its tables."""
-    manifest = read_archive(archive, loaded=True)
+    manifest = archive.manifest
     selection = manifest.select(judge.patterns)
     content = manifest.content if selection is None else manifest.content.of(selection)
     strategy = choose_strategy(stage.settings.fk_strategy, selection is not None)
     with (
-        open_origin(stage, archive, manifest, judge.tools) as origin,
+        open_origin(stage, archive, judge.tools) as origin,
         begin(judge.target, stage.committed) as transaction,
     ):
         require_unchanged(transaction, judge, backup)
@@ -70,7 +72,7 @@ def _fill(stage: Stage, judge: Judge, archive: pathlib.Path, backup: pathlib.Pat
             verdict, received, load = kept.verdict, kept.done, tell_load(strategy, kept.order, kept.readded)
         outcome = _tell(judge, verdict, tell_ledger(content, received), load)
         require_equal(verdict, f"The {judge.target}, filled from the archive and not committed,", outcome)
-    return outcome, manifest
+    return outcome
 
 
 def _synchronize_tables(stage: Stage, judge: Judge) -> tuple[Outcome, Manifest]:
@@ -80,26 +82,26 @@ def _synchronize_tables(stage: Stage, judge: Judge) -> tuple[Outcome, Manifest]:
         source = stack.enter_context(stage.source())
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(judge.patterns)))
         # Who writes into a folder locks that around it, and the work folder is locked already.
-        described = stack.enter_context(WorkFolder()) / "source" / "description"
-        manifest = write_description(
-            here, judge.tools, described, settings.jobs, judge.queries, judge.patterns, summed=judge.summed
+        folder = stack.enter_context(WorkFolder()) / "source" / "description"
+        described = write_description(
+            here, judge.tools, folder, settings.jobs, judge.queries, judge.patterns, summed=judge.summed
         )
         transaction = stack.enter_context(begin(judge.target, stage.committed))
         undo = stack.enter_context(_new_undo(stage))
         kept = synchronize(here, transaction, judge, described, strategy, undo=undo)
         outcome = _tell_kept(judge, kept, strategy, undo)
         require_equal(kept.verdict, f"The {judge.target}, made equal to the source and not committed,", outcome)
-    return outcome, manifest
+    return outcome, described.manifest
 
 
-def _undo_changes(stage: Stage, judge: Judge, archive: pathlib.Path) -> tuple[Outcome, Manifest]:
+def _undo_changes(stage: Stage, judge: Judge, changed: Archive) -> Outcome:
     """Take back what an earlier run has brought, and nothing else."""
-    manifest, strategy = read_archive(archive, loaded=True), _keeping_strategy(stage, judge)
+    strategy = _keeping_strategy(stage, judge)
     with begin(judge.target, stage.committed) as transaction, _new_undo(stage) as undo:
-        kept = apply_undo(transaction, judge, archive, strategy, undo)
+        kept = apply_undo(transaction, judge, changed, strategy, undo)
         outcome = _tell_kept(judge, kept, strategy, undo)
         require_equal(kept.verdict, f"The {judge.target}, taken back to what it was and not committed,", outcome)
-    return outcome, manifest
+    return outcome
 
 
 def _keeping_strategy(stage: Stage, judge: Judge) -> Strategy:

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
 import typing as t
 
-from ..archive.files import ArchiveFiles
-from ..archive.manifest import Manifest
+from ..archive.archive import Archive
 from ..archive.origin import Origin
 from ..archive.streams import open_streams
 from ..server.client_tools import ClientTools
@@ -19,19 +17,19 @@ from .stage import Stage
 
 
 @contextlib.contextmanager
-def open_origin(stage: Stage, folder: pathlib.Path, manifest: Manifest, tools: ClientTools) -> t.Iterator[Origin]:
+def open_origin(stage: Stage, archive: Archive, tools: ClientTools) -> t.Iterator[Origin]:
     """Give the snapshot that the run holds, which is let go of at the end, or the archive's files.
 
-    :param folder: the archive's, or that of the description of the snapshot
+    :param archive: it, or the description of the snapshot
     :raises MigrationError: when the snapshot is gone
     """
     run = stage.folder
     assert run
     snapshot = run.read_records().get("dump", {}).get("snapshot")
     if not snapshot:
-        yield ArchiveFiles(folder, manifest)
+        yield archive
         return
-    with stage.source() as source, open_streams(source, snapshot, tools, manifest) as streams:
+    with stage.source() as source, open_streams(source, snapshot, tools, archive.manifest) as streams:
         yield streams
     # Who would alter a table of the source has waited for long enough.
     end_background(run.snapshot)

@@ -11,7 +11,7 @@ import json
 import pathlib
 import typing as t
 
-from ..archive.folder import read_archive
+from ..archive.folder import check_archive
 from ..errors import MigrationError
 from ..preflight.request import Request
 from ..verdict.findings import Finding
@@ -55,7 +55,7 @@ def find_tried(runs_root: pathlib.Path, hosts: t.Iterable[str]) -> tuple[pathlib
             continue
         try:
             # Its rows are summed up when it is used.
-            read_archive(archive, loaded=True).require_rows()
+            check_archive(archive, loaded=True).manifest.require_rows()
         except MigrationError as error:
             passed.append(_passed_over(archive, run, str(error)))
             continue

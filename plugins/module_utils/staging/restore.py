@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import pathlib
 import typing as t
 
-from ..archive.files import ArchiveFiles
-from ..archive.manifest import ArchivedRows, Manifest
+from ..archive.archive import Archive
+from ..archive.manifest import ArchivedRows
 from ..archive.origin import Origin
 from ..archive.schema import Entry, read_section
 from ..filling.filler import fill
@@ -20,25 +19,22 @@ from ..server.endpoint import OpenSession, Session, handing_on
 from .schema import allow_orphans, create_pre_data, left_unvalidated
 
 
-def restore_schema(
-    session: Session, tools: ClientTools, folder: pathlib.Path, manifest: Manifest, notes: Entry | None = None
-) -> int:
+def restore_schema(session: Session, tools: ClientTools, archive: Archive, notes: Entry | None = None) -> int:
     """Create everything that must be there before the rows: types, functions, tables, views. Return how many objects.
 
     :param notes: what makes the notes of what follows
     :raises MigrationError: naming the object that failed
     """
-    manifest.require_whole()
-    entries = read_section(tools, folder / manifest.schema.name, "pre-data")
-    create_pre_data(session, [*entries, notes] if notes else entries, manifest.database)
+    archive.manifest.require_whole()
+    entries = read_section(tools, archive.schema, "pre-data")
+    create_pre_data(session, [*entries, notes] if notes else entries, archive.manifest.database)
     return len(entries)
 
 
 def restore_data(
     open_session: OpenSession,
     tools: ClientTools,
-    folder: pathlib.Path,
-    manifest: Manifest,
+    archive: Archive,
     jobs: int,
     allowed: t.Collection[str] = (),
     finish: t.Callable[[Session], object] | None = None,
@@ -55,7 +51,7 @@ def restore_data(
     :param notes: what is done already, and where the rest is noted
     :raises MigrationError: naming the table or object that failed
     """
-    schema = folder / manifest.schema.name
+    manifest, schema = archive.manifest, archive.schema
     relations = [measured.relation for measured in manifest.content.relations]
     pre_data, post_data = read_section(tools, schema, "pre-data"), read_section(tools, schema, "post-data")
     once = all_once(manifest)
@@ -68,7 +64,7 @@ def restore_data(
         return fill(
             handing_on(first, open_session),
             manifest,
-            origin or ArchiveFiles(folder, manifest),
+            origin or archive,
             plan,
             jobs,
             finish,

@@ -11,7 +11,7 @@ import functools
 import pathlib
 import typing as t
 
-from ..archive.files import ArchiveFiles
+from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..catalog.content import Content
 from ..catalog.foreign_keys import Link
@@ -124,4 +124,4 @@ def _fill_rest(
     rest = dataclasses.replace(manifest, content=content, tables=(), streamed=False, changes=None)
     plan = plan_refilling(tables, (), [what for what in all_once(rest) if what != "large objects"])
     if plan:
-        fill(live.transaction.open_session, rest, ArchiveFiles(pathlib.Path(), rest), plan, jobs=1)
+        fill(live.transaction.open_session, rest, Archive(pathlib.Path(), rest), plan, jobs=1)

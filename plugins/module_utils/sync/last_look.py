@@ -10,10 +10,9 @@ new: a table, an index, a function.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import typing as t
 
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..archive.schema import dump_schema, read_schema
 from ..catalog.database import read_database
@@ -40,8 +39,8 @@ _NAMED: t.Final = 20
 class Frozen:
     """A frozen source, and what is about to become live."""
 
-    #: where it is described
-    folder: pathlib.Path
+    #: the description of it
+    described: Archive
     patterns: Patterns
     tools: ClientTools
     policy: Policy
@@ -53,11 +52,11 @@ def look_again(now: Snapshot, frozen: Frozen) -> None:
 
     :raises MigrationError: when it is not, with what has changed
     """
-    manifest = read_manifest(frozen.folder)
+    manifest = frozen.described.manifest
     before = {m.relation.full_name for m in manifest.content.relations if m.relation.kind != "materialized view"}
     tables = set(tables_to_hold(frozen.patterns)(now.session))
     changed = [f"table {'.'.join(name)}" for name in sorted(tables ^ before)]
-    changed += _find_changed_definitions(now, frozen, manifest)
+    changed += _find_changed_definitions(now, frozen)
     if not frozen.patterns and tuple(read_large_objects(now.session)) != manifest.content.large_objects:
         changed.append("large objects")
     if changed:
@@ -68,8 +67,9 @@ def look_again(now: Snapshot, frozen: Frozen) -> None:
     _bring_numbers(now, frozen, manifest)
 
 
-def _find_changed_definitions(now: Snapshot, frozen: Frozen, manifest: Manifest) -> list[str]:
+def _find_changed_definitions(now: Snapshot, frozen: Frozen) -> list[str]:
     """Return what is not defined as it was; where the catalogs are the same, pg_dump need not be asked."""
+    manifest = frozen.described.manifest
     properties = compare_databases(read_database(now.session), manifest.database, with_settings=True)
     changed = [difference.object for difference in properties]
     if read_identity(now.session) != manifest.identity:
@@ -77,7 +77,7 @@ def _find_changed_definitions(now: Snapshot, frozen: Frozen, manifest: Manifest)
         with WorkFolder() as work:
             dump_schema(now, frozen.tools, work / "now.dump")
             today = read_schema(frozen.tools, work / "now.dump")
-        then = read_schema(frozen.tools, frozen.folder / manifest.schema.name)
+        then = read_schema(frozen.tools, frozen.described.schema)
         changed += [difference.object for difference in compare_schemas(today, then)[1]]
         if frozen.policy.needs_source:
             changed += compare_privileges(manifest.require_privileges(True), read_privileges(now.session))

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import pathlib
-
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.schema import read_schema
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
@@ -20,15 +18,15 @@ from ..verdict.definitions import compare_schemas
 from ..verdict.extensions import judge_members
 
 
-def require_same_schema(before: pathlib.Path, now: pathlib.Path, tools: ClientTools, policy: Policy) -> Verdict:
+def require_same_schema(before: Archive, now: Archive, tools: ClientTools, policy: Policy) -> Verdict:
     """Return the verdict that all but the rows is the same in both archives or descriptions of the source.
 
     :param policy: whether owners and grants of the source matter
     :raises MigrationError: when it is not, with what has changed
     """
-    old, new = read_manifest(before), read_manifest(now)
-    then = read_schema(tools, before / old.schema.name)
-    today = then if old.schema == new.schema else read_schema(tools, now / new.schema.name)
+    old, new = before.manifest, now.manifest
+    then = read_schema(tools, before.schema)
+    today = then if old.schema == new.schema else read_schema(tools, now.schema)
     objects, definitions = compare_schemas(today, then)
     keys = compare_foreign_keys(new.content.foreign_keys, old.content.foreign_keys)
     differences = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..archive.writer import write_description
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
@@ -39,7 +39,7 @@ def know_copy(judge: Judge) -> Judge:
         return dataclasses.replace(judge, definitions=judge.read_definitions(copy))
 
 
-def bring(here: ExportedSnapshot, judge: Judge, archive: pathlib.Path, frozen: pathlib.Path) -> Brought:
+def bring(here: ExportedSnapshot, judge: Judge, archive: Archive, folder: pathlib.Path) -> Brought:
     """Bring what the frozen source holds and the copy does not, and judge it.
 
     The caller must drop the copy unless the verdict says equal.
@@ -47,17 +47,16 @@ def bring(here: ExportedSnapshot, judge: Judge, archive: pathlib.Path, frozen: p
     :param here: the frozen source
     :param judge: of the copy
     :param archive: the dump that the copy was found equal to
-    :param frozen: the folder in which the frozen source is to be described
+    :param folder: where the frozen source is to be described
     :raises MigrationError: when more than rows has changed, or anything fails
     """
-    manifest = write_description(
-        here, judge.tools, frozen, judge.jobs, judge.queries, judge.patterns, summed=judge.summed, before=archive
+    frozen = write_description(
+        here, judge.tools, folder, judge.jobs, judge.queries, judge.patterns, summed=judge.summed, before=archive
     )
-    dumped = read_manifest(archive)
     schema = require_same_schema(archive, frozen, judge.tools, judge.policy)
     # What was allowed to differ in the copy is not what the dump holds.
-    known = Known(schema, None if judge.allowed else dumped.content, dumped.unseen_from)
+    known = Known(schema, None if judge.allowed else archive.manifest.content, archive.manifest.unseen_from)
     # Nobody sees the copy yet: it is committed first, so that all sessions can judge it.
     with begin(judge.target) as transaction:
         replaced = synchronize(here, transaction, judge, frozen, "dependency_order", known)
-    return Brought(manifest, replaced, replaced.verdict.joined(judge.judge_rows(frozen)))
+    return Brought(frozen.manifest, replaced, replaced.verdict.joined(judge.judge_rows(frozen)))

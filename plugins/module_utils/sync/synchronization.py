@@ -14,7 +14,7 @@ import functools
 import pathlib
 import typing as t
 
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..catalog.content import Content
 from ..catalog.reading import Reading, read_content
 from ..catalog.snapshot import Snapshot
@@ -48,7 +48,7 @@ def synchronize(
     here: Snapshot,
     transaction: Transaction,
     judge: Judge,
-    folder: pathlib.Path,
+    described: Archive,
     strategy: Strategy,
     known: Known | None = None,
     undo: pathlib.Path | None = None,
@@ -57,14 +57,14 @@ def synchronize(
 
     The caller must roll back unless the verdict says equal.
 
-    :param here: the source, at the instant that the manifest describes
+    :param here: the source, at the instant that is described
     :param judge: with the patterns that select the tables, and the differences that are allowed
-    :param folder: where the schema and the manifest are
+    :param described: what the source holds, as far as rows are concerned by their sums
     :param known: what need not be read of a database that nobody else writes to
     :param undo: where what goes is written before anything does; None of a database that nobody uses
     :raises MigrationError: when the schemas differ, a server refuses anything, or a row is lost
     """
-    manifest = read_manifest(folder)
+    manifest = described.manifest
     selection = manifest.select(judge.patterns)
     if undo:
         keep_out(transaction.session, selection, LOCK)
@@ -80,7 +80,7 @@ def synchronize(
         open_origin = functools.partial(_open_source, here, live)
         return bring(live, None if told else found, differences, open_origin, strategy, live.manifest)
 
-    return keep_schema(transaction, judge, folder, manifest, strategy, plan, known.schema if known else None)
+    return keep_schema(transaction, judge, described, strategy, plan, known.schema if known else None)
 
 
 def _read(live: LockedDatabase) -> Content:

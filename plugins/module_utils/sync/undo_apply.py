@@ -10,8 +10,7 @@ import dataclasses
 import pathlib
 import typing as t
 
-from ..archive.files import ArchiveFiles
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..catalog.formats import Format
 from ..catalog.large_objects import LargeObject
@@ -34,36 +33,31 @@ from .undo_plan import plan_undo
 class _Saved:
     """What is in an undo."""
 
-    folder: pathlib.Path
-    manifest: Manifest
+    undo: Archive
 
     def read(self, difference: TableDifference) -> tuple[Format, Chunks]:
         """Return what went of a table."""
-        tables = {(table.schema, table.name): table for table in self.manifest.tables}
+        tables = {(table.schema, table.name): table for table in self.undo.manifest.tables}
         table = tables[difference.relation.full_name]
-        return table.format, self._files.read(table)
+        return table.format, self.undo.read(table)
 
     def read_large_objects(self, _: t.Sequence[LargeObject]) -> Chunks:
         """Return the large objects that went, which are all that the archive has."""
-        return self._files.read_large_objects()
-
-    @property
-    def _files(self) -> ArchiveFiles:
-        return ArchiveFiles(self.folder, self.manifest)
+        return self.undo.read_large_objects()
 
 
 def apply_undo(
-    transaction: Transaction, judge: Judge, folder: pathlib.Path, strategy: Strategy, undo: pathlib.Path
+    transaction: Transaction, judge: Judge, undo: Archive, strategy: Strategy, folder: pathlib.Path
 ) -> RowsReplaced[tuple[Moved, ...]]:
     """Undo what a run has done to the live database, and nothing of what clients have done since.
 
     The caller must roll back unless the verdict says equal.
 
-    :param folder: that run's undo
-    :param undo: where that of this run is written
+    :param undo: that run's
+    :param folder: where that of this run is written
     :raises MigrationError: when clients have changed what was brought, naming it, or anything fails
     """
-    manifest = read_manifest(folder)
+    manifest = undo.manifest
     keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
@@ -73,12 +67,12 @@ def apply_undo(
                 "Nothing was changed. Since the run that is to be undone, clients have changed what it had brought, "
                 f"and what they wrote would be lost: {', '.join(way.overwritten)}."
             )
-        write_undo(undo, live, way.found, way.differences)
+        write_undo(folder, live, way.found, way.differences)
         expected, owned = dataclasses.replace(live.manifest, content=way.content), _of_large_objects(manifest)
-        saved = contextlib.nullcontext(_Saved(folder, manifest))
+        saved = contextlib.nullcontext(_Saved(undo))
         return bring(live, way.found, way.differences, lambda: saved, strategy, expected, owned)
 
-    return keep_schema(transaction, judge, folder, manifest, strategy, plan)
+    return keep_schema(transaction, judge, undo, strategy, plan)
 
 
 def _of_large_objects(manifest: Manifest) -> Privileges | None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import pathlib
 import types
 import typing as t
 
-from ..archive.folder import read_manifest
+from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..archive.schema import read_schema
 from ..catalog.content import Rows
@@ -60,9 +59,7 @@ class Judge(SchemaJudge):
     #: whether the sums of columns are told as well
     summed: bool = False
 
-    def judge_by_archive(
-        self, folder: pathlib.Path, stop_early: bool = False, session: Session | None = None
-    ) -> Verdict:
+    def judge_by_archive(self, archive: Archive, stop_early: bool = False, session: Session | None = None) -> Verdict:
         """Return the verdict on the target, which must hold what the archive holds.
 
         :param stop_early: not to read any rows when the schemas differ already
@@ -74,57 +71,55 @@ class Judge(SchemaJudge):
             with export_snapshot(self.target, session) as there:
                 # Nobody else reads a copy that is being built.
                 open_writer = (lambda: connect(self.target)) if self.staging else None
-                verdict, note = self._judge_whole(there, folder, stop_early, open_writer)
+                verdict, note = self._judge_whole(there, archive, stop_early, open_writer)
             if note:
                 note.leave(session, self.target.dbname)
             return verdict
 
-    def judge_snapshot(self, there: Snapshot, folder: pathlib.Path, stop_early: bool = False) -> Verdict:
+    def judge_snapshot(self, there: Snapshot, archive: Archive, stop_early: bool = False) -> Verdict:
         """Do so of one state of the target."""
-        return self._judge_whole(there, folder, stop_early, None)[0]
+        return self._judge_whole(there, archive, stop_early, None)[0]
 
-    def judge_transaction(self, there: Transaction, folder: pathlib.Path) -> Verdict:
+    def judge_transaction(self, there: Transaction, archive: Archive) -> Verdict:
         """Return the verdict on what a transaction has made, which must be what the archive holds.
 
         :raises MigrationError: when anything cannot be read
         """
-        verdict, note = self._judge_whole(there, folder, False, lambda: contextlib.nullcontext(there.session))
+        verdict, note = self._judge_whole(there, archive, False, lambda: contextlib.nullcontext(there.session))
         if note:
             note.leave(there.session, there.endpoint.dbname)
         return verdict
 
     def _judge_whole(
-        self, there: Snapshot, folder: pathlib.Path, stop_early: bool, open_writer: OpenSession | None
+        self, there: Snapshot, archive: Archive, stop_early: bool, open_writer: OpenSession | None
     ) -> tuple[Verdict, NewNote | None]:
         """Return the verdict on one state of the target, and the note to be left on one that was found equal.
 
         :param open_writer: gives a session by which tables can be altered while they are read: of such as force row
             security upon their owner, all rows are read then
         """
-        manifest = read_manifest(folder)
+        manifest = archive.manifest
         selection = manifest.select(self.patterns)
         identity = answer(there.session, ask_identity()) if open_writer else None
-        schema = self.judge_definitions(there, folder, manifest, stop_early)
+        schema = self.judge_definitions(there, archive, stop_early)
         if selection is None:
             schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         if stop_early and not schema.equal:
             return schema, None
         verdict = schema.joined(self._judge_all_rows(there, manifest, selection, open_writer))
-        original = archived_original(folder, manifest)
+        original = archived_original(archive)
         if not identity or not verdict.equal or verdict.allowed or selection is not None or not original.members:
             return verdict, None
         return verdict, NewNote(identity, original, read_schema(self.tools_for(there), original.schema))
 
-    def judge_rows(self, folder: pathlib.Path) -> Verdict:
+    def judge_rows(self, archive: Archive) -> Verdict:
         """Return the verdict on the rows of a copy that is being built, and on what else is content.
 
-        :param folder: with the manifest of what must be there
         :raises MigrationError: when anything cannot be read
         """
-        manifest = read_manifest(folder)
+        selection = archive.manifest.select(self.patterns)
         with exported_snapshot(self.target) as there:
-            selection = manifest.select(self.patterns)
-            return self._judge_all_rows(there, manifest, selection, lambda: connect(self.target))
+            return self._judge_all_rows(there, archive.manifest, selection, lambda: connect(self.target))
 
     def _judge_all_rows(
         self, there: Snapshot, manifest: Manifest, selection: Selection | None, open_writer: OpenSession | None
@@ -133,15 +128,13 @@ class Judge(SchemaJudge):
         with owner_unbound(there.session, tables, open_writer=open_writer) if open_writer else contextlib.nullcontext():
             return self.judge_content(there, manifest, selection)
 
-    def judge_definitions(
-        self, there: Snapshot, folder: pathlib.Path, manifest: Manifest, stop_early: bool = False
-    ) -> Verdict:
+    def judge_definitions(self, there: Snapshot, archive: Archive, stop_early: bool = False) -> Verdict:
         """Return the verdict on all that is not content.
 
         :param stop_early: not to have definitions reworded when an object is missing anyway
         :raises MigrationError: when anything cannot be read
         """
-        original = archived_original(folder, manifest, self.patterns)
+        original = archived_original(archive, self.patterns)
         return self.judge_schema(original, there, stop_early).allowing(self.allowed)
 
     def judge_content(

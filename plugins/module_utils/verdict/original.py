@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from ..archive.manifest import Manifest
+from ..archive.archive import Archive
 from ..archive.schema import dump_schema
 from ..catalog.bindings import Binding, read_bindings
 from ..catalog.database import DatabaseProperties, read_database
@@ -37,16 +37,17 @@ class Original:
     extension_rows: tuple[ExtensionRows, ...]
 
 
-def archived_original(folder: pathlib.Path, manifest: Manifest, patterns: Patterns = EVERYTHING) -> Original:
+def archived_original(archive: Archive, patterns: Patterns = EVERYTHING) -> Original:
     """Return what an archive holds.
 
     :raises MigrationError: when a pattern matches no table in it
     """
+    manifest = archive.manifest
     return Original(
         manifest.database,
         manifest.requirements.extensions,
         manifest.bindings,
-        folder / manifest.schema.name,
+        archive.schema,
         manifest.select(patterns),
         manifest.refresh_order,
         manifest.members,

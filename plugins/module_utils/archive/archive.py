@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows that lie in an archive's folder."""
+"""An archive: the folder that it lies in, and what its manifest says of it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ from .origin import Reader
 
 
 @dataclasses.dataclass(frozen=True)
-class ArchiveFiles:
-    """The rows of an archive, as its manifest describes them; each file is summed up while it is read."""
+class Archive:
+    """What a dump has left, or the description of what is streamed.
+
+    It is an Origin of rows; each file is summed up while it is read.
+    """
 
     folder: pathlib.Path
     manifest: Manifest
+
+    @property
+    def schema(self) -> pathlib.Path:
+        """pg_dump's file of the definitions."""
+        return self.folder / self.manifest.schema.name
 
     def open(self) -> contextlib.AbstractContextManager[Reader]:
         """Give a reader.
