@@ -39,6 +39,13 @@ UPPER = "create function u(text) returns text immutable language sql as 'select 
         ),
         pytest.param(
             ("18", "18"),
+            'create table t(a text collate "unicode"); insert into t values (1), (2)',
+            ("icu", "column public.t.a"),
+            'alter table t alter a type text collate "C"',
+            id="column sorted by ICU, which the server is built without",
+        ),
+        pytest.param(
+            ("18", "18"),
             "create collation c (locale = 'C.UTF-8'); create table t(a text collate c);"
             "update pg_collation set collcollate = 'xx_YY', collctype = 'xx_YY' where collname = 'c'",
             ("locale", "collation public.c"),

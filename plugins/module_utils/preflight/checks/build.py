@@ -32,6 +32,27 @@ def check_xml(session: Session, columns: t.Collection[Need]) -> list[Finding]:
     ]
 
 
+def check_icu(session: Session, columns: t.Collection[Need]) -> list[Finding]:
+    """Return the columns that ICU sorts: a server without it makes and fills them, and cannot take statistics then."""
+    findings = []
+    for name in sorted({column.what for column in columns}):
+        compare = sql.SQL("SELECT 'a' COLLATE {0} < 'b' COLLATE {0}").format(sql.Identifier("pg_catalog", name))
+        # A server that does not have the collation refuses to make the column.
+        if (refusal := refusal_of(session, compare)) and "ICU" in refusal:
+            findings += [
+                Finding(
+                    "error",
+                    "icu",
+                    column.object,
+                    f'the collation "{name}" sorts it: {refusal}.',
+                    "Use a target that is built with ICU, or give the column another collation on the source.",
+                )
+                for column in columns
+                if column.what == name
+            ]
+    return findings
+
+
 def check_locale(session: Session, locale: Locale) -> list[Finding]:
     """Return whether a database of the source's locale can be made."""
     findings = []

@@ -14,7 +14,7 @@ from ...server.inquiry import Inquiry, ask, together
 from ...staging.databases import database_exists
 from ...staging.names import NAME_BYTES, Generations
 from ...verdict.findings import Finding
-from .build import check_collations, check_xml, collations_of
+from .build import check_collations, check_icu, check_xml, collations_of
 from .live import check_clients
 from .load_mode import check_swap
 from .names import check_names, check_roles, check_write_only
@@ -77,6 +77,7 @@ def check_target(
         *check_write_only(needs),
         *check_settings(session, source, allowed or {}),
         *check_collations(offers.collations, needs.predefined),
+        *check_icu(session, needs.icu),
         *check_xml(session, needs.xml),
     ]
 
