@@ -122,6 +122,33 @@ def test_plain_on_both_sides(servers: Servers) -> None:
         case.arrives()
 
 
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_database_whose_sessions_take_another_role(servers: Servers, side: t.Literal["source", "target"]) -> None:
+    """ALTER DATABASE ... SET role is for its clients: a run has the rights of the user that it is given."""
+    with new_case(servers.source(), servers.target()) as case:
+        case.make_roles()
+        role, other = f"{case.name}_role", f"{case.name}_x"
+        with case.source.connect(case.name, user=role, password="secret") as connection:
+            connection.execute("create table t(id int primary key); insert into t values (1)")
+        server = case.source if side == "source" else case.target
+        if side == "target":
+            server.create_database(case.name, owner=role)
+        try:
+            for each in (case.source, case.target):
+                execute(each, "postgres", f"create role {other}; grant {other} to {role}")
+            execute(server, "postgres", f"alter database {case.name} set role = {other}")
+            outcome = case.migrate()
+            assert outcome.status == "migrated", outcome
+            case.stays()
+            assert case.ask("select current_user") == other
+            for each in (case.source, case.target):
+                execute(each, "postgres", f"alter database {case.name} reset role")
+            oracle.assert_equal(case.source, case.name, case.target, case.name)
+        finally:
+            for each in (case.source, case.target):
+                execute(each, "postgres", f"drop role {other}")
+
+
 @pytest.mark.parametrize(
     ("script", "code", "object_"),
     [

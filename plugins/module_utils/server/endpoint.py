@@ -55,15 +55,27 @@ _CLIENT_ENCODING: t.Final = sql.SQL(
     "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'LATIN1' ELSE 'UTF8' END"
 )
 
-# pg_dump pins most settings by itself (setup_connection in pg_dump.c), but words definitions as these say.
-_UNPINNED_BY_PG_DUMP: t.Final = ("bytea_output", "quote_all_identifiers", "standard_conforming_strings")
-
 #: What decides what a query yields and is not pinned.
 _MEANINGFUL: t.Final = frozenset({"default_text_search_config", "lc_numeric", "lc_time", "xmlbinary"})
 
 #: A machine that has vanished without a word is noticed by the other side within two minutes, not two hours. A server
 #: that is busy answers these probes, however long it takes (docs: 32.1.2 Parameter Key Words, keepalives).
 _KEEPALIVES: t.Final[dict[str, t.Any]] = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
+
+# What ALTER DATABASE ... SET role makes of each session is for the clients of that database: ours in it have the rights
+# that the same user has beside it, in a copy or a maintenance database. Where the user itself has such a setting, it
+# holds in all of them, and here as well. (pg_settings does not list the setting.)
+_OWN_ROLE: t.Final = sql.SQL("""
+SELECT pg_catalog.set_config('role', coalesce((
+    SELECT pg_catalog.substr(c, 6) FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
+    WHERE s.setdatabase = 0 AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
+      AND pg_catalog.starts_with(c, 'role=')
+    ORDER BY s.setrole DESC LIMIT 1), 'none'), false)
+WHERE EXISTS (
+    SELECT FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
+    WHERE s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      AND pg_catalog.starts_with(c, 'role='))
+""")
 
 _CONNECT_TIMEOUT_SECONDS: t.Final = 10
 #: How long a server may take to cancel a statement, and how often it is looked whether it has.
@@ -204,8 +216,8 @@ def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None
     # pg_settings spells names as PostgreSQL does: DateStyle, not datestyle.
     return sql.SQL(
         "SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
-        " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name)"
-    ).format(pairs)
+        " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name) UNION ALL {}"
+    ).format(pairs, _OWN_ROLE)
 
 
 def break_off(session: Session) -> None:
