@@ -225,7 +225,6 @@ plan:
   elements: str
 """
 
-import contextlib
 import dataclasses
 import pathlib
 import typing as t
@@ -233,27 +232,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.preflight.goals import GOALS
-from ..module_utils.run.folder import RunFolder
 from ..module_utils.run.options import SETTINGS, SOURCE, TARGET
 from ..module_utils.run.stage import Stage
 
 try:
-    from ..module_utils.errors import MigrationError, Outcome
-    from ..module_utils.preflight.archives import choose_archives
-    from ..module_utils.preflight.decision import decide
-    from ..module_utils.preflight.description import describe_decision
-    from ..module_utils.preflight.question import put_question
+    from ..module_utils.errors import Outcome
     from ..module_utils.preflight.request import Request
-    from ..module_utils.run.claim import TargetClaimedError, claim_target
     from ..module_utils.run.earlier import Earlier, read_earlier
-    from ..module_utils.run.promotion import take_latest
-    from ..module_utils.run.trials import read_trials
-    from ..module_utils.server.answer_cache import CACHE
-    from ..module_utils.server.endpoint import Endpoint, Session
-    from ..module_utils.staging.databases import drop_leftovers
-    from ..module_utils.staging.names import Generations
-    from ..module_utils.verdict.findings import Finding
-    from ..module_utils.verdict.words import Words, keep_words
+    from ..module_utils.run.preflight import prepare
 except ImportError:
     pass  # Stage says which library is missing
 
@@ -285,46 +271,9 @@ def main() -> None:
 
 def preflight(stage: Stage) -> Outcome:
     params = stage.params
-    host, runs_root = params["host"], pathlib.Path(params["runs_root"])
-    earlier = read_earlier(params["rerun"], runs_root, host) if params["rerun"] else None
-    request = read_request(stage, earlier)
-    if not request.check_mode:
-        stage.folder = RunFolder.create(runs_root, host)
-        stage.folder.playbook_pid = params["playbook_pid"]
-    run_dir = stage.folder.path if stage.folder else None
-    outcome = Outcome(
-        record={"goal": request.goal, "host": host, "rerun": earlier.run_id if earlier else None},
-        returned={"run_dir": str(run_dir or ""), "include_tables": list(request.settings.patterns.include)},
-    )
-    # Whoever fills or replaces a database claims it, and clears away what was left beside it.
-    claimed = request.target if run_dir and GOALS[request.goal].claims else None
-    unclaimed = claim(stage.folder, claimed, params["playbook_pid"], outcome) if stage.folder and claimed else None
-    stage.begin(params["playbook_pid"])
-    try:
-        request, promoted = take_latest(request, runs_root, params["tried_on"])
-        for archive in choose_archives(request):
-            with contextlib.ExitStack() as kept:
-                decision = decide(request, archive, unclaimed, run_dir, kept)
-                decision.found.findings += [*promoted, *(earlier.findings if earlier else [])]
-                describe_decision(decision, request.target, outcome)
-                if decision.standing:
-                    history = read_trials(runs_root, host, outcome.record["source"], archive)
-                    question = put_question(decision.standing, history)
-                    outcome.record["question"] = outcome.returned["question"] = question
-                stage.warn(decision.found.findings)
-                if decision.refusal:
-                    raise MigrationError(decision.refusal)
-                if decision.plan:
-                    if stage.folder:
-                        keep_for_stages(stage.folder, decision.found.words)
-                    return outcome
-                if claimed and decision.found.server_session and decision.found.leftovers:
-                    clear(decision.found.server_session, Generations(claimed.dbname), outcome)
-        if request.goal == "rollback":
-            raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.")
-    except MigrationError as error:
-        raise MigrationError(str(error), outcome) from None
-    return outcome
+    runs_root = pathlib.Path(params["runs_root"])
+    earlier = read_earlier(params["rerun"], runs_root, params["host"]) if params["rerun"] else None
+    return prepare(stage, read_request(stage, earlier), runs_root, earlier)
 
 
 def read_request(stage: Stage, earlier: Earlier | None) -> Request:
@@ -348,40 +297,6 @@ def read_request(stage: Stage, earlier: Earlier | None) -> Request:
         settings=settings,
         check_mode=stage.module.check_mode,
     )
-
-
-def claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Finding | None:
-    """Claim the target for the run; return why it could not be had, which the examination may tell better.
-
-    :raises MigrationError: when another run has claimed it: nothing that is found out now would be true for long
-    """
-    try:
-        claim_target(target, folder.run_id, folder.claim, playbook_pid)
-    except TargetClaimedError as error:
-        remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
-        taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
-        outcome.record["findings"] = outcome.returned["findings"] = [dataclasses.asdict(taken)]
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}", outcome) from None
-    except MigrationError as error:
-        return Finding("error", "no-connection", "target", str(error))
-    return None
-
-
-def keep_for_stages(folder: RunFolder, words: Words | None) -> None:
-    """Keep what the target's server has said and a later stage would ask it again."""
-    CACHE.keep(folder.answers)
-    if words:
-        keep_words(folder.words, words)
-
-
-def clear(session: Session, generations: Generations, outcome: Outcome) -> None:
-    """Drop what runs have left that were killed, and tell of it; whoever has something to do begins by this."""
-    message = "a run that was killed had left it; it is dropped."
-    for name in drop_leftovers(session, generations):
-        outcome.record["findings"].append(
-            dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message))
-        )
-        outcome.changed = True
 
 
 if __name__ == "__main__":

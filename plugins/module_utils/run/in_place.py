@@ -127,6 +127,7 @@ def _new_undo(stage: Stage) -> t.Iterator[pathlib.Path]:
     try:
         yield folder
     except BaseException:
+        # Not why it cannot be removed, but why nothing was changed is what is to be told.
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
