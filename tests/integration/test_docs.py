@@ -95,6 +95,8 @@ def test_role_s_arguments_are_its_defaults(name: str) -> None:
     text = (ROOT / f"roles/{name}/defaults/main.yml").read_text(encoding="utf-8")
     defaults = yaml.safe_load(text)
     assert all(option["description"] for option in options.values())
+    # A comment explains them, one or a few that belong together, to whoever reads the file itself.
+    assert all(paragraph.startswith("#") for paragraph in text.removeprefix("---\n").split("\n\n"))
     if name == _CONNECTION:
         assert options.keys() == set(re.findall(r"\b(?:source|target)_\w+", text))
         return

@@ -105,7 +105,7 @@ def test_dump_restored_elsewhere(dump: Dump, servers: Servers, tmp_path: Path) -
         report = back.report("production-db")
         assert report["status"] == "rolled_back"
         assert (report["proof"]["read"], report["proof"]["unread"]) == (3, 0)
-        assert f"live again, as database {report['proof']['oid']} and read from in 3 relations" in back.output
+        assert f"live again, as database {report['proof']['oid']}; 3 of its 3 tables, " in back.output
         assert target.contents() == before
         assert target.previous.contents() == dump.source.contents()
 

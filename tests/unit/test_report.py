@@ -362,11 +362,19 @@ def test_summary(goal: str, outcomes: str, failure: Failure | None, summary: str
     assert summarize(_report(outcomes, goal, failure)) == summary
 
 
-def test_summary_of_a_proven_rollback() -> None:
+@pytest.mark.parametrize(
+    ("read", "unread", "known"),
+    [
+        (1200, 1, "1,200 of its 1,201 tables, views and sequences can be read"),
+        (0, 2, "0 of its 2 tables, views and sequences can be read"),
+        (0, 0, "it holds no table"),
+    ],
+)
+def test_summary_of_a_proven_rollback(read: int, unread: int, known: str) -> None:
     """It says what is known of the database that is live now, and what is not."""
     records = _records("preflight switch")
-    records["switch"]["proof"] = {"oid": 16384, "read": 1200, "unread": 1}
-    told = "rolled back: the previous database is live again, as database 16384 and read from in 1,200 relations, 1 not"
+    records["switch"]["proof"] = {"oid": 16384, "read": read, "unread": unread}
+    told = f"rolled back: the previous database is live again, as database 16384; {known}"
     assert summarize(compose(records, Run("rollback", "h", "r"))) == told
 
 

@@ -143,8 +143,10 @@ def _about(report: Report) -> str:
 
 def _proven(proof: Record) -> str:
     """Return what is known of the database that is live after a rollback."""
-    told = f"as database {proof['oid']} and read from in {counted(proof['read'], 'relation')}"
-    return told + (f", {proof['unread']:,} not" if proof["unread"] else "")
+    told = f"as database {proof['oid']}; "
+    if every := proof["read"] + proof["unread"]:
+        return f"{told}{proof['read']:,} of its {every:,} tables, views and sequences can be read"
+    return f"{told}it holds no table"
 
 
 def counted(count: int, noun: str) -> str:
