@@ -27,7 +27,7 @@ from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
 from ..server.endpoint import Endpoint, OpenSession, Session, connect
-from ..server.inquiry import answer
+from ..server.inquiry import answer, together
 from ..staging.row_security import owner_unbound, read_unbound
 from ..work_folder import WorkFolder
 from .comparison import Verdict, compare_answers
@@ -99,18 +99,19 @@ class Judge(SchemaJudge):
             security upon their owner, all rows are read then
         """
         manifest = archive.manifest
-        selection = manifest.select(self.patterns)
-        identity = answer(there.session, ask_identity()) if open_writer else None
-        schema = self.judge_definitions(there, archive, stop_early)
+        original = archived_original(archive, self.patterns)
+        selection = original.selection
+        ask_schema = self.ask_schema(original, there.session.info.server_version)
+        asked, *identity = answer(there.session, together(ask_schema, *([ask_identity()] if open_writer else [])))
+        schema = self.judge_schema(original, there, stop_early, asked).allowing(self.allowed)
         if selection is None:
             schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
         if stop_early and not schema.equal:
             return schema, None
         verdict = schema.joined(self._judge_all_rows(there, manifest, selection, open_writer))
-        original = archived_original(archive)
         if not identity or not verdict.equal or verdict.allowed or selection is not None or not original.members:
             return verdict, None
-        return verdict, NewNote(identity, original, read_schema(self.tools_for(there), original.schema))
+        return verdict, NewNote(identity[0], original, read_schema(self.tools_for(there), original.schema))
 
     def judge_rows(self, archive: Archive) -> Verdict:
         """Return the verdict on the rows of a copy that is being built, and on what else is content.

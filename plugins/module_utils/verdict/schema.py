@@ -10,14 +10,14 @@ import pathlib
 import typing as t
 
 from ..archive.schema import Entry, dump_schema, read_schema
-from ..catalog.bindings import ask_bindings
-from ..catalog.database import ask_database
-from ..catalog.members import ask_members
-from ..catalog.requirements import ask_default_versions, ask_extensions
+from ..catalog.bindings import Binding, ask_bindings
+from ..catalog.database import DatabaseProperties, ask_database
+from ..catalog.members import Members, ask_members
+from ..catalog.requirements import Extension, ask_default_versions, ask_extensions
 from ..catalog.snapshot import Snapshot
 from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint
-from ..server.inquiry import Inquiry, answer, together
+from ..server.inquiry import Inquiry, answer, ask, together
 from ..staging.names import Generations
 from ..staging.rehearsal import Script, rehearse_beside
 from ..staging.scratch import NoScratchError
@@ -27,9 +27,29 @@ from .comparison import Verdict
 from .databases import compare_databases, compare_extensions, in_target_words
 from .definitions import compare_schemas, same_objects
 from .extensions import judge_members
-from .note import ask_note
+from .note import Note, ask_note
 from .original import Original
 from .words import Words, identify
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """What a target's definitions are bound to and, where all of it is judged, its extensions' members."""
+
+    bindings: tuple[Binding, ...]
+    members: Members | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a verdict on a schema asks of a target before it reads the definitions."""
+
+    database: DatabaseProperties
+    extensions: tuple[Extension, ...]
+    default_versions: dict[str, str]
+    #: where it may prove the definitions equal, which saves asking what they are bound to
+    note: Note | None
+    bound: Bound | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,27 +74,30 @@ class SchemaJudge:
         """The database that is judged."""
         return self.live.at(Generations(self.live.dbname).staging) if self.staging else self.live
 
-    def judge_schema(self, source: Original, there: Snapshot, stop_early: bool = False) -> Verdict:
-        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone."""
-        entries = read_schema(self.tools_for(there), source.schema)
-        inquiries: list[Inquiry[t.Any]] = [ask_database(there.session.info.server_version), ask_extensions()]
-        inquiries += [ask_default_versions(), *([ask_note()] if self.trusts_note and not source.selection else [])]
-        database, found, defaults, *noted = answer(there.session, together(*inquiries))
-        if any(note and note.proves_equal(source, entries) for note in noted):
+    def judge_schema(
+        self, source: Original, there: Snapshot, stop_early: bool = False, asked: Asked | None = None
+    ) -> Verdict:
+        """Return the verdict on all that is not content; for selected tables, on them and the encoding alone.
+
+        :param asked: what `ask_schema` has told of the target, if it was asked with other things
+        """
+        asked = asked or answer(there.session, self.ask_schema(source, there.session.info.server_version))
+        entries, database = read_schema(self.tools_for(there), source.schema), asked.database
+        if asked.note and asked.note.proves_equal(source, entries):
             definitions = Verdict(objects=compare_schemas(entries, entries)[0])
         else:
-            definitions = self._judge_definitions(source, entries, there, stop_early)
+            definitions = self._judge_definitions(source, entries, there, stop_early, asked.bound)
         properties = in_target_words(self.target, source.database, database)
         if source.selection is not None:
             # The same text is not the same bytes in another encoding: no checksum would agree.
             own = compare_databases(properties, database, with_settings=False)
             return Verdict(differences=tuple(d for d in own if d.object == "database encoding")).joined(definitions)
         own = compare_databases(properties, database, with_settings=not self.staging)
-        extensions = compare_extensions(source.extensions, found, defaults)
+        extensions = compare_extensions(source.extensions, asked.extensions, asked.default_versions)
         return Verdict(differences=own).joined(definitions).joined(Verdict(differences=extensions))
 
     def _judge_definitions(
-        self, source: Original, ours: t.Sequence[Entry], there: Snapshot, stop_early: bool
+        self, source: Original, ours: t.Sequence[Entry], there: Snapshot, stop_early: bool, bound: Bound | None
     ) -> Verdict:
         """Return the verdict on the definitions, on what they are bound to, and on extensions' members.
 
@@ -85,12 +108,24 @@ class SchemaJudge:
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
             objects, differences = compare_schemas(self._reword(source, ours, there), theirs, source.selection)
         redefined = [difference.object for difference in differences]
-        version, whole = there.session.info.server_version, source.selection is None and source.members
-        asked = together(ask_bindings(), *([ask_members(version)] if whole else []))
-        bindings, *members = answer(there.session, asked)
-        differences += compare_bindings(source.bindings, bindings, source.selection, redefined)
+        bound = bound or answer(there.session, _ask_bound(source, there.session.info.server_version))
+        differences += compare_bindings(source.bindings, bound.bindings, source.selection, redefined)
         verdict = Verdict(objects=objects, differences=differences)
-        return verdict.joined(judge_members(source.members, *members)) if source.members and members else verdict
+        if source.members and bound.members:
+            verdict = verdict.joined(judge_members(source.members, bound.members))
+        return verdict
+
+    def ask_schema(self, source: Original, version: int) -> Inquiry[Asked]:
+        """Ask a target for what is to be known of it besides its definitions."""
+        noted = self.trusts_note and not source.selection
+        database, extensions, defaults, note, bound = yield from together(
+            ask_database(version),
+            ask_extensions(),
+            ask_default_versions(),
+            ask_note() if noted else ask(),
+            ask() if noted else _ask_bound(source, version),
+        )
+        return Asked(database, extensions, defaults, note or None, bound or None)
 
     def read_definitions(self, there: Snapshot, path: pathlib.Path | None = None) -> list[Entry]:
         """Return the target's schema in the words of its own server.
@@ -122,3 +157,9 @@ class SchemaJudge:
     def tools_for(self, *snapshots: Snapshot) -> ClientTools:
         """Return the client tools that serve all of these servers."""
         return tools_for(max(snapshot.session.info.server_version // 10000 for snapshot in snapshots), self.tools)
+
+
+def _ask_bound(source: Original, version: int) -> Inquiry[Bound]:
+    whole = source.selection is None and source.members
+    bindings, members = yield from together(ask_bindings(), ask_members(version) if whole else ask())
+    return Bound(bindings, members or None)
