@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Returns the names of variables that somebody has set and that no role of this collection knows, but that look like
     one of the inventory's variables that they do know. Values are not looked at, so that no vault needs to be opened.
+  - So does another word for the same, C(target_username) for C(target_user).
   - Names of one's own are left alone, those too that go on where one of the collection's ends (C(target_hosts)).
 author:
   - the pgconvoy contributors (@pgconvoy)
@@ -70,20 +71,38 @@ def nearest(name: str, meant: t.Sequence[str]) -> str | None:
     return min(possible)[1] if possible else None
 
 
+#: Other words for a word of ours, which other tools use in its place.
+_OTHERWISE: t.Final = {
+    "dbname": ("db", "database", "database_name"),
+    "host": ("hostname", "host_name"),
+    "password": ("pass", "pwd"),
+    "queries": ("query",),
+    "user": ("username", "user_name"),
+}
+
+
 def _slips(name: str, meant: str) -> int | None:
     """Return how many letters went wrong, or None where too many did for a mistake.
 
     Words are compared one by one: in ``target_cert`` the long first word must not speak for ``target_port``.
     """
+    # Ansible passes a name with a dash on, though nobody could use it.
+    name = name.replace("-", "_")
+    start, _, last = meant.rpartition("_")
+    others = [f"{start}_{word}" for word in _OTHERWISE.get(last, ())]
+    if any(_joined(name) == _joined(same) for same in (meant, *others)):
+        return 0
     if name.startswith(meant) or ("_" not in meant and name == meant.removesuffix("s")):
         return None  # a word of its own: target_hosts, target_host2; job, for jobs
-    if name.lower().replace("_", "") == meant.replace("_", ""):
-        return 0
     words = list(zip(name.split("_"), meant.split("_"), strict=False))
     if name.count("_") != meant.count("_") or not all(_resemble(*pair) for pair in words):
         return None
     count = sum(_distance(*pair) for pair in words)
     return count if count <= 2 else None
+
+
+def _joined(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 #: A letter from one of ours, and words of their own all the same: a root is no room.
@@ -100,10 +119,15 @@ def _resemble(word: str, meant: str) -> bool:
         return _distance(word, meant) == 1
     if len(meant) < 4:
         return False
-    # Hardly anybody begins a word with a wrong letter: "cost" is not "host".
-    if word[0] != meant[0] and len(word) == len(meant):
+    # Hardly anybody begins a word with a wrong letter, unless its key lies beside: "cost" is not "host".
+    if word[0] != meant[0] and len(word) == len(meant) and not _beside(word[0], meant[0]):
         return False
     return _distance(word, meant) <= (2 if len(meant) >= 8 else 1)
+
+
+def _beside(one: str, other: str) -> bool:
+    """Whether two keys are neighbours in a row of a keyboard."""
+    return any(one + other in row or other + one in row for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm"))
 
 
 def _distance(one: str, other: str) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.playbooks import ROOT, clean_environment, without_colours
 
@@ -110,6 +111,31 @@ def test_extra_variable_wins(inventory: Path) -> None:
     assert done.returncode == 2
     assert "got: typed" in done.stdout
     assert "got: written" not in done.stdout
+
+
+@pytest.mark.parametrize("place", ["host_vars/sandbox-db", "group_vars/sandbox", "group_vars/all/vault", "-e", "-e @"])
+def test_misspelt_variable_is_named_wherever_it_is_set(tmp_path: Path, place: str) -> None:
+    """In the inventory's files, in a vault, and on the command line, where Ansible lets a dash pass, too."""
+    names = {"load_node": "load_mode", "target_db": "target_dbname", "target_username": "target_user"}
+    names |= {"exclude-tables": "exclude_tables"} if place.startswith("-e") else {}
+    text = json.dumps(dict.fromkeys(names, "x"))
+    (tmp_path / "hosts.yml").write_text("{sandbox: {hosts: {sandbox-db: {target_hosts: mine}}}}", encoding="utf-8")
+    (tmp_path / "password").write_text("opens", encoding="utf-8")
+    arguments = [f"--vault-id=sandbox@{tmp_path}/password"]
+    if place == "-e":
+        arguments += [place, text]
+    else:
+        path = tmp_path / ("extra.yml" if place == "-e @" else f"{place}.yml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vault = VaultLib([("sandbox", VaultSecret(b"opens"))])
+        path.write_bytes(vault.encrypt(text, vault_id="sandbox") if "vault" in place else text.encode())
+        arguments += ["-e", f"@{path}"] if place == "-e @" else []
+    done = _type(*arguments, "migrate.yml", inventory=tmp_path / "hosts.yml")
+    assert done.returncode == 2
+    told = " ".join(without_colours(done.stdout).split())
+    named = re.findall(r"([\w-]+) \(did you mean (\w+)\?\)", told.rpartition("Nothing was changed")[2])
+    assert named == sorted(names.items())
+    assert "pgconvoy.migrate.preflight" not in told
 
 
 def test_sample_of_an_environment_is_of_this_version() -> None:

@@ -57,10 +57,23 @@ _VARIABLES: t.Final = _variables()
         ("archve", "archive"),
         ("archive_rot", "archive_root"),
         ("jbos", "jobs"),
+        ("load_node", "load_mode"),
+        ("target_gost", "target_host"),
+        ("verify_query", "verify_queries"),
+        ("target_db", "target_dbname"),
+        ("source_database", "source_dbname"),
+        ("source_database_name", "source_dbname"),
+        ("target_username", "target_user"),
+        ("source_user_name", "source_user"),
+        ("target_hostname", "target_host"),
+        ("source_pass", "source_password"),
+        ("target_pwd", "target_password"),
+        ("exclude-tables", "exclude_tables"),
+        ("target-host", "target_host"),
     ],
 )
 def test_slips(name: str, meant: str) -> None:
-    """Letters added, left out, replaced, exchanged; words joined or parted; the singular."""
+    """Letters added, left out, replaced, exchanged; words joined or parted; the singular; other words for the same."""
     assert _misspelt(name) == [f"{name} (did you mean {meant}?)"]
 
 
@@ -71,7 +84,15 @@ _WORDS: t.Final = re.findall(
     "source target host port user password dbname database job log_mode node_mode loader runs archives "
     "backup_root verify_ssl verify include exclude tables transfers client_dir clients confirm phrase answer role_map "
     "jobs_max max_jobs keep keep_releases previous region environment_name db_host db_port db_user db_password "
-    "owner grant",
+    "owner grant db username hostname pass pwd query queries "
+    "db_name db_username db_hostname app_db app_username target_db_host target_db_user target_db_port source_db_url "
+    "target_user_id target_user_email target_hostnames target_databases target_schema target_table source_schema "
+    "source_tables source_version source_branch source_commit source_code target_arch target_branch target_os "
+    "target_group target_state target_type target_zone target_region build_mode code_mode load_balancer load_average "
+    "run_mode read_mode file_mode lock_mode dark_mode node_role node_map hosts_root roots_root logs_root web_root "
+    "keep_days verify_certs verify_host verify_mode verify_url health_query monitoring_queries exclude_paths "
+    "include_files include_roles transfer_dir transfer_user restore_user show_diff show_logs post_host build_host "
+    "proxy_host proxy_port mail_host source_proxy",
 )
 
 
