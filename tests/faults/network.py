@@ -23,6 +23,8 @@ Break = t.Callable[[Scene, Message], None]
 #: Two tables are on their way at once: whichever has come to know of it first.
 _READING: t.Final = r"Cannot read the rows of table public\.|psql on the source database"
 _LOADING: t.Final = r"Cannot load the rows of table public\.wide"
+#: Indexes are made together: which of them it was is not told.
+_BUILDING: t.Final = r"Cannot create constraint public\.\w+ \w+_pkey"
 _SWITCHING: t.Final = "during the switch|The switch did not happen"
 #: Where, on which side, and what the run then says it was doing.
 _PLACES: t.Final[tuple[Place, ...]] = (
@@ -35,7 +37,7 @@ _PLACES: t.Final[tuple[Place, ...]] = (
     ("copy-middle", "target", places.copy_middle, _LOADING),
     ("copy-end", "target", places.copy_end, _LOADING),
     ("copy-answer", "target", places.copy_answered, _LOADING),
-    ("index", "target", places.index_built, "Cannot create constraint public.wide wide_pkey"),
+    ("index", "target", places.index_built, _BUILDING),
     ("before-switch", "target", places.before_switch, _SWITCHING),
     ("in-switch", "target", places.last_rename, _SWITCHING),
     ("commit-of-switch", "target", places.commit_of_switch, _SWITCHING),
@@ -46,7 +48,7 @@ _COMMITTING: t.Final = "The commit failed|at the commit"
 _PLACES_IN_PLACE: t.Final[tuple[Place, ...]] = (
     ("clearing", "target", places.clearing, "Cannot clear the live database"),
     ("copy-middle", "target", places.copy_middle, _LOADING),
-    ("index", "target", places.index_built, "Cannot create constraint public.wide wide_pkey"),
+    ("index", "target", places.index_built, _BUILDING),
     ("commit", "target", places.commit_of_replacement, _COMMITTING),
     ("answer-to-commit", "target", places.commit_of_replacement_answered, _COMMITTING),
 )

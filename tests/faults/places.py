@@ -46,6 +46,14 @@ def copy_end(m: Message) -> bool:
     return m.kind == "c" and _copying(m)
 
 
+_builds: t.Final = statement(rb"(?m)^(CREATE INDEX|ALTER TABLE ONLY public\.wide)")
+
+
+def index_built(m: Message) -> bool:
+    """Tell whether an index is to be built over rows; before, it is made on trial, where there are none."""
+    return _builds(m) and (m.link.database.endswith("staging") or any(re.search(COPY, s) for s in m.link.statements))
+
+
 def _commits(after: bytes, m: Message) -> bool:
     return m.link.statement == b"COMMIT" and any(after in said for said in m.link.statements)
 
@@ -63,7 +71,6 @@ def commit_answered(after: bytes) -> Watch:
 copy_start: t.Final = statement(COPY)
 copy_answered: t.Final = answer(COPY)
 pg_dump_begins: t.Final = statement(rb"(?m)^SET DATESTYLE = ISO")
-index_built: t.Final = statement(rb"(?m)^(CREATE INDEX|ALTER TABLE ONLY public\.wide)")
 clearing: t.Final = statement(rb"(?m)^DROP TABLE IF EXISTS")
 before_switch: t.Final = statement(rb"(?m)^ALTER DATABASE .* RENAME TO")
 last_rename: t.Final = statement(rb'(?m)^ALTER DATABASE .*staging" RENAME TO')

@@ -30,6 +30,7 @@ QUICK: t.Final = {
     "in-switch-of-target-reset",
     "module-killed-in-commit",
     "module-killed-in-load",
+    "pg-dump-of-source-closed",
     "pg_restore-killed",
     "postmaster-killed-at-answer-to-switch-of-target",
     "psql-killed-in-dump",

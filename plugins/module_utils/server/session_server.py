@@ -10,11 +10,13 @@ very same text, under the same settings; it comes from the same transaction, whi
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import typing as t
 
 import psycopg
 from psycopg import pq
 
+from ..errors import MigrationError, describe
 from .answer_cache import CACHE
 from .endpoint import Endpoint, Session, break_off
 from .foresight import foresee
@@ -47,12 +49,17 @@ def serve_session(session: Session, endpoint: Endpoint, program: t.Sequence[str]
     Whatever the program does to it is rolled back, to where it is in its transaction if it is in one.
 
     :param program: its command line, by which it is found out what it is going to ask
+    :raises MigrationError: when the connection is lost before the program begins
     """
     backend = _SessionBackend(session)
     try:
-        # What it asks of any database, and then, what it asks of one that holds what this one does.
-        for _ in range(2):
-            backend.ask_ahead(foresee(program, endpoint, backend.parameters(), backend.answers))
+        try:
+            # What it asks of any database, and then, what it asks of one that holds what this one does.
+            for _ in range(2):
+                backend.ask_ahead(foresee(program, endpoint, backend.parameters(), backend.answers))
+        except psycopg.Error as error:
+            name = pathlib.Path(program[0]).name
+            raise MigrationError(f"{name} of the {endpoint} failed: {describe(error)}") from None
         with serve(backend, endpoint) as entrance:
             try:
                 yield entrance
@@ -101,11 +108,15 @@ class _SessionBackend:
         try:
             results = self._send([*begin, _TRY, *condensed, _TRIED])[len(begin) + 1 : -1]
         except psycopg.Error:
+            if self._session.broken:
+                raise
             # At full length, then.
             condensed = [*statements]
             try:
                 results = self._send([*_FAILED, *statements])[len(_FAILED) :]
             except psycopg.Error:
+                if self._session.broken:
+                    raise
                 self._start_over()
                 return
         if len(results) != len(statements):
@@ -183,6 +194,8 @@ class _SessionBackend:
             try:
                 results = self._send([_TRY, *late, query, *others, _TRIED])[1 + len(late) : -1]
             except psycopg.Error:
+                if self._session.broken:
+                    raise
                 # It may be one of the others, which nobody wants to know.
                 self._send(_FAILED)
             else:
