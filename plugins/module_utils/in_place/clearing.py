@@ -194,9 +194,10 @@ def clear(session: Session, kept: Kept, has_public: bool, patience: str = PATIEN
     try:
         with impatient(session, patience):
             _lock(session)
+            session.execute(b"\n".join(doomed.statement for doomed in list_objects_to_drop(session, kept)))
+            # Not before the publications are gone, which may keep rows from being deleted.
             for schema, name, is_sequence, condition in session.execute(_CONFIGURATION, (list(kept.extensions),)):
                 _empty(session, sql.Identifier(schema, name), is_sequence, condition)
-            session.execute(b"\n".join(doomed.statement for doomed in list_objects_to_drop(session, kept)))
             session.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
             _settle_public(session, has_public)
     except psycopg.Error as error:

@@ -17,6 +17,7 @@ from ..server.batches import Statement, execute_all
 from ..server.endpoint import Session
 from .locks import execute, impatient
 from .order import LoadOrder
+from .replica_identity import rows_identified
 
 
 def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder, links: t.Iterable[Link]) -> None:
@@ -37,9 +38,11 @@ def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder,
         # Those of somebody else's are not locked yet.
         with impatient(session):
             execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
-    for name in reversed(order.tables):
-        if by_name[name].condition:
-            execute(session, f"empty table {by_name[name]}", sql.SQL("DELETE FROM {}").format(by_name[name].own_rows))
+    parts = [by_name[name] for name in reversed(order.tables) if by_name[name].condition]
+    if parts:
+        with impatient(session), rows_identified(session, [relation.full_name for relation in parts]):
+            for relation in parts:
+                execute(session, f"empty table {relation}", sql.SQL("DELETE FROM {}").format(relation.own_rows))
 
 
 def restart(session: Session, sequences: t.Iterable[Sequence]) -> None:

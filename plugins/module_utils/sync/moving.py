@@ -14,6 +14,7 @@ from psycopg import sql
 from ..catalog.formats import Format, choose_formats
 from ..catalog.large_objects import CREATE_PIECES, LargeObject, comment_on, count_pieces, make_large_objects
 from ..errors import MigrationError, describe
+from ..in_place.replica_identity import rows_identified
 from ..in_place.triggers import rules_silenced
 from ..rows.chunks import Chunks
 from ..rows.differing import is_any, key_hash, rows_of
@@ -54,7 +55,10 @@ def move_rows(
     :raises MigrationError: when a server refuses, or a row is lost
     """
     shrinking = [difference for difference in differences if difference.going.count]
-    with rules_silenced(target, [difference.relation.full_name for difference in shrinking]):
+    with (
+        rules_silenced(target, [difference.relation.full_name for difference in shrinking]),
+        rows_identified(target, [name for difference in shrinking for name in difference.tables]),
+    ):
         kept = [difference.before - _delete_rows(target, difference) for difference in differences]
     received = [_copy_rows(origin, target, difference, encoding) for difference in differences]
     return tuple(map(Moved, differences, kept, received))
