@@ -157,6 +157,31 @@ def test_playbook_s_variables_are_checked_first(name: str) -> None:
     assert first["vars"] == {"variables_goal": "{{ run_goal }}"}
 
 
+def test_what_the_page_on_controllers_names_exists() -> None:
+    """Variables of the survey with their choices, those of the volume, what an artifact holds, and the vault ids."""
+    page = (ROOT / "docs/automation-platform.md").read_text(encoding="utf-8")
+    specification = yaml.safe_load((ROOT / "roles/variables/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    options = specification["argument_specs"]["migrate"]["options"]
+    survey = re.findall(r"^\| [A-Z][^|]* \| `(\w+)` \| ([^|]*) \|", page, re.MULTILINE)
+    assert len(survey) == 4
+    for variable, kind in survey:
+        allowed = options[variable].get("choices", ["false", "true"] if options[variable]["type"] == "bool" else [])
+        assert set(re.findall(r"`(\w+)`", kind)) <= set(allowed), variable
+    (volume,) = re.findall(r"name folders on it:\n\n```yaml\n(.*?)```", page, re.DOTALL)
+    assert yaml.safe_load(volume).keys() <= options.keys()
+    (artifact,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (result,) = json.loads(artifact)["pgconvoy"].values()
+    set_by_role = yaml.safe_load((ROOT / "roles/report/vars/main.yml").read_text(encoding="utf-8"))["__report_result"]
+    assert result.keys() == set_by_role.keys()
+    (vaults,) = (
+        task["loop"]
+        for task in yaml.safe_load((ROOT / "roles/init/tasks/main.yml").read_text(encoding="utf-8"))
+        if "loop" in task
+    )
+    (identifiers,) = re.findall(r"identifier `(\w+)`, one\s+with `(\w+)`", page)
+    assert list(identifiers) == vaults
+
+
 def test_packages_of_the_modules_are_those_of_the_tests() -> None:
     """What an execution environment gets is what the tests run with, and Ansible is none of it."""
     pinned = {}

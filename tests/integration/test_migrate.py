@@ -73,6 +73,9 @@ def test_what_a_run_leaves(incident: Incident) -> None:
     left = {path.name for path in (incident.controller.runs_root / "sandbox-db" / "latest").iterdir()}
     records = {"stages", "report.json", "report.html", "summary.json", "progress.jsonl"}
     assert left == {*records, "playbook_pid", "claim"}
+    reference = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    section = reference.partition("\n## Files and folders\n")[2].partition("\n## ")[0]
+    assert [name for name in left if name not in section] == []
 
 
 def test_incident_arrives_whole(incident: Incident) -> None:

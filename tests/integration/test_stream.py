@@ -42,6 +42,8 @@ def test_report(sandbox: Controller, source: Database, target: Database) -> None
     report = run.report("sandbox-db")
     assert report["transfer"] == {"way": "stream", "reason": "it is asked for"}
     assert report["archive"] is None
+    # Beside what any run leaves (test_migrate.py).
+    assert {"source", "snapshot"} <= {path.name for path in run.folders["sandbox-db"].iterdir()}
     assert report["ledger"]
     for entry in report["ledger"]:
         counts = {entry[f"{station}_rows"] for station in ("snapshot", "sent", "received", "target")}
