@@ -23,6 +23,8 @@ Break = t.Callable[[Scene, Message], None]
 #: Two tables are on their way at once: whichever has come to know of it first.
 _READING: t.Final = r"Cannot read the rows of table public\.|psql on the source database"
 _LOADING: t.Final = r"Cannot load the rows of table public\.wide"
+#: The COPYs of several tables travel with one message: the first of them is told.
+_BEGINNING: t.Final = r"Cannot load the rows of table public\.item"
 #: Indexes are made together: which of them it was is not told.
 _BUILDING: t.Final = r"Cannot create constraint public\.\w+ \w+_pkey"
 _SWITCHING: t.Final = "during the switch|The switch did not happen"
@@ -33,7 +35,7 @@ _PLACES: t.Final[tuple[Place, ...]] = (
     ("copy-middle", "source", places.copy_middle, _READING),
     ("copy-end", "source", places.copy_end, _READING),
     ("copy-answer", "source", places.copy_answered, _READING),
-    ("copy-start", "target", places.copy_start, _LOADING),
+    ("copy-start", "target", places.copy_start, _BEGINNING),
     ("copy-middle", "target", places.copy_middle, _LOADING),
     ("copy-end", "target", places.copy_end, _LOADING),
     ("copy-answer", "target", places.copy_answered, _LOADING),

@@ -25,6 +25,7 @@ QUICK: t.Final = {
     "backend-terminated-at-copy-start-of-source",
     "copy-end-of-target-closed",
     "copy-middle-of-source-reset",
+    "copy-start-of-target-closed",
     "creating-revoked",
     "in-place-answer-to-commit-of-target-reset",
     "in-switch-of-target-reset",

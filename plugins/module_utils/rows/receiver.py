@@ -48,9 +48,10 @@ def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
         statements = [statement.as_bytes(session) for stream in streams for statement in stream.statements]
         session.pgconn.send_query(b";\n".join([*begin, *statements]))
         try:
-            session.wait(generators.send(session.pgconn))
-            for _ in begin:
-                _next(session)
+            with _told_with(streams[0]):
+                session.wait(generators.send(session.pgconn))
+                for _ in begin:
+                    _next(session)
             received = [_load(session, stream) for stream in streams]
         except BaseException:
             with contextlib.suppress(psycopg.Error):
@@ -60,9 +61,18 @@ def receive(session: Session, streams: t.Sequence[Stream]) -> list[int]:
     return received
 
 
+@contextlib.contextmanager
+def _told_with(stream: Stream) -> t.Iterator[None]:
+    """Have what the server says, or that it is gone, told with the stream's object."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise MigrationError(f"Cannot load the rows of {stream.what}: {describe(error)}") from None
+
+
 def _load(session: Session, stream: Stream) -> int:
     connection = session.pgconn
-    try:
+    with _told_with(stream):
         for _ in stream.statements:
             _next(session)
         sent = pour(stream.chunks, functools.partial(_put, session))
@@ -70,8 +80,6 @@ def _load(session: Session, stream: Stream) -> int:
             session.wait(generators.send(connection))
         session.wait(generators.send(connection))
         received = _next(session).command_tuples
-    except psycopg.Error as error:
-        raise MigrationError(f"Cannot load the rows of {stream.what}: {describe(error)}") from None
     if received != sent:
         raise MigrationError(f"{stream.what}: {sent} rows were sent, but the target received {received}")
     return received
