@@ -12,7 +12,8 @@ version_added: "0.1.0"
 description:
   - Returns the names of variables that somebody has set and that no role of this collection knows, but that look like
     one of the inventory's variables that they do know. Values are not looked at, so that no vault needs to be opened.
-  - So does another word for the same, C(target_username) for C(target_user).
+  - So does another word for the same, C(target_username) for C(target_user), unless that is set, too; it may be made of
+    the other then.
   - Names of one's own are left alone, those too that go on where one of the collection's ends (C(target_hosts)).
 author:
   - the pgconvoy contributors (@pgconvoy)
@@ -55,7 +56,8 @@ class LookupModule(LookupBase):
         known = set().union(*options.values())
         meant = sorted(set().union(*(options[role] for role in _OF_INVENTORY)))
         strangers = sorted(name for name in variables or {} if name not in known and not name.startswith("ansible_"))
-        found = ((name, nearest(name, meant)) for name in strangers)
+        lacking = frozenset(meant).difference(variables or {})
+        found = ((name, nearest(name, meant, lacking)) for name in strangers)
         return [f"{name} (did you mean {near}?)" for name, near in found if near]
 
 
@@ -64,9 +66,15 @@ def _documented(path: Path) -> set[str]:
     return {name for entry in specification["argument_specs"].values() for name in entry["options"]}
 
 
-def nearest(name: str, meant: t.Sequence[str]) -> str | None:
-    """Return which of some names a person may have meant who wrote another one, if any."""
-    slips = {candidate: _slips(name, candidate) for candidate in meant}
+def nearest(name: str, meant: t.Sequence[str], lacking: t.Collection[str]) -> str | None:
+    """Return which of some names a person may have meant who wrote another one, if any.
+
+    :param lacking: those that are not set: another word for one that is must be a variable of the person's own
+    """
+    slips = {
+        candidate: 0 if candidate in lacking and _is_another_word(name, candidate) else _slips(name, candidate)
+        for candidate in meant
+    }
     possible = [(count, candidate) for candidate, count in slips.items() if count is not None]
     return min(possible)[1] if possible else None
 
@@ -81,6 +89,11 @@ _OTHERWISE: t.Final = {
 }
 
 
+def _is_another_word(name: str, meant: str) -> bool:
+    start, _, last = meant.rpartition("_")
+    return any(_joined(name) == _joined(f"{start}_{word}") for word in _OTHERWISE.get(last, ()))
+
+
 def _slips(name: str, meant: str) -> int | None:
     """Return how many letters went wrong, or None where too many did for a mistake.
 
@@ -88,9 +101,7 @@ def _slips(name: str, meant: str) -> int | None:
     """
     # Ansible passes a name with a dash on, though nobody could use it.
     name = name.replace("-", "_")
-    start, _, last = meant.rpartition("_")
-    others = [f"{start}_{word}" for word in _OTHERWISE.get(last, ())]
-    if any(_joined(name) == _joined(same) for same in (meant, *others)):
+    if _joined(name) == _joined(meant):
         return 0
     if name.startswith(meant) or ("_" not in meant and name == meant.removesuffix("s")):
         return None  # a word of its own: target_hosts, target_host2; job, for jobs
@@ -102,7 +113,7 @@ def _slips(name: str, meant: str) -> int | None:
 
 
 def _joined(name: str) -> str:
-    return name.lower().replace("_", "")
+    return name.lower().replace("_", "").replace("-", "")
 
 
 #: A letter from one of ours, and words of their own all the same: a root is no room.

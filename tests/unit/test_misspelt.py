@@ -101,6 +101,12 @@ def test_words_of_one_s_own() -> None:
     assert _misspelt(*_WORDS) == []
 
 
+def test_of_what_is_set_another_word_is_one_s_own() -> None:
+    """target_dbname: "{{ target_db }}" is how many write it; a slip is one all the same."""
+    assert _misspelt("target_dbname", "target_db", "source_user", "source_username") == []
+    assert _misspelt("target_host", "taget_host") == ["taget_host (did you mean target_host?)"]
+
+
 def test_what_exists_is_no_slip() -> None:
     """Neither a variable of the inventory, nor a role's own, nor one of Ansible's."""
     roles = ("preflight_jobs", "lab_dir", "report_goal", "ansible_host", "preflight_result", "archive_path")
@@ -113,7 +119,7 @@ def test_every_letter_left_out_is_noticed() -> None:
         for word in re.finditer("[a-z]{4,}", name):
             for at in range(*word.span()):
                 slip = name[:at] + name[at + 1 :]
-                assert slip in ("job", "grant", "owner") or nearest(slip, _VARIABLES), slip
+                assert slip in ("job", "grant", "owner") or nearest(slip, _VARIABLES, ()), slip
 
 
 def test_reference_tells_of_every_variable() -> None:
