@@ -16,6 +16,7 @@ from psycopg import sql
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin, Reader
 from ..archive.schema import Entry
+from ..catalog.far_trees import refuse_far_trees
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -65,6 +66,7 @@ def fill(
     :param done: what an earlier run has noted
     :raises MigrationError: naming the table or object that failed
     """
+    refuse_far_trees([measured.relation for measured in manifest.content.relations])
     filling, watch = _Filling(manifest, finish, notes, done), Watch()
 
     @contextlib.contextmanager

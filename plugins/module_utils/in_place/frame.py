@@ -18,6 +18,7 @@ from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties, ask_database
+from ..catalog.far_trees import refuse_far_trees
 from ..catalog.foreign_keys import Joined, Link, ask_joined, list_joined
 from ..catalog.identity import ask_identity, read_identity
 from ..catalog.orphans import take_census
@@ -133,6 +134,7 @@ def keep_schema(
     everything, identity, keys, event_triggers, forced, database = answer(session, asked)
     links = [joined.link for joined in keys]
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
+    refuse_far_trees(relations)
     tables = [relation.full_name for relation in relations if relation.kind != "materialized view"]
     order = order_selected(_with_calls(everything, manifest), links, selection)
     not_valid = left_unvalidated(everything, judge.allowed, version)

@@ -16,6 +16,7 @@ from ..server.endpoint import Session, connect
 from ..verdict.findings import Finding
 from .checks.compression import check_compression
 from .checks.extensions import check_builtin, check_kept
+from .checks.far_trees import check_far_trees
 from .checks.freeze import check_freeze, check_goal, check_load_mode
 from .checks.identity import advisory_lock, check_identity
 from .checks.refill import choose_strategy
@@ -49,6 +50,9 @@ def examine(
             found.source, found.requirements, found.tables = archived.database, archived.requirements, archived.names
             found.undoes = goal.fills and archived.changes is not None
             found.select(functools.partial(archived.select, settings.patterns))
+            if goal.fills:
+                relations = (measured.relation for measured in archived.content.relations)
+                found.findings += check_far_trees("the archive", relations, found.selection)
         if found.reached and source:
             examine_source(found, request, found.reached, source)
         partial = bool(settings.patterns) or bool(archived and archived.partial)

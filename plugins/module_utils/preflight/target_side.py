@@ -10,6 +10,7 @@ import typing as t
 from psycopg import sql
 
 from ..archive.manifest import Manifest
+from ..catalog.relations import list_relations
 from ..catalog.requirements import ask_extensions
 from ..in_place.clearing import find_kept
 from ..privileges.catalog import Privileges
@@ -27,6 +28,7 @@ from .checks.build import check_locale
 from .checks.carrying import check_carrying_over
 from .checks.collation_versions import ask_collation_versions
 from .checks.exchange import ask_exchange, check_previous
+from .checks.far_trees import check_far_trees
 from .checks.identity import ask_identity
 from .checks.in_place import check_in_place
 from .checks.live import ask_live, ask_tables, check_only_live
@@ -132,6 +134,9 @@ def _choose_load_mode(
 
 def examine_live(found: Examination, request: Request, session: Session, partial: bool) -> Privileges | None:
     """Look at what is to be replaced; return who may do what there, if that is to be carried over."""
+    if found.in_place:
+        # Also of what is replaced: to bring its backup back is to load it again.
+        found.findings += check_far_trees("the live database", list_relations(session), found.selection)
     if found.keeps_schema:
         if found.source and found.requirements and (found.selection or not partial):
             found.order = plan_load(session, found.selection)

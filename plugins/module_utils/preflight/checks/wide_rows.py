@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from ...catalog.relations import list_relations
+import typing as t
+
+from ...catalog.relations import Relation
 from ...catalog.wide_rows import LIMIT, find_too_wide
 from ...server.endpoint import Session
 from ...verdict.findings import Finding
 
 
-def check_wide_rows(session: Session) -> list[Finding]:
+def check_wide_rows(session: Session, relations: t.Iterable[Relation]) -> list[Finding]:
     """Return the tables of which a row is too long to be copied; the session's user must be able to read them."""
     return [
         Finding(
@@ -22,5 +24,5 @@ def check_wide_rows(session: Session) -> list[Finding]:
             "columns are of the server's own types, or made of them.",
             "Divide the value on the source, or keep it as a large object.",
         )
-        for relation in find_too_wide(session, list_relations(session))
+        for relation in find_too_wide(session, relations)
     ]
