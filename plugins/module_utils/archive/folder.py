@@ -24,6 +24,8 @@ from .manifest import FILE_NAME, ArchivedFile, decode
 
 _READ_BYTES: t.Final = 1 << 20
 _PARTIAL: t.Final = ".partial"
+#: So many folders are above an archive, and may have been made for it: backup, the host's, archive_root.
+_MADE: t.Final = 3
 
 
 @contextlib.contextmanager
@@ -48,7 +50,8 @@ def new_folder(final: pathlib.Path, *, durable: bool = False) -> t.Iterator[path
             for path in [*partial.iterdir(), partial] if durable else ():
                 _synchronize(path)
             partial.rename(final)
-            for path in final.parents[:2] if durable else ():
+            # Each name is on the disk with the folder that it is in: its own, and what may have been made for it.
+            for path in final.parents[:_MADE] if durable else ():
                 _synchronize(path)
         except OSError as error:
             free = shutil.disk_usage(partial).free
