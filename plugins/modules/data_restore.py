@@ -52,6 +52,7 @@ rows:
   sample: 39103
 """
 
+import contextlib
 import functools
 import pathlib
 import typing as t
@@ -108,7 +109,8 @@ def data_restore(stage: Stage) -> Outcome:
         open_origin(stage, archive, tools) as origin,
         staging_session(target, generations, folder.run_id) as session,
     ):
-        open_session = handing_on(session, functools.partial(connect, target.at(generations.staging)))
+        connect_again = functools.partial(connect, target.at(generations.staging))
+        open_session = handing_on(contextlib.nullcontext(session), connect_again)
         source = manifest.require_privileges(settings.policy.needs_source)
         carriage = Carriage(settings.policy, live(), source, settings.allowed)
         received = restore_data(

@@ -9,8 +9,12 @@ import typing as t
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns, select
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import (
+    ask_load_order,
+    check_parents,
+)
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -83,7 +87,7 @@ def missing_parents(case: Case, patterns: Patterns) -> list[Finding]:
         connect(endpoint("source", case.source, case.name)) as here,
         connect(endpoint("target", case.target, case.name)) as there,
     ):
-        return check_parents(here, there, plan_load(there, select(list_relations(here), patterns)))
+        return check_parents(here, there, answer(there, ask_load_order(select(list_relations(here), patterns))))
 
 
 @settings(max_examples=1, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)

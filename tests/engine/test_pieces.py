@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import typing as t
 
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import pieces, reading, snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import Rows
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
 
+from bench.line import Line
 from tests.case import execute, new_case
 from tests.migration import endpoint, prepare
 from tests.servers import Servers
@@ -39,6 +43,34 @@ def test_pieces_cover_the_whole(
                 )
         assert read[0] == read[1] == read[2]
         assert [rows.count for rows in read[0] if rows] == [999]
+
+
+def test_far_servers_are_asked_seldom(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session that is there reads, too, and the first pieces are larger than the last."""
+    monkeypatch.setattr(pieces, "_PIECE_PAGES", 1)
+    monkeypatch.setattr(reading, "_FEW_BYTES", 0)
+    script = "create table t(v text); insert into t select repeat('x', 1000) from generate_series(1, 1000) g"
+    with new_case(servers.source(), servers.target(), script) as case, Line(case.source.port) as line:
+        source = dataclasses.replace(endpoint("source", case.source, case.name), port=line.port)
+        with exported_snapshot(source) as there:
+            reading.read_content(reading.Reading(there, 2, "pg_catalog"))
+    assert line.counts.connections == 2
+    assert line.counts.turns <= 31
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 7])
+@pytest.mark.parametrize("sizes", [[0], [1], [100_000, 17, 5_000], [3_000_000, 0, 1]])
+def test_pieces_in_their_order(sizes: list[int], jobs: int) -> None:
+    """They leave nothing out, and the last ones are small enough for all jobs to end together."""
+    relations = [Relation("s", f"t{pages}", "table", pages=pages) for pages in sizes]
+    made = pieces.cut(relations, jobs)
+    for relation in relations:
+        bounds = [(piece.first, piece.last) for piece in made if piece.relation is relation]
+        assert bounds[0][0] is None
+        assert bounds[-1][1] is None
+        assert all(end == start for (_, end), (start, _) in itertools.pairwise(bounds))
+    last = made[-1].relation.pages - (made[-1].first or 0)
+    assert last <= max(2048, sum(sizes) // (4 * jobs))
 
 
 #: What is done to one row, by its place, which every verifier that reads in ranges must see.

@@ -17,11 +17,15 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Strategy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import check_parents, plan_load
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.refill import (
+    ask_load_order,
+    check_parents,
+)
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.settings import Settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 from psycopg import sql
 
@@ -617,7 +621,7 @@ def test_orphans_by_period(servers: Servers) -> None:
 def missing_parents(case: Case) -> list[Finding]:
     source, target = endpoint("source", case.source, case.name), endpoint("target", case.target, case.name)
     with connect(source) as here, connect(target) as there:
-        return check_parents(here, there, plan_load(there, Selection(frozenset({("public", "child")}))))
+        return check_parents(here, there, answer(there, ask_load_order(Selection(frozenset({("public", "child")})))))
 
 
 @pytest.mark.parametrize(

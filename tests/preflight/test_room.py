@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requirements import read_requirements
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import check_replacement_locks
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import ask_replacement_locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.room import (
     check_archive_room,
     check_connections,
@@ -25,6 +25,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.
     read_rows_size,
 )
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 
 from tests.case import execute, new_case
@@ -211,13 +212,13 @@ def test_locks_of_a_replacement(narrow: PostgresServer) -> None:
     """All that is dropped in one transaction is locked, and so is all that is made in it."""
     with connect(endpoint("target", narrow, "postgres")) as session:
         nothing = read_requirements(session)
-        assert told(check_replacement_locks(session, nothing)) == []
+        assert told(answer(session, ask_replacement_locks(nothing))) == []
         much = dataclasses.replace(nothing, relations=1000)
-        assert told(check_replacement_locks(session, much)) == [("error", "locks")]
+        assert told(answer(session, ask_replacement_locks(much))) == [("error", "locks")]
         session.execute("create schema crowd")
         for number in range(100):
             session.execute(f"create table crowd.t{number}(a int)".encode())
-        assert told(check_replacement_locks(session, nothing)) == [("error", "locks")]
+        assert told(answer(session, ask_replacement_locks(nothing))) == [("error", "locks")]
         for number in range(100):
             session.execute(f"drop table crowd.t{number}".encode())
         session.execute("drop schema crowd")

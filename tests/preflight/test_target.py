@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import check_clients_in_place
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import ask_clients_in_place
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.locks import lock_name
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.findings import Finding
 
 from tests.case import execute, make_role, new_case
 from tests.migration import endpoint
@@ -159,18 +161,22 @@ def test_clients_of_other_roles(servers: Servers) -> None:
         execute(case.target, "postgres", f"drop role {guest}")
 
 
+def clients(session: Session) -> list[Finding]:
+    return answer(session, ask_clients_in_place(session.info.dbname))
+
+
 def test_clients_in_place(servers: Servers) -> None:
     """They are named; the session that asks is none, nor is that which holds the run's claim."""
     with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
         at = endpoint("target", case.source, case.name)
         with connect(at) as session:
             # Who made the table may still be leaving.
-            wait_until(lambda: check_clients_in_place(session) == [])
+            wait_until(lambda: clients(session) == [])
             with connect(at) as other:
-                (found,) = check_clients_in_place(session)
+                (found,) = clients(session)
                 assert f"1 in number: session {other.info.backend_pid} of postgres (pgconvoy)" in found.message
                 lock_name(other, case.name)
-                assert check_clients_in_place(session) == []
+                assert clients(session) == []
 
 
 def test_what_only_the_live_database_has(servers: Servers) -> None:

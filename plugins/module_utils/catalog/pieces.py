@@ -14,10 +14,12 @@ from psycopg import sql
 from ..schedule.progress import Step
 from .relations import Relation
 
-#: A larger relation is read in pieces of so many pages (16 MiB) at least, so that several jobs can share it. Each has
-#: about so many pieces to read: they keep all jobs busy to the end, and a far server is not asked more often.
+#: A larger relation is read in pieces of so many pages (16 MiB) at least, so that several jobs can share it.
 _PIECE_PAGES: t.Final = 1 << 11
+#: The last pieces are as large as if each job read so many of these: they keep all jobs busy to the end.
 _PIECES_A_JOB: t.Final = 8
+#: The first ones are larger (1 GiB at most, so that people see that it goes on): a far server is asked less often.
+_MOST_PAGES: t.Final = 1 << 17
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +56,21 @@ class Piece:
 
 
 def cut(relations: t.Sequence[Relation], jobs: int) -> list[Piece]:
-    """Return pieces that cover the relations without overlap, whatever has grown since its size was read."""
-    pages = max(_PIECE_PAGES, sum(relation.pages for relation in relations) // (_PIECES_A_JOB * jobs))
-    return [
-        Piece(relation, first, last)
-        for relation in relations
-        for first, last in itertools.pairwise([None, *range(pages, relation.pages, pages), None])
-    ]
+    """Return pieces that cover the relations without overlap, whatever has grown since its size was read.
+
+    They are to be read in their order: each is as large as half of what a job has left to read.
+    """
+    left = sum(relation.pages for relation in relations)
+    least = max(_PIECE_PAGES, left // (_PIECES_A_JOB * jobs))
+    pieces = []
+    for relation in relations:
+        page, bounds = 0, list[int]()
+        while (page := page + max(least, min(left // (2 * jobs), _MOST_PAGES))) < relation.pages:
+            left -= page - (bounds[-1] if bounds else 0)
+            bounds.append(page)
+        left -= relation.pages - (bounds[-1] if bounds else 0)
+        pieces += [Piece(relation, first, last) for first, last in itertools.pairwise([None, *bounds, None])]
+    return pieces
 
 
 #: How many relations are read with one message: until its end, they and their indexes are locked. And how large they

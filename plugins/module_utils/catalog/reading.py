@@ -136,9 +136,12 @@ class _Begun:
                 lambda: contextlib.nullcontext(_Reader(self.reading.snapshot.session)),
             )
 
+        # What a view's query yields is to be asked in two transactions.
+        open_session = self.reading.snapshot.readers(self.reading.search_path, fresh=bool(self._definitions))
+
         @contextlib.contextmanager
         def open_reader() -> t.Iterator[_Reader]:
-            with self.reading.snapshot.another_session(self.reading.search_path) as session:
+            with open_session() as session:
                 yield _Reader(session)
 
         # Of a transaction there is one session.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import functools
 import itertools
 import typing as t
 
@@ -16,7 +17,7 @@ from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..server.batches import execute_together, split
-from ..server.endpoint import Endpoint, Session, connect, pin_settings, use_search_path
+from ..server.endpoint import Endpoint, OpenSession, Session, connect, handing_on, pin_settings, use_search_path
 from ..server.session_server import serve_session
 
 BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -39,6 +40,13 @@ class Snapshot(abc.ABC):
     def another_session(self, search_path: str = "") -> contextlib.AbstractContextManager[Session]:
         """Give a session for one more reader, under a search_path; what it sets ends with the block."""
 
+    def readers(self, search_path: str, *, fresh: bool = False) -> OpenSession:
+        """Return what gives readers, which are at work at once, a session each; ``session`` has no other use meanwhile.
+
+        :param fresh: whether each must be in a transaction of its own
+        """
+        return functools.partial(self.another_session, search_path)
+
     @contextlib.contextmanager
     def entrance(self, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
         """Give where pg_dump connects to, to see the same: the session answers as a server, and serves nobody else.
@@ -56,6 +64,17 @@ class ExportedSnapshot(Snapshot):
     """One committed instant: other sessions import it (docs: 9.28.5 Snapshot Synchronization Functions)."""
 
     name: str
+
+    def readers(self, search_path: str, *, fresh: bool = False) -> OpenSession:
+        """Do so; the session that is there reads, too: to open one more is six round trips."""
+        others = super().readers(search_path, fresh=fresh)
+        return others if fresh else handing_on(self._own_session(search_path), others)
+
+    @contextlib.contextmanager
+    def _own_session(self, search_path: str) -> t.Iterator[Session]:
+        use_search_path(self.session, search_path)
+        yield self.session
+        use_search_path(self.session, "")
 
     @property
     def import_statements(self) -> sql.Composed:

@@ -20,7 +20,7 @@ from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties, ask_database
 from ..catalog.far_trees import refuse_far_trees
 from ..catalog.foreign_keys import Joined, Link, ask_joined, list_joined
-from ..catalog.identity import ask_identity, read_identity
+from ..catalog.identity import ask_identity
 from ..catalog.orphans import take_census
 from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
@@ -186,7 +186,7 @@ def keep_schema(
             verdict = verdict.joined(content).joined(orphans)
     # Where no key was dropped and added again, the catalogs are what they were, row for row. So what was read of them
     # before the rows moved is true afterwards, or the verdict says otherwise.
-    same = identity == read_identity(session)
+    same = identity.is_still_of(session)
     _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = verdict.joined(Verdict(differences=changes)).allowing(judge.allowed)
     return RowsReplaced(order, readded, done, verdict, filling.manifest)

@@ -76,7 +76,8 @@ def examine(
             locked = examine_access(found, live, target)
             if goal.fills and not locked:
                 theirs = examine_live(found, request, live, partial)
-                if source and found.in_place and found.can_read_rows and not partial:
+                # Where the schema is kept, the verdict tells that.
+                if source and found.in_place and not found.keeps_schema and found.can_read_rows and not partial:
                     found.findings += check_kept(source, live, settings.allowed)
         if goal.fills and server and found.source:
             # A lock on a catalog would have to be waited for.

@@ -35,7 +35,7 @@ from .checks.live import ask_live, ask_tables, check_only_live
 from .checks.load_mode import ask_swap, choose_load_mode
 from .checks.locks import LOCKS, check_locks
 from .checks.privileges import check_kept_privileges, check_privileges
-from .checks.refill import check_kept_schema, check_refill, check_strategy, check_sync, plan_load
+from .checks.refill import check_kept_schema, check_strategy, check_sync, plan_refill
 from .checks.room import ask_connections, ask_lock_room, ask_target_room
 from .checks.session import check_session
 from .checks.source import FORCED, ask_reading
@@ -139,10 +139,10 @@ def examine_live(found: Examination, request: Request, session: Session, partial
         found.findings += check_far_trees("the live database", list_relations(session), found.selection)
     if found.keeps_schema:
         if found.source and found.requirements and (found.selection or not partial):
-            found.order = plan_load(session, found.selection)
-            found.findings += check_refill(
-                session, found.source, found.requirements, found.selection, found.order, found.fk_strategy
+            found.order, findings = plan_refill(
+                session, found.source, found.requirements, found.selection, found.fk_strategy
             )
+            found.findings += findings
         return None
     if not found.source or not found.requirements:
         return None

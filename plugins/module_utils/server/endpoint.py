@@ -183,19 +183,15 @@ def connect_beside(session: Session) -> Session:
     return psycopg.connect(session.info.dsn, password=session.info.password or None, autocommit=True)
 
 
-def handing_on(first: Session, open_session: OpenSession) -> OpenSession:
+def handing_on(first: contextlib.AbstractContextManager[Session], open_session: OpenSession) -> OpenSession:
     """Return what gives a session that is open already to who comes first, and others their own."""
     left = [first]
 
-    @contextlib.contextmanager
-    def give() -> t.Iterator[Session]:
+    def give() -> contextlib.AbstractContextManager[Session]:
         try:
-            session = left.pop()
+            return left.pop()
         except IndexError:
-            with open_session() as session:
-                yield session
-        else:
-            yield session
+            return open_session()
 
     return give
 

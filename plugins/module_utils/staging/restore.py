@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..archive.archive import Archive
@@ -62,7 +63,7 @@ def restore_data(
         not_valid = left_unvalidated(relations, allowed, first.info.server_version)
         plan = plan_filling(relations, filled, pre_data, allow_orphans(post_data, not_valid), once)
         return fill(
-            handing_on(first, open_session),
+            handing_on(contextlib.nullcontext(first), open_session),
             manifest,
             origin or archive,
             plan,

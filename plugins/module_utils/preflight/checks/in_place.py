@@ -14,12 +14,13 @@ from ...catalog.locales import reword_locale
 from ...catalog.requirements import Requirements
 from ...in_place.clearing import Kept, list_objects_to_drop
 from ...server.endpoint import Session
+from ...server.inquiry import Inquiry, answer, ask, together
 from ...staging.properties import take_over
 from ...verdict.databases import compare_databases
 from ...verdict.findings import Finding
 from .check import is_true
-from .live import name_clients, read_clients
-from .room import read_lock_room
+from .live import ask_connected, name_clients
+from .room import ask_lock_table
 
 
 def check_in_place(
@@ -31,14 +32,18 @@ def check_in_place(
     :param allowed: objects that may differ
     """
     live = read_database(session)
+    subscriptions, locks, clients = answer(
+        session,
+        together(ask_subscriptions(), ask_replacement_locks(needs), ask_clients_in_place(session.info.dbname)),
+    )
     return [
         *_check_locale(session, source, live, allowed),
         *_check_dropping(session, kept),
         *_check_locking(session),
-        *check_subscriptions(session),
+        *subscriptions,
         *_check_creating(session, source, live),
-        *check_replacement_locks(session, needs),
-        *check_clients_in_place(session),
+        *locks,
+        *clients,
     ]
 
 
@@ -123,8 +128,9 @@ def _check_locking(session: Session) -> list[Finding]:
     ]
 
 
-def check_subscriptions(session: Session) -> list[Finding]:
-    """Return the subscriptions that write to the session's database."""
+def ask_subscriptions() -> Inquiry[list[Finding]]:
+    """Ask for the subscriptions that write to the session's database."""
+    (rows,) = yield [_SUBSCRIPTIONS]
     return [
         Finding(
             "error",
@@ -133,7 +139,7 @@ def check_subscriptions(session: Session) -> list[Finding]:
             "it is in the live database, and its publisher would go on writing to the tables that are replaced.",
             "Drop it on the target first.",
         )
-        for (name,) in session.execute(_SUBSCRIPTIONS).fetchall()
+        for (name,) in rows
     ]
 
 
@@ -186,11 +192,10 @@ SELECT (SELECT count(DISTINCT (classid, objid)) FROM pg_depend WHERE objid >= 16
 """
 
 
-def check_replacement_locks(session: Session, needs: Requirements) -> list[Finding]:
-    """Return whether the server has too little room for the locks of dropping all that there is and making the rest."""
-    row = session.execute(_DROPPED).fetchone()
-    assert row is not None
-    wanted, room = row[0] + needs.relations, read_lock_room(session)
+def ask_replacement_locks(needs: Requirements) -> Inquiry[list[Finding]]:
+    """Ask whether the server has too little room for the locks of dropping all that there is and making the rest."""
+    (((dropped,),),), room = yield from together(ask(_DROPPED), ask_lock_table())
+    wanted = dropped + needs.relations
     if wanted <= room:
         return []
     return [
@@ -204,16 +209,16 @@ def check_replacement_locks(session: Session, needs: Requirements) -> list[Findi
     ]
 
 
-def check_clients_in_place(session: Session) -> list[Finding]:
-    """Return that there are clients who will have to wait."""
-    clients = read_clients(session, session.info.dbname)
+def ask_clients_in_place(dbname: str) -> Inquiry[list[Finding]]:
+    """Ask for clients of a database who will have to wait."""
+    clients = yield from ask_connected(dbname)
     if not clients:
         return []
     return [
         Finding(
             "warning",
             "target-clients",
-            f'database "{session.info.dbname}"',
+            f'database "{dbname}"',
             f"clients are connected to it, {name_clients(clients)}; they wait at its tables until the run ends, and "
             "the run fails if one of them is using a table when it begins.",
             "Stop them if they cannot wait.",

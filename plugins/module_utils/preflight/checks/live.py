@@ -87,7 +87,13 @@ ORDER BY xact_start, pid
 
 def read_clients(session: Session, dbname: str) -> list[Client]:
     """Return who else is in a database of the session's server."""
-    return [Client(*row) for row in session.execute(_clients(dbname)).fetchall()]
+    return answer(session, ask_connected(dbname))
+
+
+def ask_connected(dbname: str) -> Inquiry[list[Client]]:
+    """Ask who else is in a database of the session's server."""
+    (rows,) = yield [_clients(dbname)]
+    return [Client(*row) for row in rows]
 
 
 def _clients(dbname: str) -> sql.Composed:
@@ -106,8 +112,7 @@ def check_clients(session: Session, dbname: str, may_disconnect: bool) -> list[F
 
 def ask_clients(dbname: str, may_disconnect: bool) -> Inquiry[list[Finding]]:
     """Ask whose sessions in a database that is renamed the switch would have to wait for, or to end."""
-    (rows,) = yield [_clients(dbname)]
-    clients = [Client(*row) for row in rows]
+    clients = yield from ask_connected(dbname)
     if not clients:
         return []
     others = sorted({client.user for client in clients if not client.may_end})

@@ -10,17 +10,19 @@ import typing as t
 from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
-from ...catalog.foreign_keys import list_joined, list_links
-from ...catalog.relations import list_relations
+from ...catalog.foreign_keys import ask_joined, list_joined
+from ...catalog.relations import ask_relations, list_relations
 from ...catalog.requirements import Requirements
 from ...catalog.search_path import read_serving_path
 from ...catalog.selection import Selection
 from ...in_place.order import LoadOrder, order_selected
+from ...server.batches import Rows
 from ...server.endpoint import Session
+from ...server.inquiry import Inquiry, answer, ask, together
 from ...verdict.findings import Finding
 from ..missing_parents import find_missing_parents
 from .check import is_superuser
-from .in_place import FOREIGN_LARGE_OBJECTS, check_clients_in_place, check_replacement_locks, check_subscriptions
+from .in_place import FOREIGN_LARGE_OBJECTS, ask_clients_in_place, ask_replacement_locks, ask_subscriptions
 from .target import check_versions
 
 #: How tables are filled whose foreign keys are there: ``post_data`` is to have the schema replaced, keys last.
@@ -82,30 +84,42 @@ def check_kept_schema(strategy: FkStrategy, partial: bool) -> list[Finding]:
     return []
 
 
-def plan_load(session: Session, selection: Selection | None) -> LoadOrder:
-    """Return in which order the session's database can be filled."""
-    return order_selected(list_relations(session), list_links(session), selection)
+def ask_load_order(selection: Selection | None) -> Inquiry[LoadOrder]:
+    """Ask in which order the session's database can be filled. The session's search_path must be empty."""
+    relations, keys = yield from together(ask_relations(), ask_joined())
+    return order_selected(relations, [joined.link for joined in keys], selection)
 
 
-def check_refill(
+def plan_refill(
     session: Session,
     source: DatabaseProperties,
     needs: Requirements,
     selection: Selection | None,
-    order: LoadOrder,
     strategy: FkStrategy,
-) -> list[Finding]:
-    """Return what stands in the way of emptying and filling tables of the session's database."""
-    return [
+) -> tuple[LoadOrder, list[Finding]]:
+    """Return in which order tables of the session's database are emptied and filled, and what stands in the way."""
+    # To have its definitions reworded, all of it is made anew and undone.
+    locks = [ask_replacement_locks(needs)] if selection is None else []
+    order, foreign, subscriptions, clients, *others = answer(
+        session,
+        together(
+            ask_load_order(selection),
+            ask(_FOREIGN, FOREIGN_LARGE_OBJECTS),
+            ask_subscriptions(),
+            ask_clients_in_place(session.info.dbname),
+            *locks,
+        ),
+    )
+    findings = [
         *check_versions(session, source),
         *_check_superuser(session, strategy),
-        *_check_owner(session, selection, order),
+        *_tell_owners(session, selection, order, *foreign),
         *_check_leading_out(order),
-        *check_subscriptions(session),
-        # To have its definitions reworded, all of it is made anew and undone.
-        *(check_replacement_locks(session, needs) if selection is None else ()),
-        *check_clients_in_place(session),
+        *subscriptions,
+        *(finding for some in others for finding in some),
+        *clients,
     ]
+    return order, findings
 
 
 def _check_superuser(session: Session, strategy: FkStrategy) -> list[Finding]:
@@ -134,15 +148,17 @@ ORDER BY 1, 2
 """
 
 
-def _check_owner(session: Session, selection: Selection | None, order: LoadOrder) -> list[Finding]:
+def _tell_owners(
+    session: Session, selection: Selection | None, order: LoadOrder, relations: Rows, large_objects: Rows
+) -> list[Finding]:
     """Return what is somebody else's: to truncate and lock a table would do with a grant, to alter it would not."""
     altered = {link.referring for link in order.leading_in}
     found = [
         (f"{kind} {schema}.{name}", owner)
-        for schema, name, kind, owner in session.execute(_FOREIGN).fetchall()
+        for schema, name, kind, owner in relations
         if selection is None or (schema, name) in selection or (schema, name) in altered
     ]
-    found += session.execute(FOREIGN_LARGE_OBJECTS).fetchall() if selection is None else []
+    found += large_objects if selection is None else []
     return [
         Finding(
             "error",

@@ -14,7 +14,7 @@ import typing as t
 from psycopg import sql
 
 from ...server.endpoint import Endpoint, Session
-from ...server.inquiry import Inquiry, answer, ask
+from ...server.inquiry import Inquiry, answer
 from ...verdict.findings import Finding
 from .check import RELATIONS
 
@@ -199,9 +199,9 @@ def read_locks_needed(session: Session) -> int:
     return int(row[0])
 
 
-def read_lock_room(session: Session) -> int:
-    """Return how many locks the server's lock table is made for."""
-    (((room,),),) = answer(session, ask(_LOCKS))
+def ask_lock_table() -> Inquiry[int]:
+    """Ask how many locks the server's lock table is made for."""
+    (((room,),),) = yield [_LOCKS]
     return int(room)
 
 
@@ -212,7 +212,7 @@ def check_lock_room(session: Session, side: str, needed: int) -> list[Finding]:
 
 def ask_lock_room(side: str, needed: int) -> Inquiry[list[Finding]]:
     """Ask whether the server's lock table may be too small for a schema of that many relations."""
-    (((room,),),) = yield [_LOCKS]
+    room = yield from ask_lock_table()
     if needed <= room:
         return []
     return [
