@@ -130,11 +130,8 @@ class _Begun:
     def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
         if self._is_for_one:
-            return Lane(
-                in_order(tasks, lambda task: task.step),
-                1,
-                lambda: contextlib.nullcontext(_Reader(self.reading.snapshot.session)),
-            )
+            reader = _Reader(self.reading.snapshot.session)
+            return Lane(in_order(tasks, lambda task: task.step), 1, lambda: contextlib.nullcontext(reader))
 
         # What a view's query yields is to be asked in two transactions.
         open_session = self.reading.snapshot.readers(self.reading.search_path, fresh=bool(self._definitions))
