@@ -87,7 +87,8 @@ def missing_parents(case: Case, patterns: Patterns) -> list[Finding]:
         connect(endpoint("source", case.source, case.name)) as here,
         connect(endpoint("target", case.target, case.name)) as there,
     ):
-        return check_parents(here, there, answer(there, ask_load_order(select(list_relations(here), patterns))))
+        order, _ = answer(there, ask_load_order(select(list_relations(here), patterns)))
+        return check_parents(here, there, order)
 
 
 @settings(max_examples=1, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)

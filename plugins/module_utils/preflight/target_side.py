@@ -134,9 +134,6 @@ def _choose_load_mode(
 
 def examine_live(found: Examination, request: Request, session: Session, partial: bool) -> Privileges | None:
     """Look at what is to be replaced; return who may do what there, if that is to be carried over."""
-    if found.in_place:
-        # Also of what is replaced: to bring its backup back is to load it again.
-        found.findings += check_far_trees("the live database", list_relations(session), found.selection)
     if found.keeps_schema:
         if found.source and found.requirements and (found.selection or not partial):
             found.order, findings = plan_refill(
@@ -144,6 +141,9 @@ def examine_live(found: Examination, request: Request, session: Session, partial
             )
             found.findings += findings
         return None
+    if found.in_place:
+        # Also of what is replaced: to bring its backup back is to load it again.
+        found.findings += check_far_trees("the live database", list_relations(session), found.selection)
     if not found.source or not found.requirements:
         return None
     tables, present, privileges = answer(session, together(ask_tables(), ask_extensions(), ask_privileges()))

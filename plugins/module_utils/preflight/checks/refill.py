@@ -11,7 +11,7 @@ from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
 from ...catalog.foreign_keys import ask_joined, list_joined
-from ...catalog.relations import ask_relations, list_relations
+from ...catalog.relations import Relation, ask_relations, list_relations
 from ...catalog.requirements import Requirements
 from ...catalog.search_path import read_serving_path
 from ...catalog.selection import Selection
@@ -22,6 +22,7 @@ from ...server.inquiry import Inquiry, answer, ask, together
 from ...verdict.findings import Finding
 from ..missing_parents import find_missing_parents
 from .check import is_superuser
+from .far_trees import check_far_trees
 from .in_place import FOREIGN_LARGE_OBJECTS, ask_clients_in_place, ask_replacement_locks, ask_subscriptions
 from .target import check_versions
 
@@ -84,10 +85,10 @@ def check_kept_schema(strategy: FkStrategy, partial: bool) -> list[Finding]:
     return []
 
 
-def ask_load_order(selection: Selection | None) -> Inquiry[LoadOrder]:
-    """Ask in which order the session's database can be filled. The session's search_path must be empty."""
+def ask_load_order(selection: Selection | None) -> Inquiry[tuple[LoadOrder, list[Relation]]]:
+    """Ask what there is, and in which order it can be filled. The session's search_path must be empty."""
     relations, keys = yield from together(ask_relations(), ask_joined())
-    return order_selected(relations, [joined.link for joined in keys], selection)
+    return order_selected(relations, [joined.link for joined in keys], selection), relations
 
 
 def plan_refill(
@@ -100,7 +101,7 @@ def plan_refill(
     """Return in which order tables of the session's database are emptied and filled, and what stands in the way."""
     # To have its definitions reworded, all of it is made anew and undone.
     locks = [ask_replacement_locks(needs)] if selection is None else []
-    order, foreign, subscriptions, clients, *others = answer(
+    (order, relations), foreign, subscriptions, clients, *others = answer(
         session,
         together(
             ask_load_order(selection),
@@ -111,6 +112,7 @@ def plan_refill(
         ),
     )
     findings = [
+        *check_far_trees("the live database", relations, selection),
         *check_versions(session, source),
         *_check_superuser(session, strategy),
         *_tell_owners(session, selection, order, *foreign),
