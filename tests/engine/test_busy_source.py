@@ -12,7 +12,6 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import writer
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import snapshot as snapshots
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.reading import Reading, read_content
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
@@ -158,7 +157,6 @@ def test_who_waits_for_a_table_is_told(
     case: Case, source: Endpoint, client: psycopg.Connection[t.Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waits for the holding session keeps the others out, which would wait for each other forever."""
-    monkeypatch.setattr(reading, "_FEW_BYTES", 0)
     client.execute("SET lock_timeout = 0")
     with exported_snapshot(source, lambda _: [("public", "t")]) as snapshot:
         monkeypatch.setattr(snapshots, "LOCK_PATIENCE", "50ms")
@@ -166,8 +164,8 @@ def test_who_waits_for_a_table_is_told(
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass"
         wait_until(lambda: case.ask(waiting, side="source") == 1)
         said = rf"session {client.info.backend_pid} of postgres \(nightly\) waits for ACCESS EXCLUSIVE on public\.t"
-        with pytest.raises(MigrationError, match=said):
-            read_content(Reading(snapshot, 2, ""))
+        with pytest.raises(MigrationError, match=said), snapshot.another_session() as other:
+            other.execute("SELECT FROM public.t")
     # It was not ended: now it is done.
     assert client.pgconn.get_result()
     assert case.ask("SELECT count(*) FROM t", side="source") == 0

@@ -46,9 +46,10 @@ def ask_serving_path() -> Inquiry[str]:
 
     pg_catalog comes first, so that nobody's now() takes the place of the server's own; then the schemas of the
     database's own path, as the session's role finds them ("$user" is nobody's elsewhere); then those of other operators
-    that its objects use. The session's search_path must be one that SET has pinned, and stays so.
+    that its objects use. The session's search_path must be one that SET has pinned, and stays so:
+    what others ask with the same message is asked under it, too.
     """
-    _, ((own,),), operators = yield [_OWN, _SCHEMAS, _OPERATORS]
+    _, _, ((own,),), _, operators = yield ["SAVEPOINT own_path", _OWN, _SCHEMAS, "ROLLBACK TO own_path", _OPERATORS]
     # A schema for temporary objects is a session's alone.
     schemas = [schema for schema in [*own, *(name for (name,) in operators)] if not schema.startswith("pg_temp_")]
     return ", ".join(sql.Identifier(schema).as_string() for schema in dict.fromkeys(["pg_catalog", *schemas]))
