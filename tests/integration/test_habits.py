@@ -63,6 +63,9 @@ def test_list_tasks(inventory: Path) -> None:
     assert roles.index("confirm") < min(roles.index(role) for role in ("dump", "schema_restore", "replace", "switch"))
     # No task without a name: Ansible would show the name of its module.
     assert [name for _role, name in named if not name[0].isupper() or "." in name] == []
+    # A role's arguments are not checked once more when it begins; that takes as long as any other task.
+    checked = {role for role, name, _tags in tasks if name.startswith("Validating arguments")}
+    assert checked == {"run", "connection", "settings"}
 
 
 def test_list_tags(inventory: Path) -> None:
