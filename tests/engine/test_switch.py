@@ -15,6 +15,8 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import freeze
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.database import DatabaseProperties, read_database
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks as in_place_locks
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.locks import lock
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import ask_exchange
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.batches import ending_transaction
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
@@ -314,9 +316,10 @@ def test_what_keeps_a_database_from_being_renamed(replicating: PostgresServer) -
     ]
 
 
-def test_what_keeps_a_source_from_being_frozen(replicating: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A prepared transaction has no session that could be named."""
+def test_what_keeps_tables_from_being_locked(replicating: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prepared transaction has no session that could be named, on either side."""
     monkeypatch.setattr(freeze, "_TRIES", ("50ms",))
+    monkeypatch.setattr(in_place_locks, "PATIENCE", "50ms")
     replicating.create_database("frozen")
     with replicating.connect("frozen") as connection:
         connection.execute("CREATE TABLE held ()")
@@ -327,4 +330,10 @@ def test_what_keeps_a_source_from_being_frozen(replicating: PostgresServer, monk
             freeze.frozen(endpoint("source", replicating, "frozen"), lambda _: [("public", "held")]),
         ):
             raise AssertionError
+        with (
+            connect(endpoint("target", replicating, "frozen")) as session,
+            session.transaction(),
+            pytest.raises(MigrationError, match=r"in use by:\n  a prepared transaction \(pg_prepared_xacts\)\n"),
+        ):
+            lock(session, [([("public", "held")], "ACCESS EXCLUSIVE")])
         connection.execute("ROLLBACK PREPARED 'nightly'")

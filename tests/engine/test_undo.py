@@ -19,11 +19,14 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import check_archive
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.decision import decide
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
 
 from tests.case import Case, execute, new_case
 from tests.databases import untouched
 from tests.engine.test_sync import EDITS, KEYED, SHOP, MakePair, fill_pair, live, pair
+from tests.migration import endpoint
 from tests.playbooks import wait_until
 from tests.servers import Servers
 from tests.syncing import counts, sync_target, undo_target
@@ -115,6 +118,47 @@ def test_what_would_be_lost_is_refused(pair: MakePair, undo: Undo) -> None:
         told.add(lost)
         assert set(str(raised.value).rpartition(": ")[2].rstrip(".").split(", ")) == told, statement
         assert not undo(2).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "client", "told"),
+    [
+        ("INSERT INTO a VALUES (2000, 2000)", "INSERT INTO b VALUES (2000)", r"table public\.b, constraint b_a_fkey"),
+        ("UPDATE a SET u = 2000 WHERE id = 1", "INSERT INTO a VALUES (3000, 1)", r"rows of table public\.a: .*23505"),
+        ("DELETE FROM a WHERE id = 1", "ALTER TABLE a ADD w int", r"altered, .*\n- table public\.a: defined otherwise"),
+    ],
+)
+def test_what_stands_in_the_way_is_told(pair: MakePair, undo: Undo, source: str, client: str, told: str) -> None:
+    """Rows of clients that nothing has touched, or another schema: what to do is told of a way back."""
+    case = pair(f"{KEYED} CREATE TABLE b (a int REFERENCES a)", source)
+    sync_target(case, undo=undo(1))
+    execute(case.target, case.name, client)
+    with untouched(live(case)), pytest.raises(MigrationError, match=told) as raised:
+        undo_target(case, undo(1), undo(2))
+    assert str(raised.value).startswith("Nothing was changed. ")
+    assert re.search(r"roll back again[,;] or leave the rollback, and run again", str(raised.value))
+
+
+def test_what_preflight_says_of_a_way_back(pair: MakePair, undo: Undo) -> None:
+    """It needs no source, and what is to be done is no advice for a migration."""
+    case = pair(KEYED, "UPDATE a SET v = '' WHERE id = 1")
+    sync_target(case, undo=undo(1))
+    execute(case.target, case.name, "UPDATE a SET v = 'theirs' WHERE id = 1")
+    ((code, object_, remedy),) = _refused(case, undo(1))
+    assert (code, object_) == ("changed-since", "table public.a")
+    execute(case.target, case.name, "CREATE INDEX ON a (v)")
+    ((code, object_, remedy),) = _refused(case, undo(1))
+    assert (code, object_) == ("schema-differs", "index public.a_v_idx")
+    assert "load_mode" not in remedy
+
+
+def _refused(case: Case, undo: Path) -> list[tuple[str, str, str]]:
+    """Return why a rollback by an undo refuses."""
+    with contextlib.ExitStack() as kept:
+        request = Request(None, endpoint("target", case.target, case.name), "rollback", archive_root=undo.parent)
+        decision = decide(request, undo, None, None, kept)
+    assert decision.refusal
+    return [(f.code, f.object, f.remedy) for f in decision.found.findings if f.severity == "error"]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,17 @@ from ..verdict.comparison import Verdict, compare_foreign_keys
 from ..verdict.judge import Judge
 from .replacement import reword
 
+_OTHER: t.Final = (
+    "The target's schema is to be kept, but it is not the source's. Nothing was changed. Bring it up to date first, or "
+    "leave out load_mode, fk_strategy and the selection of tables to have it replaced:"
+)
+#: Of a way back, the undo stands for the source.
+_ALTERED: t.Final = (
+    "Nothing was changed. Since the run that is to be undone, the live database's schema has been altered, and what "
+    "went can return only into the schema that it was in. Bring that back and roll back again, or leave the rollback, "
+    "and run again (source: as it was then, target: as it is now):"
+)
+
 
 def judge_kept_schema(
     transaction: Transaction,
@@ -46,11 +57,8 @@ def judge_kept_schema(
     )
     verdict = verdict.joined(compare_foreign_keys(ours, theirs)).allowing(judge.allowed)
     if not verdict.equal:
-        raise MigrationError(
-            "The target's schema is to be kept, but it is not the source's. Nothing was changed. Bring it up to date "
-            "first, or leave out load_mode, fk_strategy and the selection of tables to have it replaced:\n"
-            + "\n".join(f"- {difference}" for difference in verdict.differences)
-        )
+        why = _ALTERED if archive.manifest.changes else _OTHER
+        raise MigrationError("\n".join([why, *(f"- {difference}" for difference in verdict.differences)]))
     return verdict
 
 

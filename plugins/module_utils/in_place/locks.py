@@ -125,14 +125,18 @@ def lock(session: Session, locks: t.Iterable[tuple[t.Collection[Name], str]]) ->
 
 
 def _holders(session: Session) -> str:
-    """Return who has locked the user's tables, a line each."""
+    """Return who has locked the user's tables, a line each; a prepared transaction has no session."""
     rows = session.execute(
-        "SELECT DISTINCT a.pid, a.usename, a.application_name FROM pg_catalog.pg_locks l"
-        " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
-        " WHERE l.locktype = 'relation' AND l.granted AND l.relation >= 16384 AND l.pid <> pg_catalog.pg_backend_pid()"
+        "SELECT DISTINCT l.pid, a.usename, a.application_name FROM pg_catalog.pg_locks l"
+        " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+        " WHERE l.locktype = 'relation' AND l.granted AND l.relation >= 16384"
+        " AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
         " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
         " ORDER BY 1"
     ).fetchall()
     return "\n".join(
-        f"  session {pid} of {user} ({application or 'no application name'})" for pid, user, application in rows
+        f"  session {pid} of {user} ({application or 'no application name'})"
+        if pid
+        else "  a prepared transaction (pg_prepared_xacts)"
+        for pid, user, application in rows
     )

@@ -23,7 +23,7 @@ from ..server.endpoint import Endpoint, connect
 from ..server.inquiry import answer
 from ..staging.scratch import NoScratchError
 from ..verdict.comparison import Verdict
-from ..verdict.findings import Finding, tell_errors
+from ..verdict.findings import Difference, Finding, tell_errors
 from ..verdict.judge import Judge
 from ..verdict.original import Original, archived_original, read_original
 from ..verdict.words import ask_wordings
@@ -180,14 +180,9 @@ def _judge_tables_to_fill(
             raise MigrationError(f"Nothing was changed. {error}") from None
         # Where all is filled, the live database itself can be asked; the run does so before it changes anything.
         kept = None
+    tell = _tell_altered if found.undoes else _tell_other
     findings = [
-        Finding(
-            "error",
-            "schema-differs",
-            difference.object,
-            f"{difference.message}; the live database's schema is to be kept.",
-            "Bring it up to date first, or leave out load_mode, fk_strategy and the selection, to have it replaced.",
-        )
+        tell(difference)
         for difference in (kept.differences if kept else ())
         if not difference.object.startswith(("database setting ", "database comment"))
     ]
@@ -196,3 +191,25 @@ def _judge_tables_to_fill(
             findings = check_parents(here.session, live, found.order)
     found.findings += findings
     return kept
+
+
+def _tell_other(difference: Difference) -> Finding:
+    return Finding(
+        "error",
+        "schema-differs",
+        difference.object,
+        f"{difference.message}; the live database's schema is to be kept.",
+        "Bring it up to date first, or leave out load_mode, fk_strategy and the selection, to have it replaced.",
+    )
+
+
+def _tell_altered(difference: Difference) -> Finding:
+    """Return the same of a way back: the undo stands for the source."""
+    return Finding(
+        "error",
+        "schema-differs",
+        difference.object,
+        f"{difference.message}; it has been altered since the run that is to be undone (source: as it was then, "
+        "target: as it is now), and what went can return only into the schema that it was in.",
+        "Bring it back into that state, and roll back again. Or leave the rollback, and run again.",
+    )

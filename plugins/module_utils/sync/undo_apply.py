@@ -10,6 +10,8 @@ import dataclasses
 import pathlib
 import typing as t
 
+import psycopg
+
 from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..catalog.formats import Format
@@ -72,7 +74,17 @@ def apply_undo(
         saved = contextlib.nullcontext(_Saved(undo))
         return bring(live, way.found, way.differences, lambda: saved, strategy, expected, owned)
 
-    return keep_schema(transaction, judge, undo, strategy, plan)
+    try:
+        return keep_schema(transaction, judge, undo, strategy, plan)
+    except MigrationError as error:
+        if not isinstance(error.__context__, psycopg.errors.IntegrityError):
+            raise
+        # Before, the rows were there together; so it is clients' that are in the way.
+        raise MigrationError(
+            "Nothing was changed. What there was before the run that is to be undone does not go together with what "
+            f"clients have written since. {error}\n"
+            "Change what they have written, and roll back again; or leave the rollback, and run again."
+        ) from None
 
 
 def _of_large_objects(manifest: Manifest) -> Privileges | None:
