@@ -10,8 +10,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.search_path import read_serving_path
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.search_path import ask_serving_path
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer, ask, together
 
 from tests.case import Case, execute, new_case
 from tests.migration import endpoint, prepare, run
@@ -121,7 +122,8 @@ def test_path_that_serves(servers: Servers) -> None:
         case.run(f'create schema "{case.source.user}"; create schema "A b"; create schema other')
         with connect(endpoint("source", case.source, case.name)) as session:
             expected = f'"pg_catalog", "{case.source.user}", "A b", "public", "ext"'
-            assert read_serving_path(session) == expected
+            # What travels with that question, too, is asked under the session's own path.
+            assert answer(session, together(ask_serving_path(), ask("show search_path"))) == [expected, [[("",)]]]
             assert session.execute("show search_path").fetchone() == ("",)
 
 

@@ -21,6 +21,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.decision import decide
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server import batches
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
 
 from tests.case import Case, execute, new_case
@@ -194,6 +195,16 @@ def test_selected_tables(pair: MakePair, undo: Undo) -> None:
     assert check_archive(undo(1)).manifest.partial
     undo_target(case, undo(1), undo(2))
     assert live(case).lines() == before
+
+
+def test_more_tables_than_are_asked_at_once(pair: MakePair, undo: Undo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each of them, what names an object is read under the path under which it was written down."""
+    monkeypatch.setattr(batches, "_BATCH_QUERIES", 1)
+    both = "CREATE TABLE t (id int PRIMARY KEY, names regclass[]); INSERT INTO t VALUES (1, '{t}')"
+    case = pair(both, "INSERT INTO t VALUES (2, '{t}')")
+    sync_target(case, undo=undo(1))
+    undo_target(case, undo(1), undo(2))
+    assert case.ask("SELECT count(*) FROM t") == 1
 
 
 def test_it_is_there_before_anything_is_committed(pair: MakePair, undo: Undo) -> None:

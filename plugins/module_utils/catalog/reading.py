@@ -12,7 +12,6 @@ import functools
 import typing as t
 
 import psycopg
-from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
@@ -263,9 +262,8 @@ class _Begun:
 
     def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool) -> None:
         queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
-        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(self.reading.search_path)
         try:
-            listed, _, *answers = ask_all(session, LARGE_OBJECTS, path, *queries)
+            listed, *answers = ask_all(session, LARGE_OBJECTS, *queries, search_path=self.reading.search_path)
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error:

@@ -33,12 +33,15 @@ WHERE d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid >= 
 ORDER BY 1
 """
 
-# The setting that the session has reset itself from: the database's own, or the role's in it.
-_OWN: t.Final = """
-SELECT pg_catalog.set_config('search_path', reset_val, true) FROM pg_catalog.pg_settings WHERE name = 'search_path'
+# Under the setting to which RESET leads: the database's own, or the role's in it. What travels behind this question is
+# not asked under that path: each subquery needs what the one before it yields, so that the last one leads back.
+_OWN_SCHEMAS: t.Final = """
+SELECT own.schemas, back.path FROM pg_catalog.pg_settings s,
+    LATERAL (SELECT pg_catalog.set_config('search_path', s.reset_val, true) AS path OFFSET 0) there,
+    LATERAL (SELECT pg_catalog.current_schemas(there.path IS NOT NULL)::pg_catalog.text[] AS schemas OFFSET 0) own,
+    LATERAL (SELECT pg_catalog.set_config('search_path', s.setting, own.schemas IS NOT NULL) AS path OFFSET 0) back
+WHERE s.name = 'search_path'
 """
-
-_SCHEMAS: t.Final = "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]"
 
 
 def ask_serving_path() -> Inquiry[str]:
@@ -49,7 +52,7 @@ def ask_serving_path() -> Inquiry[str]:
     that its objects use. The session's search_path must be one that SET has pinned, and stays so:
     what others ask with the same message is asked under it, too.
     """
-    _, _, ((own,),), _, operators = yield ["SAVEPOINT own_path", _OWN, _SCHEMAS, "ROLLBACK TO own_path", _OPERATORS]
+    ((own, _),), operators = yield [_OWN_SCHEMAS, _OPERATORS]
     # A schema for temporary objects is a session's alone.
     schemas = [schema for schema in [*own, *(name for (name,) in operators)] if not schema.startswith("pg_temp_")]
     return ", ".join(sql.Identifier(schema).as_string() for schema in dict.fromkeys(["pg_catalog", *schemas]))

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import pq, sql
 
 from ..errors import MigrationError, describe
-from .endpoint import Session
+from .endpoint import Session, set_search_path
 
 #: How many change something in one transaction: each holds locks until it ends (docs: max_locks_per_transaction).
 _BATCH_CHANGES: t.Final = 200
@@ -108,15 +108,18 @@ def _execute_one(session: Session, statement: Statement) -> None:
         raise MigrationError(f"Cannot {statement.what}: {describe(error)}") from None
 
 
-def ask_all(session: Session, *questions: Question) -> list[Rows]:
+def ask_all(session: Session, *questions: Question, search_path: str | None = None) -> list[Rows]:
     """Return the answers to questions that do not wait for each other, in order; what they set is undone.
 
     Many go with one message, and their locks with them: however many tables are asked, the server's table of locks
     holds those of one batch (a rollback to a savepoint releases what was locked since; docs: 13.3 Explicit Locking).
 
+    :param search_path: under which they are asked, if not under the session's own
     :raises psycopg.Error: when a question fails
     """
-    return [rows for batch in split(questions, _BATCH_QUERIES) for rows in _undone(session, batch)]
+    path = [] if search_path is None else [set_search_path(search_path)]
+    batches = split(questions, _BATCH_QUERIES)
+    return [rows for batch in batches for rows in _undone(session, [*path, *batch])[len(path) :]]
 
 
 def execute_together(session: Session, *statements: Question) -> list[Rows]:

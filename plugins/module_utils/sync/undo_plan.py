@@ -14,8 +14,6 @@ import collections
 import dataclasses
 import typing as t
 
-from psycopg import sql
-
 from ..archive.manifest import Changes, Manifest, TableChange
 from ..catalog.checksums import digest, sum_query
 from ..catalog.content import Content, Measured, Rows
@@ -26,7 +24,7 @@ from ..catalog.selection import Name, Selection
 from ..catalog.sequences import Sequence
 from ..catalog.snapshot import Snapshot
 from ..rows.differing import rows_of
-from ..server.batches import Question, ask_all
+from ..server.batches import ask_all
 from .differences import Differences, LargeObjectsDifference, TableDifference, compare_sequences
 
 
@@ -101,14 +99,10 @@ def _read_touched(
 ) -> tuple[dict[Name, Rows], set[Name]]:
     """Return what is there of the keys that were touched; and the sequences that count down."""
     keyed = {(change.schema, change.name): change.keys for change in changes.tables if change.keys is not None}
-    questions: list[Question] = [
-        sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(search_path),
-        *(sum_query(relations[name].hashed, rows_of(relations[name], keys)) for name, keys in keyed.items()),
-        _DESCENDING,
-    ]
-    _, *sums, descending = ask_all(there.session, *questions)
-    held = {name: Rows(int(count), digest([int(hashes)])) for name, ((count, hashes),) in zip(keyed, sums, strict=True)}
-    return held, {(str(schema), str(name)) for schema, name in descending}
+    sums = [sum_query(relations[name].hashed, rows_of(relations[name], keys)) for name, keys in keyed.items()]
+    *held, descending = ask_all(there.session, *sums, _DESCENDING, search_path=search_path)
+    rows = [Rows(int(count), digest([int(hashes)])) for ((count, hashes),) in held]
+    return dict(zip(keyed, rows, strict=True)), {(str(schema), str(name)) for schema, name in descending}
 
 
 def _turn(relation: Relation, change: TableChange, before: Rows) -> TableDifference:
