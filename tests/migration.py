@@ -197,7 +197,7 @@ class Migration:
         """Make the staging database and what must be in it before the rows."""
         archive = check_archive(self.archive)
         with dropped_on_failure(self.target, self.generations, self.run_id):
-            origin = describe_origin(self.archive, self.target, self.allowed)
+            origin = describe_origin(archive, self._tools(), self.target, self.allowed)
             with maintenance_session(self.target) as session:
                 self.resumed_from = take_over(session, self.target, self.run_id, origin, archive.manifest)
                 if self.resumed_from:

@@ -15,8 +15,8 @@ description:
     must be there before the rows.
   - The archive is checked before. A staging database that an earlier run left is dropped, and so is this one on
     failure. The live database is not touched.
-  - What a run that was killed has left half filled is taken over instead, where it was filled from the same archive, by
-    the same role, version and allowed differences.
+  - What a run that was killed has left half filled is taken over instead, where it was filled from the same archive, or
+    from a snapshot of a source that still holds the same, by the same role, version and allowed differences.
 extends_documentation_fragment:
   - pgconvoy.migrate.connection.target
   - pgconvoy.migrate.stage
@@ -103,7 +103,7 @@ def schema_restore(stage: Stage) -> Outcome:
         require_confirmation(params["production"], params["confirm_phrase"], params["confirm_answer"], target)
     generations, tools = Generations(target.dbname), tools_in(params["client_bindir"])
     archive = check_archive(pathlib.Path(params["archive"]), loaded=True)
-    notes, filled_from = Notes(folder.run_id), describe_origin(archive.folder, target, stage.settings.allowed)
+    notes, filled_from = Notes(folder.run_id), describe_origin(archive, tools, target, stage.settings.allowed)
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
             if resumed := take_over(session, target, folder.run_id, filled_from, archive.manifest):

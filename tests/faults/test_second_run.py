@@ -57,8 +57,9 @@ def _table_of_notes(scene: Scene) -> str:
 
 
 def _end_at(scene: Scene, watch: Watch, *, crash: bool = False) -> None:
-    """Have a first run killed where it fills the copy, and the server with it or not; its archive is there."""
-    scene.archive = scene.archive_root / "engine" / "kept"
+    """Have a first run killed where it fills the copy, and the server with it or not; its archive, if any, is there."""
+    if scene.transfer == "archive":
+        scene.archive = scene.archive_root / "engine" / "kept"
     scene.jobs = 1
 
     def end(message: Message) -> None:
@@ -134,6 +135,18 @@ def test_killed_migration_is_resumed(scene: Scene, changed: bool) -> None:
     report = scene.report()
     assert bool(report["resumed_from"]) == bool(report["reused_from"]) == (not changed)
     assert (report["archive"] == str(archive)) == (not changed)
+    assert made == ({b'COPY "public"', b"CREATE TABLE", b"CREATE INDEX"} if changed else {b"CREATE INDEX"})
+
+
+@pytest.mark.parametrize("changed", [False, pytest.param(True, marks=pytest.mark.faults)])
+def test_killed_stream_is_resumed(scene: Scene, changed: bool) -> None:
+    """A snapshot is gone with its run; another one that holds the same serves as well, and only that."""
+    scene.transfer = "stream"
+    _end_at(scene, places.index_built)
+    if changed:
+        scene.change_source("UPDATE note SET words = words || '!'")
+    words, made = _run_again(scene)
+    assert ("resumed from" in words) == (not changed)
     assert made == ({b'COPY "public"', b"CREATE TABLE", b"CREATE INDEX"} if changed else {b"CREATE INDEX"})
 
 

@@ -197,8 +197,8 @@ class Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Return the manifest as JSON, for people too."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    """Return the manifest as JSON, for people too; the same of the same."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
 
 
 def decode(text: bytes, where: str) -> Manifest:

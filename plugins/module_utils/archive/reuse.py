@@ -39,7 +39,7 @@ def find_earlier(archive_root: pathlib.Path, host: str) -> Archive | None:
 def holds_the_same(earlier: Archive, tools: ClientTools, begun: Archive) -> bool:
     """Return whether an archive is as the one that is just being written, in which no rows have a file yet."""
     # A file tells less than what was read: a list is one of its own kind there.
-    if _essence(earlier.manifest) != _essence(decode(encode(begun.manifest), str(begun.folder))):
+    if essence(earlier.manifest) != essence(decode(encode(begun.manifest), str(begun.folder))):
         return False
     # The files differ by their dates.
     try:
@@ -48,7 +48,7 @@ def holds_the_same(earlier: Archive, tools: ClientTools, begun: Archive) -> bool
         return False
 
 
-def _essence(manifest: Manifest) -> Manifest:
+def essence(manifest: Manifest) -> Manifest:
     """Return a manifest without what says when and how it was written, and without what VACUUM alone changes."""
     relations = tuple(
         dataclasses.replace(measured, relation=dataclasses.replace(measured.relation, size=0, pages=0))

@@ -135,10 +135,15 @@ def _returning(request: Request, manifest: Manifest) -> Request:
 
 def _foresee_resumption(request: Request, decision: Decision, target: Endpoint) -> None:
     """Say in the plan if a copy is to be filled on that a killed run has left, or else why it is not."""
-    session, plan = decision.found.server_session, decision.plan
-    archive = decision.archive or _own_archive(request, decision.found)
-    if session and archive:
-        origin = describe_origin(archive.folder, target, request.settings.allowed)
+    session, plan, found = decision.found.server_session, decision.plan, decision.found
+    if session and found.transfer and found.transfer.way == "stream" and not decision.archive:
+        # What the snapshot will hold, nobody knows yet.
+        if left := staging_run(session, Generations(target.dbname)):
+            plan[1] = f"if it holds what run {left} was filling a copy with, go on filling that; if not, {plan[1]}"
+        return
+    archive = decision.archive or _own_archive(request, found)
+    if session and archive and found.tools:
+        origin = describe_origin(archive, found.tools, target, request.settings.allowed)
         generations = Generations(target.dbname)
         step = foresee(session, target, origin, archive.manifest)
         if step and decision.archive:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pathlib
 import typing as t
 
 import psycopg
 
-from ..archive.manifest import FILE_NAME, Manifest
+from ..archive.archive import Archive
+from ..archive.manifest import FILE_NAME, Manifest, encode
+from ..archive.reuse import essence
+from ..archive.schema import read_schema
 from ..errors import MigrationError
 from ..filling.notes import Notes, counted, is_of
+from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint, Session, connect
 from .databases import mark_staging, staging_run
 from .names import Generations
@@ -29,14 +32,26 @@ WHERE datname = %s AND backend_type = 'client backend'
 """
 
 
-def describe_origin(archive: pathlib.Path, target: Endpoint, allowed: t.Iterable[str]) -> str:
+def describe_origin(archive: Archive, tools: ClientTools, target: Endpoint, allowed: t.Iterable[str]) -> str:
     """Return what a database is filled from, by whom and how, as one word.
 
     :param allowed: the differences that are allowed; by them keys are added or not
     """
-    # The manifest has the sums of all other files.
-    manifest = hashlib.sha256((archive / FILE_NAME).read_bytes()).hexdigest()
-    return hashlib.sha256(json.dumps([VERSION, manifest, target.user, sorted(allowed)]).encode()).hexdigest()
+    return _digest(json.dumps([VERSION, _identify(archive, tools), target.user, sorted(allowed)]).encode())
+
+
+def _identify(archive: Archive, tools: ClientTools) -> str:
+    """Return what an archive is known by; of what is streamed, what it holds: a later snapshot may hold the same."""
+    if not archive.manifest.streamed:
+        # The manifest has the sums of all other files.
+        return _digest((archive.folder / FILE_NAME).read_bytes())
+    # Objects are noted by the numbers that pg_dump has given them.
+    entries = [(entry.number, entry.kind, entry.name, entry.statements) for entry in read_schema(tools, archive.schema)]
+    return _digest(encode(essence(archive.manifest)) + repr(entries).encode())
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def take_over(session: Session, target: Endpoint, run_id: str, origin: str, manifest: Manifest) -> str | None:
@@ -48,7 +63,7 @@ def take_over(session: Session, target: Endpoint, run_id: str, origin: str, mani
     """
     generations = Generations(target.dbname)
     earlier = staging_run(session, generations)
-    if earlier is None or manifest.streamed:
+    if earlier is None:
         return None
     try:
         mark_staging(session, generations, run_id)
@@ -68,7 +83,7 @@ def foresee(session: Session, target: Endpoint, origin: str, manifest: Manifest)
     """
     generations = Generations(target.dbname)
     earlier = staging_run(session, generations)
-    if earlier is None or manifest.streamed:
+    if earlier is None:
         return ""
     try:
         with connect(target.at(generations.staging)) as inside:
