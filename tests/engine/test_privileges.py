@@ -253,6 +253,27 @@ def test_corpus_with_its_owners_and_grants(servers: Servers, tmp_path: Path, nam
             target.drop_database(f"{dbname}__pgconvoy_previous")
 
 
+def test_what_only_one_major_knows(servers: Servers) -> None:
+    """15 knows no MAINTAIN: it cannot tell that somebody shall not have it, and takes no word of it."""
+    everything = "create table item(id int); grant all on item, pg_class to {a}; grant select on item to {b}"
+    for source, target in (("15", "18"), ("18", "15")):
+        with new_case(servers.source(source), servers.target(target)) as case:
+            a, b = f"{case.name}_a", f"{case.name}_b"
+            with roles(case.source, a, b), roles(case.target, a, b):
+                case.run(everything.format(a=a, b=b))
+                case.policy = Policy("source", "source")
+                outcome = case.migrate()
+                assert outcome.status == "migrated", outcome
+                case.stays()
+                if target == "18":
+                    execute(case.target, case.name, f"grant maintain on item to {b}")
+                    case.stays()
+                    assert case.ask(f"select has_table_privilege('{a}', 'item', 'MAINTAIN')")
+                    execute(case.target, case.name, f"revoke maintain on item from {a}")
+                    assert case.migrate().status == "migrated"
+                case.clean()
+
+
 #: Each makes owners or grants of the copy other than they must be.
 MUTATIONS: t.Final = (
     "revoke select on shop.item from {app}",

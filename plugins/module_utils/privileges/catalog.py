@@ -111,6 +111,10 @@ class Privileges:
         """The objects by what they are known by."""
         return {securable.key: securable for securable in self.objects}
 
+    def known(self, kind: str) -> frozenset[str]:
+        """Return the privileges that the server's version knows of a kind of object: its owner has all of them."""
+        return frozenset(self.initial[kind].owner) if kind in self.initial else frozenset()
+
     def initial_grants(self, kind: str, owner: str) -> Grants:
         """Return what an object is granted when nobody says anything."""
         known = self.initial.get(kind, Initial((), ()))

@@ -29,7 +29,8 @@ def deviations(here: Privileges, wishes: Wishes) -> list[Deviation]:
         name = f"privileges of {securable}"
         if wish.owner != securable.owner:
             found.append(Deviation(name, f"it belongs to {securable.owner}, and must belong to {wish.owner}"))
-        said = _compare(here.grants(securable), securable.owner, wish.grants, wish.owner)
+        unsaid = wishes.unsaid.get(securable.kind, frozenset())
+        said = _compare(here.grants(securable), securable.owner, wish.grants, wish.owner, unsaid)
         for column in sorted(securable.columns.keys() | wish.columns.keys()):
             there, wanted = securable.columns.get(column, frozenset()), wish.columns.get(column, frozenset())
             said += [f"column {column}: {m}" for m in _compare(there, securable.owner, wanted, wish.owner)]
@@ -39,19 +40,25 @@ def deviations(here: Privileges, wishes: Wishes) -> list[Deviation]:
         nothing = DefaultPrivileges(*key, grants=frozenset())
         first = here.first_grants(nothing)
         now, shall = there_by_key.get(key), wishes.defaults.get(key)
-        said = _compare(now.grants if now else first, key[0], shall.grants if shall else first, key[0])
+        unsaid = wishes.unsaid.get(nothing.kind, frozenset())
+        said = _compare(now.grants if now else first, key[0], shall.grants if shall else first, key[0], unsaid)
         found += [Deviation(str(nothing), message) for message in said]
     return found
 
 
-def _compare(now: Grants, owner_now: str, wanted: Grants, owner: str) -> list[str]:
-    """Return in words what roles lack and what they have too much of."""
+def _compare(
+    now: Grants, owner_now: str, wanted: Grants, owner: str, unsaid: t.Container[str] = frozenset()
+) -> list[str]:
+    """Return in words what roles lack and what they have too much of.
+
+    :param unsaid: privileges that may be held by more roles, since nobody could say so
+    """
     ours, theirs = rights(wanted, owner), rights(now, owner_now)
     said = []
     for role, privilege in sorted(ours.keys() | theirs.keys()):
         shall, has = ours.get((role, privilege)), theirs.get((role, privilege))
         name = "PUBLIC" if role == PUBLIC else role
-        if shall == has:
+        if shall == has or (has is not None and not shall and privilege in unsaid):
             continue
         if has is None:
             said.append(f"{name} lacks {privilege}" + (" with grant option" if shall else ""))

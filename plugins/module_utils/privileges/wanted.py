@@ -55,6 +55,8 @@ class Wishes:
     defaults: dict[tuple[str, str, str], DefaultPrivileges]
     #: what somebody was granted that has no object any more, or no column: the object's name, and the roles
     homeless: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    #: by kind of object, the privileges that are not known where the grants come from, which says nothing of them
+    unsaid: t.Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
 
 
 def want(
@@ -81,7 +83,8 @@ def want(
         return Wishes(wishes, {default.key: default for default in here.defaults})
     schemas = {o.identity for o in here.objects if o.kind == "SCHEMA"} | {""}
     defaults = {default.key: default for default in grants.defaults if default.schema in schemas and default.role}
-    return Wishes(wishes, defaults, tuple(_homeless(here, grants)))
+    unsaid = {kind: here.known(kind) - grants.known(kind) for kind in here.initial}
+    return Wishes(wishes, defaults, tuple(_homeless(here, grants)), unsaid)
 
 
 def _left_alone(securable: Securable, policy: Policy, live: Privileges | None) -> bool:
@@ -172,9 +175,13 @@ def _renamed(grants: t.Iterable[Grant], names: t.Mapping[str, str]) -> list[Gran
 
 def _changed_likewise(securable: Securable, there: Securable, here: Privileges, grants: Privileges) -> Wish:
     """Return what an object that an extension or the server makes must be granted: what was changed there, here too."""
-    owner, made_with = securable.owner, there.made_with or frozenset()
-    added = set(_renamed(grants.grants(there) - made_with, {there.owner: owner}))
-    taken = {(g.grantee, g.privilege) for g in _renamed(made_with - grants.grants(there), {there.owner: owner})}
+    owner = securable.owner
+    now, made_with = (
+        _translated(securable.kind, some, grants, here)
+        for some in (grants.grants(there), there.made_with or frozenset())
+    )
+    added = set(_renamed(now - made_with, {there.owner: owner}))
+    taken = {(g.grantee, g.privilege) for g in _renamed(made_with - now, {there.owner: owner})}
     kept = [g for g in here.grants(securable) if (g.grantee, g.privilege) not in taken]
     columns = {name: frozenset(_merged(_renamed(c, {there.owner: owner}), owner)) for name, c in there.columns.items()}
     return Wish(owner, frozenset(_merged([*kept, *added], owner)), columns)
@@ -204,7 +211,7 @@ def _initial(securable: Securable, owner: str, live: Privileges, here: Privilege
 
 def _translated(kind: str, grants: Grants, there: Privileges, here: Privileges) -> Grants:
     """Return the grants in the privileges that the target's version knows: who had all of them has all again."""
-    ours, theirs = (set(p.initial[kind].owner) if kind in p.initial else set() for p in (there, here))
+    ours, theirs = there.known(kind), here.known(kind)
     if ours == theirs:
         return grants
     held: dict[tuple[str, str, bool], set[str]] = collections.defaultdict(set)
