@@ -38,6 +38,10 @@ class MigrationError(Exception):
         self.outcome = outcome or Outcome()
 
 
+class ConnectionLostError(MigrationError):
+    """What was under way ended with its session: somebody or something has ended that."""
+
+
 def describe(error: psycopg.Error, *, over_rows: bool = False) -> str:
     """Return the server's message: SQLSTATE, text, detail, hint and context, one a line; no value is in it.
 

@@ -385,6 +385,18 @@ def test_no_scratch_database_is_one_finding(case: Case) -> None:
     assert 'source database "template0" is being accessed by other users' in told[0].message
 
 
+@pytest.mark.parametrize("ended", ["pg_backend_pid()", "pid"])
+def test_a_lost_connection_is_told_as_such(case: Case, ended: str) -> None:
+    """Nothing that is made is to blame: the session ends, alone or with all the others of the run."""
+    case.run(f"""CREATE MATERIALIZED VIEW lost AS SELECT pg_terminate_backend({ended}) FROM pg_stat_activity
+        WHERE application_name = 'pgconvoy' AND current_database() LIKE '%scratch'
+        ORDER BY pid = pg_backend_pid()""")
+    told = [finding for finding in case.examine() if finding.severity == "error"]
+    assert errors(told) == {("no-connection", "target")}
+    assert "terminating connection" in told[0].message
+    assert "materialized view public.lost" in told[0].message.lower()
+
+
 def test_statements_grow_with_the_schema_by_batches(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of objects go with one message."""
     execute_ = psycopg.Connection.execute

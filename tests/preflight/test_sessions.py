@@ -153,6 +153,24 @@ def test_direct(servers: Servers) -> None:
         assert codes(endpoint("source", server, "postgres")) == []
 
 
+def test_user_whose_sessions_take_another_role(servers: Servers) -> None:
+    """What it lacks, the other one lacks: who is told to GRANT something must know to whom."""
+    with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
+        case.make_roles()
+        role, other = f"{case.name}_role", f"{case.name}_x"
+        execute(case.source, "postgres", f"create role {other}; grant {other} to {role}")
+        try:
+            execute(case.source, "postgres", f"alter role {role} set role = {other}")
+            found = [f for f in case.examine() if f.code in ("own-role", "not-readable")]
+            assert [(f.code, f.object) for f in found] == [
+                ("own-role", f"role {role}"),
+                ("not-readable", "table public.t"),
+            ]
+            assert f"the source user has the rights of {other}" in found[0].message
+        finally:
+            execute(case.source, "postgres", f"alter role {role} reset role; drop role {other}")
+
+
 def test_second_session_that_is_refused(servers: Servers) -> None:
     with new_case(servers.source(), servers.target(), "create table t(a int)") as case:
         case.make_roles("LOGIN CONNECTION LIMIT 1")

@@ -11,7 +11,7 @@ import typing as t
 from ..archive.schema import Entry, dump_schema, read_schema
 from ..catalog.database import Locale, read_database
 from ..catalog.snapshot import Snapshot
-from ..errors import MigrationError
+from ..errors import ConnectionLostError, MigrationError
 from ..in_place.rehearsal import rehearse_in_live
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Session, connect
@@ -91,6 +91,10 @@ class SchemaRehearsal:
             rehearsed = self.done or self._rehearse(self._are_wanted)
         except NoScratchError as error:
             return self._try_in_live(str(error))
+        except ConnectionLostError as error:
+            message = f"the connection was lost as the schema was rehearsed: {error}"
+            remedy = "See whether its server was restarted or the line broke, and run again."
+            return [Finding("error", "no-connection", self.judge.live.side, message, remedy)]
         except MigrationError as error:
             return [self._no_scratch(error)]
         # Where something is missing, what else is otherwise follows from that.

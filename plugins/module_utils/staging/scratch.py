@@ -11,7 +11,7 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.database import Locale
-from ..errors import MigrationError
+from ..errors import ConnectionLostError, MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from .databases import create_database, drop_database, maintenance_session
 from .locks import lock_name_patiently, unlock_name
@@ -33,6 +33,7 @@ def open_scratch(
     :param has_public: whether it has the schema public
     :param server: a maintenance session, if one is open already
     :raises NoScratchError: when the target's user may not create databases, or the server cannot
+    :raises ConnectionLostError: when what the block has the session do fails since that has been ended
     :raises MigrationError: when the server refuses to create this one, with its message
     """
     scratch = target.at(Generations(target.dbname).scratch)
@@ -41,14 +42,28 @@ def open_scratch(
         stack.callback(unlock_name, maintenance, scratch.dbname)
         is_there = _lock(maintenance, target.user, scratch.dbname)
         # Before it is there: an interruption may come while it is being made.
-        stack.callback(drop_database, maintenance, scratch.dbname)
+        stack.callback(_drop, maintenance, scratch.dbname)
         if is_there:
             drop_database(maintenance, scratch.dbname)
         create_database(maintenance, scratch.dbname, locale)
         session = stack.enter_context(connect(scratch))
         if not has_public:
             session.execute("DROP SCHEMA public")
-        yield scratch, session
+        try:
+            yield scratch, session
+        except MigrationError as error:
+            if session.broken:
+                raise ConnectionLostError(str(error)) from None
+            raise
+
+
+def _drop(maintenance: Session, name: str) -> None:
+    """Drop the database; where the connection has broken, the next run does."""
+    try:
+        drop_database(maintenance, name)
+    except MigrationError:
+        if not maintenance.broken:
+            raise
 
 
 def _enter(stack: contextlib.ExitStack, target: Endpoint) -> Session:

@@ -35,6 +35,7 @@ def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
 
 _ASK: t.Final = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('pgconvoy.mark', true)"
 _RESET: t.Final = "RESET pgconvoy.mark"
+_WHO: t.Final = "SELECT session_user, current_user"
 
 
 def _check(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
@@ -43,7 +44,7 @@ def _check(endpoint: Endpoint, session: Session, other: Session) -> list[Finding
     A pooler mostly hands out the process that came back last, or else each in turn.
     """
     set_mark = sql.SQL("SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config('pgconvoy.mark', {}, false)")
-    (mine,) = execute_together(session, set_mark.format(secrets.token_hex(8)))
+    mine, ((user, role),) = execute_together(session, set_mark.format(secrets.token_hex(8)), _WHO)
     (asked,), (theirs,) = execute_together(session, _ASK), execute_together(other, _ASK)
     if not (asked == mine != theirs):
         session.execute(_RESET)
@@ -55,7 +56,7 @@ def _check(endpoint: Endpoint, session: Session, other: Session) -> list[Finding
         return [_tell_snapshot(endpoint, error)]
     finally:
         session.rollback()
-    return []
+    return [] if role == user else [_tell_role(endpoint, user, role)]
 
 
 def _tell_pooler(endpoint: Endpoint) -> Finding:
@@ -68,6 +69,17 @@ def _tell_pooler(endpoint: Endpoint) -> Finding:
         f"Name the server itself in {endpoint.side}_host and {endpoint.side}_port, or a pooler's port that pools "
         "by session. At Railway, whose PgBouncer takes over DATABASE_URL and DATABASE_PUBLIC_URL, these are those "
         "of DATABASE_PUBLIC_UNPOOLED_URL.",
+    )
+
+
+def _tell_role(endpoint: Endpoint, user: str, role: str) -> Finding:
+    return Finding(
+        "notice",
+        "own-role",
+        f"role {user}",
+        f"its sessions begin as {role}, by a setting of its own: the {endpoint.side} user has the rights of {role} and "
+        "what it makes belongs to it.",
+        f"Where rights are found lacking, GRANT them to {role}, or ALTER ROLE {user} RESET role.",
     )
 
 
