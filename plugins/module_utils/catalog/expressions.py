@@ -20,7 +20,7 @@ from ..server.endpoint import Session, use_search_path
 from .selection import Name
 from .snapshot import Snapshot
 
-Kind = t.Literal["check", "generated", "domain", "index", "materialized view"]
+Kind = t.Literal["check", "partition", "generated", "domain", "index", "materialized view"]
 
 #: Of how many rows a function is asked what it reads.
 _SOME_ROWS: t.Final = 100
@@ -41,6 +41,12 @@ SELECT 'check', 'check constraint ' || n.nspname || '.' || c.relname || ' ' || k
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r'
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE k.contype = 'c' AND k.convalidated AND ('pg_constraint'::regclass, k.oid) IN (TABLE called)
+UNION ALL
+SELECT DISTINCT 'partition', 'table ' || n.nspname || '.' || c.relname, c.oid, n.nspname, c.relname,
+       'SELECT count(*) FROM ', format(' WHERE NOT (%s)', pg_get_partition_constraintdef(c.oid))
+FROM pg_partitioned_table y CROSS JOIN LATERAL pg_partition_tree(y.partrelid) p
+JOIN pg_class c ON c.oid = p.relid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE ('pg_class'::regclass, y.partrelid) IN (TABLE called)
 UNION ALL
 SELECT 'generated', 'column ' || n.nspname || '.' || c.relname || '.' || a.attname, c.oid, n.nspname, c.relname,
        'SELECT count(*) FROM ', format(' WHERE record_image_ne(ROW(%I), ROW((%s)::%s))',

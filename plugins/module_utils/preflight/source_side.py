@@ -24,6 +24,7 @@ from .checks.duplicates import check_duplicates
 from .checks.expressions import check_expressions
 from .checks.extensions import check_account
 from .checks.far_trees import check_far_trees
+from .checks.hash_trees import check_hash_trees
 from .checks.live import list_tables
 from .checks.locks import check_locks
 from .checks.orphans import check_foreign_keys
@@ -79,6 +80,7 @@ def examine_rows(found: Examination, request: Request, session: Session) -> None
     found.findings += check_wide_rows(session, relations)
     if goal.fills or goal.writes_archive:
         found.findings += check_far_trees("the source", relations, found.selection)
+        found.findings += check_hash_trees(session, relations, found.selection)
     # They are not looked for without a reason: that reads tables as a whole, and sorts them.
     if found.has("collation-version"):
         found.findings += check_duplicates(session, found.source.serving_path)
