@@ -124,7 +124,8 @@ def _describe(
     taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     database = read_database(snapshot.session)
     selection = select(list_relations(snapshot.session), patterns) if patterns else None
-    reading = Reading(snapshot, jobs, database.serving_path, selection=selection, evaluated=True, summed=summed)
+    path, settings = database.serving_path, database.begun_with
+    reading = Reading(snapshot, jobs, path, selection=selection, evaluated=True, summed=summed, settings=settings)
     content = _with_reads(read_content(reading), find_reads(snapshot, database.search_path))
     identity = read_identity(snapshot.session)
     with doing(Step("the schema")):
@@ -140,7 +141,7 @@ def _describe(
         database=database,
         requirements=read_requirements(snapshot.session),
         content=content,
-        answers=ask(snapshot, queries, database.search_path),
+        answers=ask(snapshot, queries, database.search_path, settings),
         refresh_order=refresh_order(content.relations) if selection is None else (),
         schema=describe_file(folder / SCHEMA_FILE),
         tables=_list_filled(snapshot, content.relations, database.locale.encoding, streamed=streamed),

@@ -10,6 +10,7 @@ import typing as t
 
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer, ask, together
+from .in_force import Settings, ask_in_force
 from .search_path import ask_serving_path
 
 #: The setting by which a database bears a note of ours (verdict/note.py); it is none of the user's.
@@ -46,11 +47,18 @@ class DatabaseProperties:
     has_public: bool
     #: under which the database's expressions mean what they mean there, on any server (search_path.py)
     serving_path: str = "pg_catalog"
+    #: what a session of the database begins with, by name and value; none in an archive that does not tell it yet
+    in_force: Settings = ()
 
     @property
     def major(self) -> int:
         """The server's major version."""
         return self.server_version // 10000
+
+    @property
+    def begun_with(self) -> Settings:
+        """The settings under which the database's expressions yield what they yield there, on any server."""
+        return self.in_force or self.settings
 
 
 def read_database(session: Session) -> DatabaseProperties:
@@ -78,9 +86,11 @@ def ask_database(version: int) -> Inquiry[DatabaseProperties]:
                EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public')
         FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()
         """.encode()
-    (((name, *described, settings, comment, size, search_path, has_public),),), serving_path = yield from together(
-        ask(question), ask_serving_path()
-    )
+    (
+        (((name, *described, settings, comment, size, search_path, has_public),),),
+        serving_path,
+        in_force,
+    ) = yield from together(ask(question), ask_serving_path(), ask_in_force())
     return DatabaseProperties(
         name=name,
         server_version=version,
@@ -91,6 +101,7 @@ def ask_database(version: int) -> Inquiry[DatabaseProperties]:
         search_path=search_path,
         has_public=has_public,
         serving_path=serving_path,
+        in_force=in_force,
     )
 
 

@@ -24,6 +24,7 @@ from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
+from .in_force import Settings
 from .large_objects import LIST as LARGE_OBJECTS
 from .large_objects import LargeObject, read_large_objects, read_listed
 from .pieces import Piece, cut, group
@@ -51,6 +52,7 @@ class Reading:
 
     :param search_path: the one that serves the source, on both sides the same: values that name objects (regclass) are
         printed by it
+    :param settings: what a session of the source begins with, under which materialized views are evaluated
     :param like: the relations to compare with; where the columns are the same, they are hashed in the same forms
     :param evaluated: whether materialized views are evaluated afresh as well: all, none, or the named ones
     :param summed: whether columns are summed up as well
@@ -63,6 +65,7 @@ class Reading:
     selection: Selection | None = None
     evaluated: bool | t.Container[tuple[str, str]] = False
     summed: bool = False
+    settings: Settings = ()
     #: what there is, where that is known
     relations: t.Sequence[Relation] | None = None
     #: rows of tables that need not be read again
@@ -236,10 +239,8 @@ class _Begun:
         return not self._definitions and (small or self.reading.jobs == 1)
 
     def _is_asked(self, view: Relation) -> bool:
-        asked = self.reading.evaluated
-        return view.full_name in self._definitions and (
-            asked is True or (asked is not False and view.full_name in asked)
-        )
+        asked, name = self.reading.evaluated, view.full_name
+        return name in self._definitions and (asked is True or (asked is not False and name in asked))
 
     def _read_large_objects(self, session: Session) -> None:
         self._large_objects = read_large_objects(session)
@@ -280,8 +281,8 @@ class _Begun:
             self._large_objects = read_listed(session, listed)
 
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
-        found = evaluate(session, view, self._definitions[view.full_name], self.reading.search_path)
-        if found is not None:
+        definition, reading = self._definitions[view.full_name], self.reading
+        if found := evaluate(session, view, definition, reading.search_path, reading.settings):
             outcome[view.full_name] = found
 
 

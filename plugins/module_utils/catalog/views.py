@@ -12,13 +12,15 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
-from ..server.endpoint import Session, use_search_path
+from ..server.endpoint import Session, set_search_path, use_search_path
 from .checksums import digest, sum_query
 from .content import Rows
+from .in_force import Settings, pins_of, use_settings
 from .relations import Relation
 from .search_path import SAFE_SEARCH_PATH, SAFE_SINCE
 from .selection import Name
 
+_ALONE: t.Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 #: A refresh is the owner's, and may write: a reader may not be allowed what the query does, or no reader can do it.
 _UNTOLD: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
@@ -85,20 +87,22 @@ def read_definitions(session: Session) -> dict[Name, Definition]:
     }
 
 
-def evaluate(session: Session, view: Relation, definition: Definition, search_path: str) -> Evaluation | None:
+def evaluate(
+    session: Session, view: Relation, definition: Definition, search_path: str, settings: Settings = ()
+) -> Evaluation | None:
     """Return what a view's query yields; None where a reader cannot tell.
 
     The query is worded under the path that serves, and run under the one that a refresh has: a cursor is planned when
-    it is declared. One process runs it alone, as it does a refresh of ours.
+    it is declared. One process runs it alone, as it does a refresh of ours, and under the same settings.
 
     :param session: in a transaction, and left as it was
+    :param settings: what a session of the source begins with
     :raises MigrationError: when the query fails, as a refresh would
     """
-    query = sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition.query))
+    query = _sum_of(view, definition, pins_of(settings))
     try:
         with session.transaction(force_rollback=True):
-            use_search_path(session, search_path)
-            session.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+            use_settings(session, settings, set_search_path(search_path), _ALONE)
             if session.info.server_version // 10000 >= SAFE_SINCE:
                 session.execute(sql.SQL("DECLARE pgconvoy_view CURSOR FOR {}").format(query))
                 use_search_path(session, SAFE_SEARCH_PATH)
@@ -115,3 +119,20 @@ def evaluate(session: Session, view: Relation, definition: Definition, search_pa
     count, hashes = row
     names = tuple((schema, name) for schema, name in read if (schema, name) != view.full_name)
     return Evaluation(Rows(int(count), digest([int(hashes)])), names)
+
+
+def _sum_of(view: Relation, definition: Definition, pins: t.Sequence[tuple[str, str]]) -> sql.Composed:
+    """Return the query for the number and the sum of hashes of what a view's query yields.
+
+    :param pins: under which rows are hashed, if the query is to run under other settings: values of the users' types
+        are hashed as text. They are set when all rows are there
+    """
+    if not pins:
+        return sum_query(view.hashed, sql.SQL("({}) AS definition").format(definition.query))
+    pinned = sql.SQL(", ").join(
+        sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value) for name, value in pins
+    )
+    return sql.SQL(
+        "WITH definition AS MATERIALIZED ({}) {} WHERE ("
+        "SELECT count(ROW({})) FROM (SELECT count(*) AS rows FROM definition) whole WHERE whole.rows >= 0) > 0"
+    ).format(definition.query, sum_query(view.hashed, sql.SQL("definition")), pinned)

@@ -17,6 +17,7 @@ from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin, Reader
 from ..archive.schema import Entry
 from ..catalog.far_trees import refuse_far_trees
+from ..catalog.in_force import use_settings
 from ..catalog.large_objects import CREATE_PIECES, comment_on, make_large_objects
 from ..catalog.relations import Relation
 from ..catalog.selection import Name
@@ -27,8 +28,7 @@ from ..rows.statements import copy_in, copy_pieces_in
 from ..schedule.progress import Step, moved
 from ..schedule.threads import Lane, run_lanes
 from ..schedule.work import Work
-from ..server.batches import execute_together
-from ..server.endpoint import OpenSession, Session, break_off, use_search_path, use_settings
+from ..server.endpoint import OpenSession, Session, break_off, set_search_path, use_search_path
 from .notes import LARGE_OBJECTS, Notes, entry_part, rows_part
 from .objects import create_entries
 from .plan import Analyze, CopyRows, MakeObjects, Once, Task
@@ -72,10 +72,9 @@ def fill(
     @contextlib.contextmanager
     def open_filler() -> t.Iterator[_Filler]:
         with open_session() as session, origin.open() as reader:
-            # Functions behind generated columns, checks, domains and indexes may rely on it.
-            path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false)")
-            execute_together(session, path.format(manifest.database.serving_path), _USE_MEMORY.format(jobs))
-            use_settings(session, manifest.database.settings)
+            # Functions behind generated columns, checks, domains and indexes may rely on these.
+            path, memory = set_search_path(manifest.database.serving_path), _USE_MEMORY.format(jobs)
+            use_settings(session, manifest.database.begun_with, path, memory)
             yield _Filler(session, reader, filling, watch)
 
     left = [dataclasses.replace(work, item=item) for work in plan if (item := filling.left(work.item)) is not None]

@@ -26,7 +26,7 @@ from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
 from ..server.batches import execute_together
-from ..server.endpoint import Session, set_search_path, use_search_path
+from ..server.endpoint import Session, pin_settings, set_search_path
 from ..server.inquiry import answer, together
 from ..staging.row_security import ask_forced, owner_unbound
 from ..staging.schema import left_unvalidated
@@ -178,7 +178,8 @@ def keep_schema(
             # altered. And to empty a table is to build its indexes anew.
             execute_together(session, "SET CONSTRAINTS ALL IMMEDIATE", set_search_path(serving_path))
             done = filling.do()
-            use_search_path(session, "")
+            # Rows come under the source's settings, and are read under what is pinned.
+            session.execute(pin_settings(transaction.endpoint))
         if kept is None:
             known = _known(session, filling.found)
             content = judge.judge_content(transaction, filling.manifest, selection, _still(everything), known)

@@ -42,6 +42,8 @@ class Examination:
     tables: frozenset[tuple[str, str]] = frozenset()
     target_version: int | None = None
     target_exists: bool = False
+    #: settings of the users' own that a session of the live database begins with; true if only in that database
+    target_own: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
     #: what its server offers of what the source needs
     offers: Offers | None = None
     #: the databases that runs have left, or have under way

@@ -30,6 +30,7 @@ from ..verdict.words import ask_wordings
 from ..work_folder import WorkFolder
 from .checks.extensions import check_account
 from .checks.refill import check_parents
+from .checks.settings import check_own_settings
 from .examination import Examination
 from .schema_rehearsal import SchemaRehearsal
 from .undo import judge_undo
@@ -80,6 +81,8 @@ def _look(
                 # By what is told already.
                 return None
             raise MigrationError(f"Nothing was changed. The source's schema cannot be read: {error}") from None
+        found.findings += _check_own_settings(found, judge, original)
+        judges = judges and not tell_errors(found.findings)
         if here and found.selection is None:
             carried = {entry.address for entry in read_schema(judge.tools, original.schema)}
             found.findings += check_account(here.session, carried, judge.allowed)
@@ -108,6 +111,18 @@ def _look(
             found.findings += rehearsal.findings()
             found.words = rehearsal.kept_words()
     return verdict
+
+
+def _check_own_settings(found: Examination, judge: Judge, original: Original) -> list[Finding]:
+    """Return the settings of the target's user alone on which depends what the run makes there."""
+    # A copy is made beside the live database.
+    own = [name for name, only_live in found.target_own.items() if found.in_place or not only_live]
+    if found.load_mode is None or not own:
+        return []
+    # Policies are not applied to whoever fills the database.
+    entries = [entry for entry in read_schema(judge.tools, original.schema) if entry.kind != "POLICY"]
+    texts = [*(entry.statements for entry in entries), *(query.sql.encode() for query in judge.queries)]
+    return check_own_settings(own, judge.live.user, original.database, texts)
 
 
 def _can_rehearse(found: Examination) -> bool:

@@ -99,7 +99,7 @@ def _next(session: Session) -> pq.abc.PGresult:
     """Return the next result: how a statement has ended, or that a COPY may begin."""
     result: pq.abc.PGresult | None = session.wait(generators.fetch(session.pgconn))
     assert result is not None
-    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN):
+    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COPY_IN):
         raise psycopg.errors.error_from_result(result, encoding=session.info.encoding)
     return result
 

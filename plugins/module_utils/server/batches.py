@@ -128,7 +128,7 @@ def execute_together(session: Session, *statements: Question) -> list[Rows]:
     :raises psycopg.Error: when one fails; those after it are not executed
     """
     with session.cursor() as cursor:
-        cursor.execute(b";\n".join(_encode(session, statement) for statement in statements))
+        cursor.execute(b";\n".join(encode(session, statement) for statement in statements))
         results = [_fetch(cursor)]
         while cursor.nextset():
             results.append(_fetch(cursor))
@@ -163,7 +163,8 @@ def _undone(session: Session, questions: t.Sequence[Question]) -> list[Rows]:
     return answers[: len(questions)]
 
 
-def _encode(session: Session, question: Question) -> bytes:
+def encode(session: Session, question: Question) -> bytes:
+    """Return it as it is sent."""
     if isinstance(question, bytes):
         return question
     return (sql.SQL(question) if isinstance(question, str) else question).as_bytes(session)

@@ -55,9 +55,6 @@ _CLIENT_ENCODING: t.Final = sql.SQL(
     "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'LATIN1' ELSE 'UTF8' END"
 )
 
-#: What decides what a query yields and is not pinned.
-_MEANINGFUL: t.Final = frozenset({"default_text_search_config", "lc_numeric", "lc_time", "xmlbinary"})
-
 #: A machine that has vanished without a word is noticed by the other side within two minutes, not two hours. A server
 #: that is busy answers these probes, however long it takes (docs: 32.1.2 Parameter Key Words, keepalives).
 _KEEPALIVES: t.Final[dict[str, t.Any]] = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
@@ -238,18 +235,6 @@ def use_search_path(session: Session, search_path: str) -> None:
 def set_search_path(search_path: str) -> sql.Composed:
     """Return the statement that does so."""
     return sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false)").format(search_path)
-
-
-def use_settings(session: Session, settings: t.Iterable[tuple[str, str]]) -> None:
-    """Give a session those settings of a database, by name and value, which its functions may ask for or depend on.
-
-    These are the users' own, as app.tenant, and a few of PostgreSQL's. What is refused is left out: whether the
-    database may have it, preflight tells.
-    """
-    for name, value in settings:
-        if "." in name or name in _MEANINGFUL:
-            with contextlib.suppress(psycopg.Error), session.transaction():
-                session.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
 
 
 def tool_environment(endpoint: Endpoint) -> dict[str, str]:

@@ -17,15 +17,16 @@ import typing as t
 
 from ..archive.schema import Entry, dump_schema, read_schema, read_section
 from ..catalog.database import DatabaseProperties
+from ..catalog.in_force import use_own
 from ..catalog.relations import list_relations
 from ..catalog.transaction import Transaction
 from ..filling.objects import Refusal, try_entries
 from ..filling.refresh import refresh_statement
 from ..schedule.progress import Step, doing
 from ..server.client_tools import ClientTools, tools_for
-from ..server.endpoint import Endpoint, Session, pin_settings, use_settings
+from ..server.endpoint import Endpoint, Session, pin_settings
 from ..work_folder import WorkFolder
-from .schema import allow_orphans, left_unvalidated, serving_path, without_event_triggers
+from .schema import allow_orphans, left_unvalidated, serving, without_event_triggers
 from .scratch import open_scratch
 
 #: What people are told of it.
@@ -81,8 +82,8 @@ def rehearse(
     """
     pre_data = created(read_section(script.tools, script.schema, "pre-data"))
     absent: set[int] = set()
-    use_settings(session, script.source.settings)
-    refusals = [*try_entries(session, [serving_path(session, script.source), *pre_data], absent)]
+    use_own(session, script.source.begun_with)
+    refusals = [*try_entries(session, [serving(session, script.source), *pre_data], absent)]
     not_valid = script.not_valid and left_unvalidated(
         list_relations(session), script.not_valid, session.info.server_version
     )

@@ -8,15 +8,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from psycopg import sql
-
 from ..archive.schema import Entry
 from ..catalog.database import DatabaseProperties
 from ..catalog.foreign_keys import FIRST_NOT_VALID_TREES
+from ..catalog.in_force import set_known
 from ..catalog.relations import Relation
 from ..filling.objects import create_entries
 from ..schedule.progress import Step, doing
-from ..server.endpoint import Session
+from ..server.endpoint import Session, set_search_path
 
 
 def left_unvalidated(relations: t.Iterable[Relation], allowed: t.Iterable[str], server_version: int) -> frozenset[str]:
@@ -48,19 +47,19 @@ def create_pre_data(session: Session, entries: t.Sequence[Entry], source: Databa
 
     The schema public, which every new database has, goes if the source has none: no dump says so.
 
-    :param session: keeps the path that serves the source
+    :param session: keeps the path that serves the source, and its settings
     :raises MigrationError: naming the object that failed, with the server's message
     """
     if not source.has_public:
         session.execute("DROP SCHEMA public")
     with doing(Step("types, functions and tables")):
-        create_entries(session, [serving_path(session, source), *entries])
+        create_entries(session, [serving(session, source), *entries])
 
 
-def serving_path(session: Session, source: DatabaseProperties) -> Entry:
-    """Return what gives a session the path that serves the source, to travel with what comes after it."""
-    statement = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false);").format(source.serving_path)
-    return Entry("SEARCHPATH", "of the source", statement.as_bytes(session))
+def serving(session: Session, source: DatabaseProperties) -> Entry:
+    """Return what gives a session the path that serves the source, and its settings; it travels with what follows."""
+    statements = [set_search_path(source.serving_path), *set_known(source.begun_with)]
+    return Entry("SEARCHPATH", "of the source", b"".join(one.as_bytes(session) + b";" for one in statements))
 
 
 def without_event_triggers(entries: t.Sequence[Entry]) -> tuple[t.Sequence[Entry], t.Sequence[Entry]]:

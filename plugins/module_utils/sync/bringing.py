@@ -92,7 +92,7 @@ def _move(
     # Queries of views may draw from sequences.
     sequences = manifest.content.sequences if manifest.refresh_order else differences.sequences
     with impatient(session), open_origin() as origin:
-        moved = move_rows(origin, session, tables, manifest.database.locale.encoding)
+        moved = move_rows(origin, session, tables, manifest.database)
         restart(session, sequences)
         if differences.large_objects:
             move_large_objects(origin, session, differences.large_objects)

@@ -11,7 +11,9 @@ import typing as t
 import psycopg
 from psycopg import sql
 
+from ..catalog.database import DatabaseProperties
 from ..catalog.formats import Format, choose_formats
+from ..catalog.in_force import set_known, use_own
 from ..catalog.large_objects import CREATE_PIECES, LargeObject, comment_on, count_pieces, make_large_objects
 from ..errors import MigrationError, describe
 from ..in_place.replica_identity import rows_identified
@@ -44,7 +46,7 @@ class Origin(t.Protocol):
 
 
 def move_rows(
-    origin: Origin, target: Session, differences: t.Sequence[TableDifference], encoding: str
+    origin: Origin, target: Session, differences: t.Sequence[TableDifference], source: DatabaseProperties
 ) -> tuple[Moved, ...]:
     """Delete the target's rows that must not be there, or not with these values, and copy those that must.
 
@@ -52,6 +54,7 @@ def move_rows(
     that is always generated is no obstacle.
 
     :param differences: parents before their children
+    :param source: of which the rows are, or will have been
     :raises MigrationError: when a server refuses, or a row is lost
     """
     shrinking = [difference for difference in differences if difference.going.count]
@@ -60,7 +63,9 @@ def move_rows(
         rows_identified(target, [name for difference in shrinking for name in difference.tables]),
     ):
         kept = [difference.before - _delete_rows(target, difference) for difference in differences]
-    received = [_copy_rows(origin, target, difference, encoding) for difference in differences]
+    # Generated columns and checks may depend on these, and the hashes of keys, by which rows go, must not.
+    use_own(target, source.begun_with)
+    received = [_copy_rows(origin, target, difference, source) for difference in differences]
     return tuple(map(Moved, differences, kept, received))
 
 
@@ -88,12 +93,13 @@ def _delete(difference: TableDifference) -> sql.Composed:
     return sql.SQL("DELETE FROM {}{}").format(only, relation.identifier) + where
 
 
-def _copy_rows(origin: Origin, target: Session, difference: TableDifference, encoding: str) -> int:
+def _copy_rows(origin: Origin, target: Session, difference: TableDifference, source: DatabaseProperties) -> int:
     if not difference.coming.count:
         return 0
     relation = difference.relation
     format_, chunks = origin.read(difference)
-    (received,) = receive(target, [Stream(f"table {relation}", [copy_in(relation, encoding, format_)], chunks)])
+    statements = [*set_known(source.begun_with), copy_in(relation, source.locale.encoding, format_)]
+    (received,) = receive(target, [Stream(f"table {relation}", statements, chunks)])
     return received
 
 

@@ -154,9 +154,9 @@ class Judge(SchemaJudge):
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
-        path = manifest.database.serving_path
+        path, settings = manifest.database.serving_path, manifest.database.begun_with
         with read_unbound(there, relations) as there:
-            reading = Reading(there, self.jobs, path, relations, selection, False, self.summed, listed, known)
+            reading = Reading(there, self.jobs, path, relations, selection, False, self.summed, settings, listed, known)
             theirs = read_content(reading)
             content = compare_contents(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(manifest.answers, there, manifest.database)
@@ -202,19 +202,22 @@ class Judge(SchemaJudge):
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
         relations, path = list_relations(here.session), database.serving_path
-        source = Reading(here, self.jobs, path, selection=selection, evaluated=True, summed=self.summed)
+        source = Reading(here, self.jobs, path, (), selection, True, self.summed, database.begun_with)
         with read_unbound(there, relations) as there:
-            reading = Reading(there, self.jobs, path, relations, selection, summed=self.summed)
+            reading = dataclasses.replace(source, snapshot=there, like=relations, evaluated=False)
             ours, theirs = read_contents(source, reading)
             content = compare_contents(ours, theirs, reading)
             if not stop_early:
                 content = explain_rows(content, here, there, relations, path, self.show_rows)
             content = content.joined(judge_extension_rows(ours, theirs))
-            answers = self._judge_answers(ask(here, self.queries, database.search_path), there, database)
+            answers = self._judge_answers(self._ask(here, database), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
 
     def _judge_privileges(self, there: Snapshot, source: Privileges | None) -> Verdict:
         return judge_privileges(there.session, self.policy, self.before, source, self.staging).allowing(self.allowed)
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
-        return Verdict(differences=compare_answers(self.queries, answers, ask(there, self.queries, source.search_path)))
+        return Verdict(differences=compare_answers(self.queries, answers, self._ask(there, source)))
+
+    def _ask(self, snapshot: Snapshot, source: DatabaseProperties) -> dict[str, str]:
+        return ask(snapshot, self.queries, source.search_path, source.begun_with)

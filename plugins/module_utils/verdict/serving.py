@@ -58,6 +58,7 @@ class Serving:
             )
 
     def _ask(self, live: Endpoint, manifest: Manifest) -> list[str]:
+        source = manifest.database
         with connect(live) as session:
             if self.role:
                 role = sql.Identifier(self.role)
@@ -66,6 +67,6 @@ class Serving:
                     return [f"{self.role} may not connect to it: GRANT CONNECT ON DATABASE, or name another role."]
             with session.transaction(force_rollback=True):
                 session.execute("SET TRANSACTION READ ONLY")
-                answers = ask_in(session, live, self.queries, manifest.database.search_path)
+                answers = ask_in(session, live, self.queries, source.search_path, source.begun_with)
         differences = compare_answers(self.queries, manifest.answers, answers)
         return [str(difference) for difference in differences if difference.object not in self.allowed]

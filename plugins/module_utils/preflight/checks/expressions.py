@@ -16,20 +16,26 @@ import psycopg
 from psycopg import sql
 
 from ...catalog.database import DatabaseProperties
-from ...catalog.expressions import Expression, list_expressions, read_by
+from ...catalog.expressions import Expression, Kind, list_expressions, read_by
+from ...catalog.in_force import use_settings
 from ...catalog.search_path import SAFE_SEARCH_PATH, SAFE_SINCE
 from ...errors import describe
-from ...server.endpoint import Session, use_search_path
+from ...server.endpoint import Session, set_search_path, use_search_path
 from ...verdict.findings import Finding
 
 #: Such a function cannot be tried on the source, which says nothing of the target: there the user owns it, and writes.
 _UNTRIED: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
 
+#: What rows do that do not agree with an expression of a kind; others yield a value.
+_WRONG: t.Final[dict[Kind, str]] = {"check": "break it", "partition": "lie outside of its bounds"}
+
+
 def check_expressions(session: Session, source: DatabaseProperties, target_major: int | None) -> list[Finding]:
     """Return the expressions that the source's rows do not agree with, or that the target could not evaluate.
 
-    Rows are loaded under the database's own search_path, the rest is made under the one that serves.
+    Rows are loaded under the database's own search_path, the rest is made under the one that serves; all of it under
+    the settings that a session of the source begins with.
 
     :param session: of the source, which is left as it was
     :param target_major: the target's major version; None if it takes no part
@@ -38,7 +44,8 @@ def check_expressions(session: Session, source: DatabaseProperties, target_major
     for expression in list_expressions(session):
         safe = not expression.is_loaded and (target_major or 0) >= SAFE_SINCE
         with contextlib.suppress(psycopg.Rollback), session.transaction():
-            use_search_path(session, source.search_path if expression.is_loaded else source.serving_path)
+            path = source.search_path if expression.is_loaded else source.serving_path
+            use_settings(session, source.begun_with, set_search_path(path))
             findings += _try_expression(session, expression, safe)
             raise psycopg.Rollback
     return findings
@@ -63,7 +70,7 @@ def _try_expression(session: Session, expression: Expression, safe: bool) -> lis
         ]
     findings = []
     if row and row[0]:
-        what = "break it" if expression.kind == "check" else "hold another value than it yields now"
+        what = _WRONG.get(expression.kind, "hold another value than it yields now")
         findings.append(
             Finding(
                 "error",

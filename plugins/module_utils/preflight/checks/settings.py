@@ -50,6 +50,35 @@ def check_settings(session: Session, source: DatabaseProperties, allowed: t.Mapp
     return findings
 
 
+def check_own_settings(
+    own: t.Collection[str], user: str, source: DatabaseProperties, texts: t.Iterable[bytes]
+) -> list[Finding]:
+    """Return the settings that sessions of the target begin with and those of the source do not, if they are asked for.
+
+    All others are given to the target's sessions as they are on the source; a setting cannot be taken from one.
+
+    :param own: the names, in lower case, of those of the users' own that a session of the target begins with
+    :param texts: what may ask for a setting
+    """
+    there = {name.lower() for name, _ in source.begun_with}
+    only = [name for name in sorted(own) if name not in there]
+    if not only:
+        return []
+    said = b"\n".join(texts).lower()
+    return [
+        Finding(
+            "error",
+            "own-setting",
+            f"role {user} setting {name}",
+            "the target's sessions begin with it, the source's do not, and definitions ask for it: what the target "
+            "computes by them would be something else.",
+            "Take it away on the target (ALTER ROLE ... RESET), or set it on the source as well.",
+        )
+        for name in only
+        if name.encode() in said
+    ]
+
+
 def _without(refusal: str, value: str) -> str:
     """Return a refusal without the value, which some checks of values quote: a role's name, a library's."""
     for part in sorted({value, *split_list(value)}, key=len, reverse=True):
