@@ -109,6 +109,20 @@ def test_what_clients_change_is_noticed(place: Place, changes: dict[str, str]) -
         before = told
 
 
+def test_whatever_isolation_the_users_sessions_begin_with(place: Place) -> None:
+    """What clients commit while a lock is waited for is seen, although the transaction has begun before."""
+    place.live.execute(f"ALTER DATABASE {place.live.name} SET default_transaction_isolation = 'repeatable read'")
+    place.back_up()
+
+    def go_on() -> None:
+        with begin(place.target) as transaction:
+            place.live.execute("INSERT INTO owner VALUES (7, 'Cleo')")
+            require_unchanged(transaction, place.judge(), place.backup)
+
+    with pytest.raises(MigrationError, match=r"would be lost: table public\.owner"):
+        go_on()
+
+
 def test_of_selected_tables_alone(place: Place) -> None:
     """What is not selected stays, and clients go on with it; a sequence goes with its table."""
     selected = Patterns(("owner",), ())

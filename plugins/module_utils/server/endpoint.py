@@ -38,6 +38,7 @@ PINNED_SETTINGS: t.Final[dict[str, str]] = {
     "array_nulls": "on",
     "quote_all_identifiers": "off",
     "row_security": "off",
+    "default_transaction_isolation": "read committed",
     "check_function_bodies": "off",
     "synchronize_seqscans": "off",
     "client_min_messages": "warning",
