@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import re
@@ -14,7 +15,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import dump_schema
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import (
+    dump_schema,
+    read_schema,
+    read_section,
+)
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import (
     ExportedSnapshot,
     exported_snapshot,
@@ -73,6 +78,23 @@ def test_same_schema(servers: Servers, tmp_path: Path, major: str) -> None:
     assert scripts[0] == scripts[1]
     assert b'VIEW "Odd; schema"."v \'40"' in scripts[0]
     assert turns < 40
+
+
+def test_few_programs(servers: Servers, tmp_path: Path) -> None:
+    """What pg_dump asks of any database is found out once, and a schema's file is read once, however often it is."""
+    server, started = servers.source(), tmp_path / "started"
+    for name in ("pg_dump", "pg_restore"):
+        log = f'test "$1" = --version || echo {name} >> {started}'
+        (tmp_path / name).write_text(f'#!/bin/sh\n{log}\nexec {server.bindir / name} "$@"\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "psql").symlink_to(server.bindir / "psql")
+    tools = tools_in(str(tmp_path))
+    for number, content in enumerate(("CREATE TABLE one ()", "CREATE TABLE two ()")):
+        path = tmp_path / f"{number}.dump"
+        with database(server, content) as source, exported_snapshot(_endpoint(server, source.name)) as snapshot:
+            dump_schema(snapshot, tools, path)
+        assert read_schema(tools, path) == read_section(tools, path, "pre-data")
+    assert collections.Counter(started.read_text().split()) == {"pg_dump": 3 + 2, "pg_restore": 3 + 3}
 
 
 def _script(pg_restore: str, path: Path) -> bytes:

@@ -10,6 +10,8 @@ which an older server may not know, are left out: the session's settings are our
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import os
 import pathlib
 import re
@@ -85,15 +87,32 @@ def read_section(tools: ClientTools, path: pathlib.Path, section: Section) -> li
 
     :raises MigrationError: when pg_restore fails or its script is not what its own list announces
     """
-    options = [f"--section={section}", *_LEFT_BEHIND, str(path)]
-    script = _pg_restore(tools, ["--verbose", "--file=-", *options])
-    announced = re.findall(rb"^(\d+); \d+ \d+ ", _pg_restore(tools, ["--list", *options]), re.MULTILINE)
-    return _with_servers(split_script(script, [int(identifier) for identifier in announced]))
+    pre_data, post_data = _read(tools, path)
+    return [*(pre_data if section == "pre-data" else post_data)]
 
 
 def read_schema(tools: ClientTools, path: pathlib.Path) -> list[Entry]:
-    """Return all entries of a schema's file."""
-    return [*read_section(tools, path, "pre-data"), *read_section(tools, path, "post-data")]
+    """Return all entries of a schema's file, likewise."""
+    pre_data, post_data = _read(tools, path)
+    return [*pre_data, *post_data]
+
+
+def _read(tools: ClientTools, path: pathlib.Path) -> tuple[list[Entry], list[Entry]]:
+    return _read_once(tools, path, hashlib.sha256(path.read_bytes()).digest())
+
+
+# A stage has two of them at a time, the source's and the target's, and several uses for each.
+@functools.lru_cache(maxsize=2)
+def _read_once(tools: ClientTools, path: pathlib.Path, _digest: bytes) -> tuple[list[Entry], list[Entry]]:
+    """Return the entries of both sections."""
+    listed = _pg_restore(tools, ["--list", "--section=pre-data", "--section=post-data", *_LEFT_BEHIND, str(path)])
+    announced = [int(identifier) for identifier in re.findall(rb"^(\d+); \d+ \d+ ", listed, re.MULTILINE)]
+    pre_data, post_data = (
+        _pg_restore(tools, ["--verbose", "--file=-", f"--section={section}", *_LEFT_BEHIND, str(path)])
+        for section in ("pre-data", "post-data")
+    )
+    before = len(_HEADER.findall(pre_data))
+    return _with_servers(split_script(pre_data, announced[:before])), split_script(post_data, announced[before:])
 
 
 # A verbose script heads each entry with its number in the archive's table of contents (pg_backup_archiver.c:

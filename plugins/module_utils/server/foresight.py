@@ -31,6 +31,10 @@ _ONE_ROW: t.Final = (
 _NO_ROW: t.Final = message(b"T", struct.pack("!H", 0)) + message(b"C", b"SELECT 0\0")
 
 
+#: What a program says to any database of a server, by its command line and what a session of that server tells.
+_OF_ANY: t.Final[dict[t.Hashable, list[bytes]]] = {}
+
+
 def foresee(
     program: t.Sequence[str], endpoint: Endpoint, parameters: dict[bytes, bytes], known: t.Mapping[bytes, bytes]
 ) -> list[bytes]:
@@ -40,6 +44,17 @@ def foresee(
     :param parameters: what a session of that server tells of itself
     :param known: messages that answer questions
     """
+    if known:
+        return _listen(program, endpoint, parameters, known)
+    of_any = (*program, *parameters.items())
+    if of_any not in _OF_ANY:
+        _OF_ANY[of_any] = _listen(program, endpoint, parameters, {})
+    return _OF_ANY[of_any]
+
+
+def _listen(
+    program: t.Sequence[str], endpoint: Endpoint, parameters: dict[bytes, bytes], known: t.Mapping[bytes, bytes]
+) -> list[bytes]:
     empty = _EmptyDatabase(parameters, known)
     with serve(empty, endpoint) as entrance:
         subprocess.run(
