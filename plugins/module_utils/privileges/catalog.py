@@ -94,6 +94,15 @@ class Initial:
     owner: tuple[str, ...]
     public: tuple[str, ...]
 
+    # Of thousands of objects there are few kinds and owners.
+    @functools.lru_cache(maxsize=100)  # noqa: B019 - they are few, too
+    def grants(self, owner: str) -> Grants:
+        """Return that of an owner's object."""
+        return frozenset(
+            [Grant(owner, privilege, False, owner) for privilege in self.owner]
+            + [Grant(PUBLIC, privilege, False, owner) for privilege in self.public]
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Privileges:
@@ -117,11 +126,7 @@ class Privileges:
 
     def initial_grants(self, kind: str, owner: str) -> Grants:
         """Return what an object is granted when nobody says anything."""
-        known = self.initial.get(kind, Initial((), ()))
-        return frozenset(
-            [Grant(owner, privilege, False, owner) for privilege in known.owner]
-            + [Grant(PUBLIC, privilege, False, owner) for privilege in known.public]
-        )
+        return self.initial.get(kind, Initial((), ())).grants(owner)
 
     def grants(self, securable: Securable) -> Grants:
         """Return what is granted on an object, the owner's own rights included."""

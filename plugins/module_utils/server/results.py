@@ -31,11 +31,17 @@ class Answer:
         """Return it as messages."""
         options = [column for column, name in enumerate(self.names) if name == b"attoptions"]
         rows = self.rows if not options else [_without_own(row, options) for row in self.rows]
-        told = [message(b"D", _counted([*map(_spell, row)])) for row in rows]
+        told = [
+            message(b"D", _counted([_NULL if value is None else _length(len(value)) + value for value in row]))
+            for row in rows
+        ]
         return b"".join([self.description, *told, message(b"C", self.status + b"\0") if self.status else _NOTHING])
 
 
 _NOTHING: t.Final = message(b"I", b"")
+# What is done for each value of each row, as thousands of objects have many.
+_length: t.Final = struct.Struct("!i").pack
+_NULL: t.Final = _length(-1)
 
 
 def read_answer(result: pq.abc.PGresult) -> Answer:
@@ -92,7 +98,3 @@ def _without_own(row: t.Sequence[bytes | None], columns: t.Container[int]) -> li
         else value
         for column, value in enumerate(row)
     ]
-
-
-def _spell(value: bytes | None) -> bytes:
-    return struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value

@@ -117,7 +117,7 @@ def compare(source: Content, target: Content) -> Verdict:
     tables, differences, notices = compare_relations(source.relations, target.relations)
     owners = {str(sequence): sequence.owner for sequence in (*target.sequences, *source.sequences)}
     sequences = [
-        SequenceVerdict(**dataclasses.asdict(pair), owner=owners[pair.name])
+        SequenceVerdict(**vars(pair), owner=owners[pair.name])
         for pair in pair_up(_describe_sequences(source.sequences), _describe_sequences(target.sequences))
     ]
     large_objects = pair_up(
