@@ -107,6 +107,17 @@ def test_only_what_is_named_may_differ(case: Case, allowing: Allow) -> None:
     assert not table.equal
 
 
+def test_missing_table(case: Case, allowing: Allow) -> None:
+    """One that is allowed to be missing is no reason to migrate; any other one is, and then nothing more is asked."""
+    assert migrate(case, allowing, {KEY: REASON}).status == "migrated"
+    execute(case.target, case.name, "DROP TABLE d")
+    allowed = {KEY: REASON, "table public.d": REASON, "fk constraint public.d l": REASON}
+    assert migrate(case, allowing, allowed).status == "unchanged"
+    _, verdict = allowing(allowed={KEY: REASON}).look_ahead()
+    assert verdict
+    assert told(verdict) == (["table public.d"], [])
+
+
 def test_allowed_and_not_there(case: Case, allowing: Allow) -> None:
     """A reason for an object that does not differ, or does not exist, does no harm."""
     execute(case.source, case.name, "DELETE FROM c WHERE p > 1")

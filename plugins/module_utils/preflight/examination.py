@@ -40,6 +40,8 @@ class Examination:
     requirements: Requirements | None = None
     #: schema and name of the source's tables
     tables: frozenset[tuple[str, str]] = frozenset()
+    #: those of them that the live database lacks which is to be replaced
+    lacking: frozenset[tuple[str, str]] = frozenset()
     target_version: int | None = None
     target_exists: bool = False
     #: settings of the users' own that a session of the live database begins with; true if only in that database

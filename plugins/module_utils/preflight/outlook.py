@@ -93,7 +93,9 @@ def _look(
         beside = found.load_mode == "swap" and not check_mode
         wordings = answer(here.session, ask_wordings()) if here and beside else ""
         rehearsal = SchemaRehearsal(found, judge, original, here, tools, check_mode, wordings)
-        if judges:
+        if judges and here and not check_mode:
+            verdict = _find_lacking(found, judge)
+        if judges and not verdict:
             judge = dataclasses.replace(judge, reword=rehearsal.words)
             # What the live database was examined by does for this as well.
             kept, target = found.live_session, judge.target
@@ -151,6 +153,13 @@ def _open_original(
     judge = dataclasses.replace(judge, tools=tools_for(newest, judge.tools))
     here = stack.enter_context(exported_snapshot(stack.enter_context(open_source())))
     return judge, here, read_original(here, judge.tools, stack.enter_context(WorkFolder()), judge.patterns)
+
+
+def _find_lacking(found: Examination, judge: Judge) -> Verdict | None:
+    """Return the verdict where a table is missing: then there is something to do, and nothing more need be asked."""
+    missing = [Difference(f"table {'.'.join(name)}", "missing on the target") for name in sorted(found.lacking)]
+    verdict = Verdict(differences=tuple(missing)).allowing(judge.allowed)
+    return None if verdict.equal else verdict
 
 
 def _ask(

@@ -149,6 +149,7 @@ def examine_live(found: Examination, request: Request, session: Session, partial
     if not found.source or not found.requirements:
         return None
     tables, present, privileges = answer(session, together(ask_tables(), ask_extensions(), ask_privileges()))
+    found.lacking = found.tables - tables
     extensions = {e.name for e in present}.difference(e.name for e in found.requirements.extensions)
     found.findings += check_only_live(session, tables - found.tables, extensions)
     if not found.in_place:
