@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.claim import TargetClaimedError, claim_target
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.claim import TargetClaimedError, begin_to_claim
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.playbook_process import PlaybookProcess
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint
 
@@ -41,7 +41,7 @@ def is_free(live: Endpoint, folder: Path) -> bool:
     """Return whether another run could claim the target; it lets go of it at once."""
     other = folder / "other"
     try:
-        claim_target(live, "other", other, os.getpid())
+        begin_to_claim(live, "other", other, os.getpid())()
     except TargetClaimedError:
         return False
     assert end_background(other)
@@ -50,9 +50,9 @@ def is_free(live: Endpoint, folder: Path) -> bool:
 
 def test_held_until_ended(live: Endpoint, tmp_path: Path) -> None:
     """One at a time on a database; another database of the server is another target."""
-    claim_target(live, "first", tmp_path / "first", os.getpid())
+    begin_to_claim(live, "first", tmp_path / "first", os.getpid())()
     with pytest.raises(TargetClaimedError, match=r"^run first of role postgres from 127.0.0.1, since 2.* UTC"):
-        claim_target(live, "second", tmp_path / "second", os.getpid())
+        begin_to_claim(live, "second", tmp_path / "second", os.getpid())()
     assert is_free(live.at("another"), tmp_path)
     assert end_background(tmp_path / "first")
     assert not end_background(tmp_path / "first"), "it is gone"
@@ -75,7 +75,7 @@ def test_held_until_controller_is_killed(
     """Nothing has to be done for it; where the system can tell, not even its exit status has to be asked for."""
     if not waits:
         monkeypatch.delattr(os, "pidfd_open")
-    claim_target(live, "first", tmp_path / "first", controller.pid)
+    begin_to_claim(live, "first", tmp_path / "first", controller.pid)()
     assert not is_free(live, tmp_path)
     controller.kill()
     if not waits:
@@ -90,7 +90,7 @@ def test_broken_connection_ends_it(
 ) -> None:
     """A holder that holds nothing any more would be a lie."""
     monkeypatch.setattr("ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_session.ALIVE_SECONDS", 1)
-    claim_target(live, "first", tmp_path / "first", os.getpid())
+    begin_to_claim(live, "first", tmp_path / "first", os.getpid())()
     target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgconvoy first'")
     wait_until(lambda: is_free(live, tmp_path))
     assert claimant(tmp_path / "first").has_ended(within=60)
@@ -102,9 +102,9 @@ def test_role_that_may_not_enter_the_maintenance_database(live: Endpoint, target
         administrator.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
         try:
             humble = dataclasses.replace(live, user="humble", password="humbleSecret1")
-            claim_target(humble, "first", tmp_path / "first", os.getpid())
+            begin_to_claim(humble, "first", tmp_path / "first", os.getpid())()
             with pytest.raises(TargetClaimedError, match=r"^run first of role humble"):
-                claim_target(humble, "second", tmp_path / "second", os.getpid())
+                begin_to_claim(humble, "second", tmp_path / "second", os.getpid())()
             assert end_background(tmp_path / "first")
         finally:
             administrator.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
@@ -114,4 +114,4 @@ def test_server_that_cannot_be_asked(live: Endpoint, tmp_path: Path) -> None:
     """No claim is no claim, and the message is that of the maintenance database."""
     nobody = dataclasses.replace(live, user="nobody")
     with pytest.raises(MigrationError, match='Cannot connect to the target database "postgres"'):
-        claim_target(nobody, "first", tmp_path / "first", os.getpid())
+        begin_to_claim(nobody, "first", tmp_path / "first", os.getpid())()

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.filling.notes import Notes
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.decision import decide
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import unhindered
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 
@@ -56,7 +57,8 @@ def test_what_is_streamed_is_known_by_what_it_is(servers: Servers, tmp_path: Pat
             run = prepare(case.source, case.name, case.target, case.name, tmp_path / name, transfer="stream")
             with contextlib.closing(run), contextlib.ExitStack() as kept:
                 request = Request(run.source, run.target, archive_root=tmp_path, transfer="stream")
-                (step,) = [s for s in decide(request, None, None, None, kept).plan if "stream the source into" in s]
+                plan = decide(request, None, unhindered, None, kept).plan
+                (step,) = [step for step in plan if "stream the source into" in step]
                 run.preflight()
                 run.dump()
                 run.restore_schema()

@@ -20,6 +20,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder im
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.decision import decide
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import unhindered
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server import batches
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import differences
@@ -157,7 +158,7 @@ def _refused(case: Case, undo: Path) -> list[tuple[str, str, str]]:
     """Return why a rollback by an undo refuses."""
     with contextlib.ExitStack() as kept:
         request = Request(None, endpoint("target", case.target, case.name), "rollback", archive_root=undo.parent)
-        decision = decide(request, undo, None, None, kept)
+        decision = decide(request, undo, unhindered, None, kept)
     assert decision.refusal
     return [(f.code, f.object, f.remedy) for f in decision.found.findings if f.severity == "error"]
 

@@ -86,7 +86,7 @@ def _answers(port: int) -> bool:
 
 def codes(at: Endpoint) -> list[str]:
     with contextlib.closing(connect(at)) as session:
-        return [finding.code for finding in check_session(at, session)]
+        return [finding.code for finding in check_session(at, session, lambda: connect(at))]
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -96,7 +96,7 @@ def test_pooler_by_transaction(servers: Servers, side: t.Literal["source", "targ
     with pgbouncer(servers.source(), mode, size=size) as port:
         at = dataclasses.replace(endpoint(side, servers.source(), "postgres"), port=port)
         with contextlib.closing(connect(at)) as session:
-            (finding,) = check_session(at, session)
+            (finding,) = check_session(at, session, lambda: connect(at))
         assert finding.code == "pooler"
         assert f"{side}_host" in finding.remedy
         assert "DATABASE_PUBLIC_UNPOOLED_URL" in finding.remedy
@@ -142,10 +142,9 @@ def test_load_balancer(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Non
     def connect_in_turn(at: Endpoint) -> t.Any:
         return connect(next(turns))
 
-    monkeypatch.setattr(f"{module}.preflight.checks.session.connect", connect_in_turn)
     monkeypatch.setattr(f"{module}.catalog.snapshot.connect", connect_in_turn)
     with contextlib.closing(connect_in_turn(here)) as session:
-        assert [finding.code for finding in check_session(here, session)] == ["snapshot"]
+        assert [finding.code for finding in check_session(here, session, lambda: connect_in_turn(here))] == ["snapshot"]
 
 
 def test_direct(servers: Servers) -> None:
@@ -176,6 +175,6 @@ def test_second_session_that_is_refused(servers: Servers) -> None:
         case.make_roles("LOGIN CONNECTION LIMIT 1")
         at = endpoint("source", case.source, case.name, case.source_user)
         with contextlib.closing(connect(at)) as session:
-            (finding,) = check_session(at, session)
+            (finding,) = check_session(at, session, lambda: connect(at))
         assert finding.code == "no-connection"
         assert "too many connections for role" in finding.message

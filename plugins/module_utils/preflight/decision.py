@@ -25,7 +25,7 @@ from ..verdict.findings import Finding, tell_errors
 from .checks.allowances import check_allowances
 from .checks.passwords import check_passwords
 from .examination import Examination
-from .examine import examine
+from .examine import Claim, examine
 from .goals import GOALS, IN_PLACE
 from .judging import judge_by
 from .outlook import look_ahead
@@ -60,16 +60,16 @@ class Decision:
 def decide(
     request: Request,
     archive: pathlib.Path | None,
-    unclaimed: Finding | None,
+    claim: Claim,
     run_dir: pathlib.Path | None,
     kept: contextlib.ExitStack,
 ) -> Decision:
     """Examine both sides and make the plan.
 
     :param archive: what stands for the source, if anything does
-    :param unclaimed: why the target could not be claimed
+    :param claim: waits until the target is claimed
     :param kept: what the sessions that are opened on the target end with
-    :raises MigrationError: when the archive cannot be read
+    :raises MigrationError: when the archive cannot be read, or another run has claimed the target
     """
     settings, target = request.settings, request.target
     # What is live after a switch back is compared with one that is named.
@@ -82,12 +82,12 @@ def decide(
     elif manifest and GOALS[request.goal].fills:
         manifest.require_rows()
     goal = GOALS[request.goal]
-    found = examine(request, manifest, kept)
+    found = examine(request, manifest, kept, claim)
     names = [name for table in found.tables for name in table]
     paths = [path for path in (str(run_dir or ""), found.tools.bindir if found.tools else "") if path]
     found.findings += check_passwords([side for side in (request.source, target) if side], names, paths)
     # Why a server cannot be reached, the examination tells better.
-    if unclaimed and not tell_errors(found.findings):
+    if (unclaimed := claim()) and not tell_errors(found.findings):
         found.findings.append(unclaimed)
     if request.goal == "rehearse" and found.load_mode in IN_PLACE:
         found.findings.append(_no_rehearsal(request))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import typing as t
 
 from ..archive.manifest import Manifest
 from ..container.route import open_route
@@ -25,18 +26,30 @@ from .checks.tools import check_tools
 from .examination import Examination
 from .goals import GOALS
 from .request import Request
-from .sides import enter, enter_server
+from .sides import begin_to_enter, enter, enter_server
 from .source_side import examine_account, examine_rows, examine_source
 from .target_side import examine_access, examine_live, examine_needs, examine_privileges, examine_server
 
+#: Waits until the target is the run's own; returns why its server could not be asked, which the examination may tell
+#: better. It raises MigrationError where another run has it: nothing that is found out then would be true for long.
+Claim = t.Callable[[], Finding | None]
+
+
+def unhindered() -> None:
+    """Claim nothing, as what does not change the target."""
+
 
 def examine(
-    request: Request, archived: Manifest | None = None, kept: contextlib.ExitStack | None = None
+    request: Request,
+    archived: Manifest | None = None,
+    kept: contextlib.ExitStack | None = None,
+    claim: Claim = unhindered,
 ) -> Examination:
     """Examine the sides that take part; an archive stands for the source when there is one.
 
     :param archived: of that archive
     :param kept: what the target's sessions are to end with, if they are kept
+    :param claim: is called before anything is asked of the target
     """
     found = Examination()
     settings, goal, target = request.settings, GOALS[request.goal], request.target
@@ -44,6 +57,8 @@ def examine(
         found.reached = enter(stack, found, open_route, request.source) if request.source else None
         source = enter(stack, found, connect, found.reached) if found.reached else None
         server = enter_server(kept or stack, found, target) if target else None
+        claim()
+        second = begin_to_enter(stack, target.at(server.info.dbname)) if target and server else None
         inside = bool(target and server and server.info.dbname == target.dbname)
         found.server_session = None if inside or not kept else server
         if archived:
@@ -57,12 +72,12 @@ def examine(
             examine_source(found, request, found.reached, source)
         partial = bool(settings.patterns) or bool(archived and archived.partial)
         found.fk_strategy = choose_strategy(settings.fk_strategy, partial, request.load_mode)
-        if target and server:
+        if target and server and second:
             locks = read_locks_needed(source) if source else None
             # Where sessions do not stay the same, a lock taken in one might never be given back.
             lock = advisory_lock(source) if source and not found.has("pooler") else contextlib.nullcontext()
             with lock as key:
-                told = examine_server(found, request, target, server, partial, locks, key)
+                told = examine_server(found, request, target, server, second, partial, locks, key)
             if source and told and not found.has("pooler"):
                 found.findings += check_identity(source, told, target)
             if source and not partial:

@@ -10,6 +10,7 @@ import typing as t
 
 from ..container.engine import ContainerError
 from ..errors import MigrationError
+from ..schedule.beside import begin_beside
 from ..server.endpoint import Endpoint, Session, connect
 from ..staging.databases import database_exists, maintenance_session
 from ..staging.names import Generations
@@ -51,6 +52,18 @@ def enter_server(stack: contextlib.ExitStack, found: Examination, target: Endpoi
         return None
     found.obstacles.append(outside)
     return session
+
+
+def begin_to_enter(stack: contextlib.ExitStack, endpoint: Endpoint) -> t.Callable[[], Session]:
+    """Begin to open a session beside what else is done; return what waits for it, and raises why there is none."""
+    opened = begin_beside(lambda: connect(endpoint))
+
+    def close() -> None:
+        with contextlib.suppress(MigrationError):
+            opened().close()
+
+    stack.callback(close)
+    return opened
 
 
 def can_return(target: Endpoint) -> bool:

@@ -17,7 +17,7 @@ from ..catalog.selection import select
 from ..catalog.snapshot import exported_snapshot
 from ..errors import MigrationError
 from ..server.client_tools import ClientTools
-from ..server.endpoint import Endpoint, Session
+from ..server.endpoint import Endpoint, Session, connect
 from ..verdict.findings import Finding
 from ..work_folder import WorkFolder
 from .checks.duplicates import check_duplicates
@@ -50,7 +50,7 @@ def examine_source(found: Examination, request: Request, source: Endpoint, sessi
     found.source = read_database(session)
     found.tables = list_tables(session)
     found.findings += _check_oldest(found.source)
-    found.findings += check_session(source, session)
+    found.findings += check_session(source, session, lambda: connect(source))
     found.findings += check_connections(session, source, settings.jobs)
     locked = check_locks(session, "source")
     found.findings += locked

@@ -51,6 +51,7 @@ def examine_server(
     request: Request,
     target: Endpoint,
     session: Session,
+    second: t.Callable[[], Session],
     partial: bool,
     locks: int | None,
     key: int | None,
@@ -58,6 +59,7 @@ def examine_server(
     """Look at the target's server, and choose how the live database gets its new content; return which it is.
 
     :param session: outside the live database, if the user may enter any other
+    :param second: gives another one in the same place
     :param partial: whether the run is about some tables only
     :param locks: how many the source's schema needs, if that is known
     :param key: of a lock that the source's session holds, if it does
@@ -65,7 +67,7 @@ def examine_server(
     settings, goal = request.settings, GOALS[request.goal]
     generations = Generations(target.dbname)
     found.target_version = session.info.server_version
-    found.findings += check_session(target.at(session.info.dbname), session)
+    found.findings += check_session(target.at(session.info.dbname), session, second)
     # What only one load mode needs is asked before that is chosen.
     source, needs = found.source, found.requirements
     (rows,), found.target_own, obstacles, exchange, live, left, findings, offers, carried, told = answer(

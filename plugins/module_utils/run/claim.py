@@ -20,7 +20,7 @@ from ..errors import MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from ..staging.databases import maintenance_session
 from ..staging.locks import CLASS, key_of, lock_name
-from .held_session import ALIVE_SECONDS, BackgroundSession, hold_session
+from .held_session import ALIVE_SECONDS, BackgroundSession, begin_to_hold
 
 #: A run that ends just now may need that long until its server has noticed.
 _WAIT: t.Final = "2s"
@@ -38,19 +38,23 @@ class TargetClaimedError(MigrationError):
     """Another run has the target; the message names it."""
 
 
-def claim_target(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: int) -> None:
+def begin_to_claim(target: Endpoint, run_id: str, lock_file: pathlib.Path, playbook_pid: int) -> t.Callable[[], None]:
     """Claim the target for a run, until the process that has the claim, or ansible-playbook, has ended.
 
-    Call it before anything is connected to a server.
+    Call it before anything is connected to a server. Return what waits until it is claimed, and raises
+    TargetClaimedError when another run has it, MigrationError when the server cannot be asked.
 
     :param lock_file: of the process that has the claim
     :param playbook_pid: the process id of ansible-playbook
-    :raises TargetClaimedError: when another run has it
-    :raises MigrationError: when the server cannot be asked
     """
     background = BackgroundSession("the claim on the target", target, lock_file, playbook_pid)
-    if claimed_by := hold_session(background, lambda stack: _open(stack, target, run_id)):
-        raise TargetClaimedError(claimed_by)
+    hear = begin_to_hold(background, lambda stack: _open(stack, target, run_id))
+
+    def claim() -> None:
+        if claimed_by := hear():
+            raise TargetClaimedError(claimed_by)
+
+    return claim
 
 
 def _open(stack: contextlib.ExitStack, target: Endpoint, run_id: str) -> tuple[Session | None, str]:

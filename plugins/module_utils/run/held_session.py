@@ -56,11 +56,23 @@ def hold_session(background: BackgroundSession, open_session: Open, go_on: t.Cal
     :param go_on: waits a moment, after which the server is asked for a sign of life; returns whether to hold it still
     :raises MigrationError: what opening it raised
     """
-    told = start_background(background.lock_file, lambda tell: _hold(background, open_session, go_on, tell))
-    answer = json.loads(told) if told else {"error": _ENDED.format(background.what, background.lock_file)}
-    if "error" in answer:
-        raise MigrationError(answer["error"])
-    return str(answer["told"])
+    return begin_to_hold(background, open_session, go_on)()
+
+
+def begin_to_hold(
+    background: BackgroundSession, open_session: Open, go_on: t.Callable[[], bool] = _wait
+) -> t.Callable[[], str]:
+    """Do so, and return what waits until it is open."""
+    wait = start_background(background.lock_file, lambda tell: _hold(background, open_session, go_on, tell))
+
+    def hear() -> str:
+        told = wait()
+        answer = json.loads(told) if told else {"error": _ENDED.format(background.what, background.lock_file)}
+        if "error" in answer:
+            raise MigrationError(answer["error"])
+        return str(answer["told"])
+
+    return hear
 
 
 def _hold(background: BackgroundSession, open_session: Open, go_on: t.Callable[[], bool], tell: Tell) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 
 from ..errors import MigrationError, Outcome
 from ..preflight.archives import choose_archives
 from ..preflight.decision import decide
 from ..preflight.description import describe_decision
+from ..preflight.examine import Claim, unhindered
 from ..preflight.goals import GOALS
 from ..preflight.question import put_question
 from ..preflight.request import Request
@@ -22,7 +24,7 @@ from ..staging.databases import drop_leftovers
 from ..staging.names import Generations
 from ..verdict.findings import Finding
 from ..verdict.words import Words, keep_words
-from .claim import TargetClaimedError, claim_target
+from .claim import TargetClaimedError, begin_to_claim
 from .earlier import Earlier
 from .folder import RunFolder
 from .promotion import take_latest
@@ -48,13 +50,13 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
     )
     # Whoever fills or replaces a database claims it, and clears away what was left beside it.
     claimed = request.target if run_dir and GOALS[request.goal].claims else None
-    unclaimed = _claim(stage.folder, claimed, playbook_pid, outcome) if stage.folder and claimed else None
+    claim = _begin_to_claim(stage.folder, claimed, playbook_pid, outcome) if stage.folder and claimed else unhindered
     stage.begin(playbook_pid)
     try:
         request, promoted = take_latest(request, runs_root, tried_on)
         for archive in choose_archives(request):
             with contextlib.ExitStack() as kept:
-                decision = decide(request, archive, unclaimed, run_dir, kept)
+                decision = decide(request, archive, claim, run_dir, kept)
                 decision.found.findings += [*promoted, *(earlier.findings if earlier else [])]
                 describe_decision(decision, request.target, outcome)
                 if decision.standing:
@@ -77,21 +79,24 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
     return outcome
 
 
-def _claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Finding | None:
-    """Claim the target for the run; return why it could not be had, which the examination may tell better.
+def _begin_to_claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Claim:
+    """Claim the target for the run; return what waits until it is, as the examination wants it."""
+    wait = begin_to_claim(target, folder.run_id, folder.claim, playbook_pid)
 
-    :raises MigrationError: when another run has claimed it: nothing that is found out now would be true for long
-    """
-    try:
-        claim_target(target, folder.run_id, folder.claim, playbook_pid)
-    except TargetClaimedError as error:
-        remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
-        taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
-        outcome.record["findings"] = outcome.returned["findings"] = [dataclasses.asdict(taken)]
-        raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}", outcome) from None
-    except MigrationError as error:
-        return Finding("error", "no-connection", "target", str(error))
-    return None
+    @functools.cache
+    def claim() -> Finding | None:
+        try:
+            wait()
+        except TargetClaimedError as error:
+            remedy = "Wait until it has ended, then run again. One that was killed lets go by itself."
+            taken = Finding("error", "target-claimed", str(target), f"another run is at work on it: {error}.", remedy)
+            outcome.record["findings"] = outcome.returned["findings"] = [dataclasses.asdict(taken)]
+            raise MigrationError(f"Nothing was changed. What must be settled first:\n- {taken}") from None
+        except MigrationError as error:
+            return Finding("error", "no-connection", "target", str(error))
+        return None
+
+    return claim
 
 
 def _keep_for_stages(folder: RunFolder, words: Words | None) -> None:

@@ -15,17 +15,18 @@ from psycopg import sql
 from ...catalog.snapshot import BEGIN, EXPORT, import_statements
 from ...errors import MigrationError, describe
 from ...server.batches import execute_together
-from ...server.endpoint import Endpoint, Session, connect
+from ...server.endpoint import Endpoint, Session
 from ...verdict.findings import Finding
 
 
-def check_session(endpoint: Endpoint, session: Session) -> list[Finding]:
+def check_session(endpoint: Endpoint, session: Session, second: t.Callable[[], Session]) -> list[Finding]:
     """Return what a pooler or a load balancer on the way does to sessions.
 
     :param endpoint: where the session is, in autocommit mode; it is left as it was
+    :param second: gives another one, which is closed
     """
     try:
-        with contextlib.closing(connect(endpoint)) as other:
+        with contextlib.closing(second()) as other:
             findings = _check(endpoint, session, other)
     except MigrationError as error:
         # This is the second session, and the run needs more of them.
