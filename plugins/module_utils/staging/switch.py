@@ -21,6 +21,8 @@ from .names import MOST_KEPT, Generations
 from .proof import Proof, read_through
 from .properties import ask_carried
 
+Done = t.TypeVar("Done")
+
 
 @dataclasses.dataclass(frozen=True)
 class Switched:
@@ -78,7 +80,8 @@ def switch(
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
         properties = [property_.statement for property_ in carried if property_.object not in allowed]
         interrupted = exchange(target, session, databases, renames, properties, disconnect_clients, committed)
-        with _after(generations, generations.live in databases), _still_open(session, target) as session:
+
+        def finish(session: Session) -> Switched:
             now = _read_databases(session, generations)
             check_places(now, places_after(databases, renames))
             if interrupted:
@@ -88,6 +91,9 @@ def switch(
             left = {name: refusal for name in surplus if (refusal := _try_to_drop(session, name))}
             dropped = {*surplus} - left.keys()
             return Switched(_kept(generations, now.keys() - dropped), tuple(left.values()))
+
+        with _after(generations, generations.live in databases):
+            return _finish(session, target, finish)
 
 
 def roll_back(target: Endpoint, disconnect_clients: bool, committed: t.Callable[[], None] = lambda: None) -> RolledBack:
@@ -113,7 +119,8 @@ def roll_back(target: Endpoint, disconnect_clients: bool, committed: t.Callable[
         if generations.live in databases:
             renames.insert(1, (generations.live, generations.previous))
         interrupted = exchange(target, session, databases, renames, [], disconnect_clients, committed)
-        with _after(generations, generations.live in databases), _still_open(session, target) as session:
+
+        def finish(session: Session) -> RolledBack:
             now = _read_databases(session, generations)
             check_places(now, places_after(databases, renames))
             if interrupted:
@@ -122,6 +129,9 @@ def roll_back(target: Endpoint, disconnect_clients: bool, committed: t.Callable[
             if proof.oid != before.oid:
                 raise MigrationError(f"Who enters it by its name enters database {proof.oid}, not {before.oid}.")
             return RolledBack(_kept(generations, now), proof)
+
+        with _after(generations, generations.live in databases):
+            return _finish(session, target, finish)
 
 
 def plan_renames(
@@ -151,14 +161,19 @@ def _ask_databases(generations: Generations) -> Inquiry[dict[str, int]]:
     return dict(rows)
 
 
-@contextlib.contextmanager
-def _still_open(session: Session, target: Endpoint) -> t.Iterator[Session]:
-    """Give the maintenance session or, if it has broken, another one."""
-    if session.closed:
-        with maintenance_session(target) as session:
-            yield session
-    else:
-        yield session
+def _finish(session: Session, target: Endpoint, finish: t.Callable[[Session], Done]) -> Done:
+    """Do what comes after a switch by the maintenance session or, if it has broken, anew by another one.
+
+    That it was ended as soon as it had told of the commit, only the next statement tells.
+    """
+    if not session.closed:
+        try:
+            return finish(session)
+        except (MigrationError, psycopg.Error):
+            if not session.closed:
+                raise
+    with maintenance_session(target) as another:
+        return finish(another)
 
 
 def _kept(generations: Generations, databases: t.Container[str]) -> tuple[str, ...]:
@@ -189,5 +204,7 @@ def _try_to_drop(session: Session, name: str) -> str:
     try:
         drop_database(session, name)
     except MigrationError as error:
+        if session.closed:
+            raise
         return str(error)
     return ""
