@@ -37,6 +37,9 @@ _DATA: t.Final = "22"
 _CONSTRAINT: t.Final = "23"
 #: Internal errors, which is also what extensions without a code of their own raise.
 _INTERNAL: t.Final = "XX000"
+#: What the server says of its own machine and of itself: no room, no memory, a shutdown, an error of a disk. Of a file
+#: that is not there it may have the name from a row.
+_MACHINE: t.Final = ("53", "57", "58030")
 #: What the server says of tables alone: no right, no data yet, a lock.
 _NAMING: t.Final = frozenset({"42501", "55000", "55P03"})
 #: Where a procedural language's source raises what a user's function says.
@@ -72,6 +75,8 @@ class Message:
     @property
     def of_row(self) -> bool:
         """Whether it is about a row's values, whatever its code: input functions of extensions have codes of theirs."""
+        if self.sqlstate.startswith(_MACHINE):
+            return self.of_user
         from_rows = (self.over_rows and self.sqlstate not in _NAMING) or "COPY" in self.context
         return self.sqlstate[:2] in (_DATA, _CONSTRAINT) or from_rows or self.of_user
 

@@ -59,6 +59,22 @@ MESSAGES = [
         "HINT: It is the server's shared memory (/dev/shm) that is too small, and not its disk. Give its container "
         "more: --shm-size=256m for docker run, shm_size for Compose, the variable RAILWAY_SHM_SIZE_BYTES at Railway.",
     ),
+    (
+        Message(
+            "ERROR",
+            "53100",
+            'could not extend file "base/16384/16390": No space left on device',
+            hint="Check free disk space.",
+            context='COPY t, line 98, column mail: "canary"',
+            over_rows=True,
+        ),
+        'ERROR 53100: could not extend file "base/16384/16390": No space left on device\n'
+        "HINT: Check free disk space.\nCONTEXT: COPY t, line 98, column mail",
+    ),
+    (
+        Message("ERROR", "58P01", 'could not open file "/canary" for reading: No such file', over_rows=True),
+        "ERROR 58P01: could not open file ...",
+    ),
     (Message("ERROR", "22003", 'value "99canary" is out of range for type integer'), "ERROR 22003: value ..."),
     (
         Message("ERROR", "22001", "value too long for type character varying(3)"),
