@@ -72,6 +72,19 @@ MESSAGES = [
         "HINT: Check free disk space.\nCONTEXT: COPY t, line 98, column mail",
     ),
     (
+        Message(
+            "ERROR",
+            "54000",
+            'index row size 2824 exceeds btree version 4 maximum 2704 for index "t_v_idx"',
+            'Index row references tuple (0,1) in relation "t".',
+            "Values larger than 1/3 of a buffer page cannot be indexed.",
+            over_rows=True,
+        ),
+        'ERROR 54000: index row size 2824 exceeds btree version 4 maximum 2704 for index "t_v_idx"\n'
+        'DETAIL: Index row references tuple (0,1) in relation "t".\n'
+        "HINT: Values larger than 1/3 of a buffer page cannot be indexed.",
+    ),
+    (
         Message("ERROR", "58P01", 'could not open file "/canary" for reading: No such file', over_rows=True),
         "ERROR 58P01: could not open file ...",
     ),
