@@ -37,8 +37,8 @@ _DATA: t.Final = "22"
 _CONSTRAINT: t.Final = "23"
 #: Internal errors, which is also what extensions without a code of their own raise.
 _INTERNAL: t.Final = "XX000"
-#: What the server says of its own machine and of itself: no room, no memory, a limit of its own, a shutdown, an error of
-#: a disk. Of a file that is not there it may have the name from a row.
+#: What the server says of its own machine and of itself: no room, no memory, a limit of its own, a shutdown, a disk's
+#: error. Of a file that is not there it may have the name from a row.
 _MACHINE: t.Final = ("53", "54", "57", "58030")
 #: What the server says of tables alone: no right, no data yet, a lock.
 _NAMING: t.Final = frozenset({"42501", "55000", "55P03"})
