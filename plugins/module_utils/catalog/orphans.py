@@ -13,13 +13,15 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, describe
-from ..schedule.progress import Step
+from ..schedule.progress import Step, doing
 from ..schedule.threads import run_parallel
+from ..server.batches import Rows, ask_all
 from ..server.endpoint import Session, break_off
 from ..server.shared_memory import read
 from .foreign_keys import ForeignKey, Joined, list_joined
 from .graph import find_ways_back
 from .snapshot import Snapshot
+from .transaction import Transaction
 
 #: How many orphans are named.
 _EXAMPLES: t.Final = 5
@@ -67,6 +69,8 @@ def take_census(
         return []
     asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
+    if isinstance(snapshot, Transaction) and (found := _ask_at_once(snapshot.session, search_path, asked, cycles)):
+        return found
 
     @contextlib.contextmanager
     def open_counter() -> t.Iterator[_Counter]:
@@ -77,35 +81,56 @@ def take_census(
     return [counted[joined.key] for joined in asked]
 
 
+#: For a table and one that it refers to, the way back.
+_Cycles = t.Mapping[tuple[str, str], tuple[str, ...]]
+
+
+def _ask_at_once(session: Session, search_path: str, asked: t.Sequence[Joined], cycles: _Cycles) -> list[Census]:
+    """Ask of all keys with one message, as there is one session alone; nothing comes of it if any has orphans.
+
+    Nor if one cannot be checked: which, each must tell by itself.
+    """
+    numbers: list[Rows] = []
+    with contextlib.suppress(psycopg.Error), doing(Step(f"{len(asked)} foreign keys")):
+        numbers = ask_all(session, *map(_numbers, asked), search_path=search_path)
+    if any(orphans for ((orphans, _),) in numbers):
+        return []
+    return [_tell(joined, 0, (), nulls, cycles) for joined, ((_, nulls),) in zip(asked, numbers, strict=False)]
+
+
+def _tell(joined: Joined, orphans: int, examples: tuple[str, ...], null_rows: int, cycles: _Cycles) -> Census:
+    key = joined.key
+    cycle = cycles.get((key.table, key.references), ())
+    return Census(key, orphans, examples, null_rows, cycle, joined.referring.has_children)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Counter:
     session: Session
-    #: for a table and one that it refers to, the way back
-    cycles: t.Mapping[tuple[str, str], tuple[str, ...]]
+    cycles: _Cycles
     counted: dict[ForeignKey, Census]
 
     def run(self, joined: Joined) -> None:
         key = joined.key
         try:
-            orphans, null_rows = self._numbers(joined)
+            ((orphans, null_rows),) = read(self.session, _numbers(joined))
             examples = tuple(row for (row,) in read(self.session, _examples(joined))) if orphans else ()
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error as error:
             raise MigrationError(f"Cannot check {key}: {describe(error, over_rows=True)}") from None
-        cycle = self.cycles.get((key.table, key.references), ())
-        self.counted[key] = Census(key, orphans, examples, null_rows, cycle, joined.referring.has_children)
+        self.counted[key] = _tell(joined, orphans, examples, null_rows, self.cycles)
 
     def cancel(self) -> None:
         break_off(self.session)
 
-    def _numbers(self, joined: Joined) -> tuple[int, int]:
-        # Two queries: FILTER would keep the anti-join from being planned as one.
-        query = sql.SQL("SELECT (SELECT count(*) FROM {0} WHERE {1}), (SELECT count(*) FROM {0} WHERE {2})").format(
-            joined.referring.as_source("c"), _is_orphan(joined), _is_null(joined)
-        )
-        ((orphans, null_rows),) = read(self.session, query)
-        return orphans, null_rows
+
+def _numbers(joined: Joined) -> sql.Composed:
+    """Return the query for the number of orphans, and of rows that refer to nothing."""
+    # Two queries: FILTER would keep the anti-join from being planned as one.
+    return sql.SQL("SELECT (SELECT count(*) FROM {0} WHERE {1}), (SELECT count(*) FROM {0} WHERE {2})").format(
+        joined.referring.as_source("c"), _is_orphan(joined), _is_null(joined)
+    )
 
 
 def _is_orphan(joined: Joined) -> sql.Composed:

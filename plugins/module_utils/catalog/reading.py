@@ -31,7 +31,7 @@ from .pieces import Piece, cut, group
 from .relations import Relation, in_the_same_forms, list_relations
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
-from .sequences import ask_sequences, sequence_dropped
+from .sequences import Sequence, ask_sequences, sequence_dropped
 from .snapshot import Snapshot
 from .sums import ColumnSum, read_sums
 from .transaction import Transaction
@@ -68,8 +68,9 @@ class Reading:
     settings: Settings = ()
     #: what there is, where that is known
     relations: t.Sequence[Relation] | None = None
-    #: rows of tables that need not be read again
+    #: rows of tables that need not be read again, and the sequences that there probably are, by name
     known: t.Mapping[Name, Rows] = dataclasses.field(default_factory=dict)
+    sequences: t.Collection[Sequence] = ()
 
 
 def read_content(reading: Reading) -> Content:
@@ -191,7 +192,8 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        last: list[Inquiry[t.Any]] = [ask_rewritten(self.relations), ask_foreign_keys(), ask_sequences(selection)]
+        places = ask_sequences(selection, self.reading.sequences)
+        last: list[Inquiry[t.Any]] = [ask_rewritten(self.relations), ask_foreign_keys(), places]
         last += [ask_extension_rows()] if selection is None else []
         try:
             _, keys, sequences, *others = answer(session, together(*last))

@@ -10,9 +10,10 @@ import typing as t
 
 from psycopg import sql
 
+from ..server.batches import Rows
 from ..server.endpoint import Session
-from ..server.inquiry import Inquiry, answer, together
-from .checksums import HashedColumn, ask_types, hashed_column, is_sent_alike
+from ..server.inquiry import Inquiry, answer, ask, together
+from .checksums import HashedColumn, Type, ask_types, hashed_column, is_sent_alike
 from .graph import find_components
 
 Kind = t.Literal["table", "partitioned table", "materialized view"]
@@ -160,7 +161,9 @@ def list_relations(session: Session) -> list[Relation]:
 
 def ask_relations() -> Inquiry[list[Relation]]:
     """Ask for every relation of the user's that holds rows; see `list_relations`."""
-    return [relation for relation, _ in (yield from _ask(_USERS, ""))]
+    # Types after relations: what is made in between has its type there.
+    (rows,), types, reads = yield from together(ask(_list(_USERS)), ask_types(), ask_refresh_order())
+    return [relation for relation, _ in _make(rows, types, reads)]
 
 
 class ExtensionTable(t.NamedTuple):
@@ -174,14 +177,21 @@ class ExtensionTable(t.NamedTuple):
 
 def ask_extension_tables() -> Inquiry[list[ExtensionTable]]:
     """Ask for every table that belongs to an extension, by name."""
-    return [ExtensionTable(relation, *rest) for relation, rest in (yield from _ask(_EXTENSIONS, _MEMBERSHIP))]
-
-
-def _ask(which: t.LiteralString, more: t.LiteralString) -> Inquiry[list[tuple[Relation, list[t.Any]]]]:
-    (rows,) = yield [_LIST.replace("{which}", which).replace("{more}", more)]
+    (rows,) = yield [_list(_EXTENSIONS, _MEMBERSHIP)]
     if not rows:
         return []
     types, reads = yield from together(ask_types(), ask_refresh_order())
+    return [ExtensionTable(relation, *rest) for relation, rest in _make(rows, types, reads)]
+
+
+def _list(which: t.LiteralString, more: t.LiteralString = "") -> t.LiteralString:
+    return _LIST.replace("{which}", which).replace("{more}", more)
+
+
+def _make(
+    rows: Rows, types: t.Mapping[int, Type], reads: t.Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
+) -> list[tuple[Relation, list[t.Any]]]:
+    """Return what was listed as relations, each with what was asked besides."""
     relations = []
     for schema, name, kind, names, type_oids, generated, stored, *rest in rows:
         key, size, pages, populated, partitions, through, condition, is_far, forces_security, *others = rest

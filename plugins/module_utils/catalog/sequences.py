@@ -15,7 +15,7 @@ from ..errors import MigrationError, describe
 from ..server.batches import split
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry, answer
-from .selection import Selection
+from .selection import Name, Selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,24 +67,30 @@ def sequence_dropped(error: psycopg.Error) -> MigrationError:
     return MigrationError(f"While it was read, somebody dropped a sequence: {describe(error)}\nRun again.")
 
 
-def ask_sequences(selection: Selection | None = None) -> Inquiry[list[Sequence]]:
+def ask_sequences(selection: Selection | None = None, likely: t.Collection[Sequence] = ()) -> Inquiry[list[Sequence]]:
     """Ask for every sequence of the user's with its position, by name; a thousand are asked with one message.
 
     Sequences do not obey snapshots: a position is that of now, never behind the rows that the snapshot sees.
 
     :param selection: given, only the sequences that its tables own are read
+    :param likely: which there probably are, by name: their positions are asked for with the list
     :raises psycopg.errors.UndefinedTable: when one was dropped since it was listed
     """
-    (rows,) = yield [_LIST]
+    names = [(sequence.schema, sequence.name) for sequence in likely]
+    rows, *positions = yield [_LIST, *map(_position, names)]
     chosen = [(schema, name, tuple(owner) if owner else None) for schema, name, owner in rows]
     if selection is not None:
         chosen = [row for row in chosen if row[2] in selection]
-    query = sql.SQL("SELECT last_value, is_called FROM {}")
-    positions = yield [query.format(sql.Identifier(schema, name)) for schema, name, _ in chosen]
+    if names != [(schema, name) for schema, name, _ in chosen]:
+        positions = [*(yield [_position((schema, name)) for schema, name, _ in chosen])]
     return [
         Sequence(schema, name, last_value, is_called, owner)
         for (schema, name, owner), ((last_value, is_called),) in zip(chosen, positions, strict=True)
     ]
+
+
+def _position(name: Name) -> sql.Composed:
+    return sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(*name))
 
 
 #: How many are set in one statement: each is locked until its end.

@@ -16,12 +16,13 @@ from ..catalog.selection import Name
 from ..errors import MigrationError
 from ..schedule.progress import Step, doing
 from ..server.endpoint import Session, use_search_path
+from ..server.inquiry import Inquiry, answer
 from .locks import execute, impatient
 from .triggers import STATES
 
 
 @dataclasses.dataclass(frozen=True)
-class _Constraint:
+class Constraint:
     """A constraint of a table or domain, and how to say it again."""
 
     kind: str
@@ -42,6 +43,7 @@ class _Constraint:
 def without_constraints(
     session: Session,
     keys: t.Iterable[Link],
+    checks: t.Collection[Constraint],
     tables: t.Collection[Name],
     search_path: str,
     not_valid: t.Container[str] = (),
@@ -49,13 +51,14 @@ def without_constraints(
     """Drop constraints for as long as the block lasts; then the server validates those that were valid.
 
     :param keys: the foreign keys to drop
-    :param tables: those that are loaded: what is NOT VALID for them may be broken by rows that were there before
+    :param checks: what is NOT VALID for the tables that are loaded: rows that were there before may break it
+    :param tables: these
     :param search_path: the one that serves the database
     :param not_valid: keys that come back without a look at their rows, as ``fk constraint <table> <name>``
     :raises MigrationError: naming the constraint that the server refuses, or whose rows break it
     """
-    dropped: list[tuple[_Constraint, dict[tuple[int, ...], str]]] = []
-    keys, checks = list(keys), _list_not_valid(session, tables)
+    dropped: list[tuple[Constraint, dict[tuple[int, ...], str]]] = []
+    keys = list(keys)
     if not keys and not checks:
         yield
         return
@@ -72,7 +75,7 @@ def without_constraints(
             for check in checks:
                 dropped.append((check, {}))
                 _drop(session, check)
-            checks = _list_not_valid(session, tables)
+            checks = answer(session, ask_not_valid(tables))
     yield
     use_search_path(session, search_path)
     for constraint, states in reversed(dropped):
@@ -93,7 +96,7 @@ JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, y.typnamespace)
 _DESCRIBE_KEY: t.Final = f"{_DESCRIBE} WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND k.contype = 'f'"
 
 
-def _describe_key(session: Session, link: Link) -> _Constraint:
+def _describe_key(session: Session, link: Link) -> Constraint:
     (found,) = map(_constraint, session.execute(_DESCRIBE_KEY, (*link.referring, link.key.name)))
     return found
 
@@ -102,7 +105,7 @@ def _describe_key(session: Session, link: Link) -> _Constraint:
 # that of a column, of an array's elements, of a field.
 _NOT_VALID: t.Final = f"""
 WITH RECURSIVE loaded(oid) AS (
-    SELECT c.oid FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+    SELECT c.oid FROM unnest({{}}::text[], {{}}::text[]) wanted(schema, name)
     JOIN pg_namespace n ON n.nspname = wanted.schema
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
     UNION
@@ -123,22 +126,23 @@ ORDER BY 2, 3, 4
 """
 
 
-def _list_not_valid(session: Session, tables: t.Collection[Name]) -> list[_Constraint]:
-    names = [schema for schema, _ in tables], [name for _, name in tables]
-    return [_constraint(row) for row in session.execute(_NOT_VALID, names)]
+def ask_not_valid(tables: t.Collection[Name]) -> Inquiry[list[Constraint]]:
+    """Ask for the checks that are NOT VALID for what is loaded into tables: theirs, their parents', their domains'."""
+    (rows,) = yield [sql.SQL(_NOT_VALID).format([schema for schema, _ in tables], [name for _, name in tables])]
+    return [_constraint(row) for row in rows]
 
 
-def _constraint(row: tuple[t.Any, ...]) -> _Constraint:
+def _constraint(row: tuple[t.Any, ...]) -> Constraint:
     kind, schema, owner, name, definition, comment = row
-    return _Constraint(kind, (schema, owner), name, definition, comment)
+    return Constraint(kind, (schema, owner), name, definition, comment)
 
 
-def _drop(session: Session, constraint: _Constraint) -> None:
+def _drop(session: Session, constraint: Constraint) -> None:
     statement = sql.SQL("ALTER {} DROP CONSTRAINT {}").format(constraint.place, sql.Identifier(constraint.name))
     execute(session, f"drop {constraint}", statement)
 
 
-def _add(session: Session, constraint: _Constraint, states: dict[tuple[int, ...], str]) -> None:
+def _add(session: Session, constraint: Constraint, states: dict[tuple[int, ...], str]) -> None:
     name, definition = sql.Identifier(constraint.name), sql.SQL(constraint.definition)
     statement = sql.SQL("ALTER {} ADD CONSTRAINT {} {}").format(constraint.place, name, definition)
     execute(session, f"add {constraint} again", statement)
@@ -168,7 +172,7 @@ ORDER BY n.nspname, c.relname, g.tgname
 """
 
 
-def _read_states(session: Session, key: _Constraint) -> dict[tuple[int, ...], str]:
+def _read_states(session: Session, key: Constraint) -> dict[tuple[int, ...], str]:
     """Return, for the key's triggers that are not simply enabled, the state by what tells them apart.
 
     :raises MigrationError: when there are any that the session's user could not bring back into their state
@@ -183,7 +187,7 @@ def _read_states(session: Session, key: _Constraint) -> dict[tuple[int, ...], st
     return states
 
 
-def _set_states(session: Session, key: _Constraint, states: dict[tuple[int, ...], str]) -> None:
+def _set_states(session: Session, key: Constraint, states: dict[tuple[int, ...], str]) -> None:
     for *identity, schema, table, trigger, _ in session.execute(_KEY_TRIGGERS, (*key.owner, key.name)).fetchall():
         if state := states.get(tuple(identity)):
             statement = sql.SQL("ALTER TABLE ONLY {} ").format(sql.Identifier(schema, table))

@@ -15,9 +15,10 @@ from ..catalog.relations import Relation
 from ..catalog.sequences import Sequence
 from ..server.batches import Statement, execute_all
 from ..server.endpoint import Session
+from ..server.inquiry import answer
 from .locks import execute, impatient
 from .order import LoadOrder
-from .replica_identity import rows_identified
+from .replica_identity import ask_published, rows_identified
 
 
 def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder, links: t.Iterable[Link]) -> None:
@@ -40,7 +41,8 @@ def empty(session: Session, relations: t.Collection[Relation], order: LoadOrder,
             execute(session, "empty the tables", sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
     parts = [by_name[name] for name in reversed(order.tables) if by_name[name].condition]
     if parts:
-        with impatient(session), rows_identified(session, [relation.full_name for relation in parts]):
+        published = answer(session, ask_published([relation.full_name for relation in parts]))
+        with impatient(session), rows_identified(session, published):
             for relation in parts:
                 execute(session, f"empty table {relation}", sql.SQL("DELETE FROM {}").format(relation.own_rows))
 

@@ -35,11 +35,11 @@ from ..verdict.definitions import compare_schemas
 from ..verdict.findings import Difference
 from ..verdict.judge import Judge
 from ..work_folder import WorkFolder
-from .constraints import without_constraints
+from .constraints import ask_not_valid, without_constraints
 from .kept_schema import judge_kept_schema
 from .locks import impatient
 from .order import LoadOrder, order_selected
-from .triggers import ask_event_triggers, event_triggers_silenced, silenced
+from .triggers import ask_event_triggers, ask_triggers, event_triggers_silenced, silenced
 from .untouched import list_untouched, others_untouched
 
 Strategy = t.Literal["dependency_order", "disable_triggers"]
@@ -170,10 +170,7 @@ def keep_schema(
         )
         filling = plan(live)
         readded = tuple(dict.fromkeys(filling.dropped))
-        with (
-            without_constraints(session, readded, filling.written, serving_path, not_valid),
-            silenced(session, filling.written, strategy == "disable_triggers"),
-        ):
+        with _unwatched(live, strategy, readded, filling.written):
             # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be
             # altered. And to empty a table is to build its indexes anew.
             execute_together(session, "SET CONSTRAINTS ALL IMMEDIATE", set_search_path(serving_path))
@@ -181,8 +178,10 @@ def keep_schema(
             # Rows come under the source's settings, and are read under what is pinned.
             session.execute(pin_settings(transaction.endpoint))
         if kept is None:
-            known = _known(session, filling.found)
-            content = judge.judge_content(transaction, filling.manifest, selection, _still(everything), known)
+            known, sequences = _known(session, filling.found), filling.found.sequences if filling.found else ()
+            content = judge.judge_content(
+                transaction, filling.manifest, selection, _still(everything), known, sequences
+            )
             orphans = _find_orphans(live, keys if not readded else list_joined(session), filling.written)
             verdict = verdict.joined(content).joined(orphans)
     # Where no key was dropped and added again, the catalogs are what they were, row for row. So what was read of them
@@ -191,6 +190,29 @@ def keep_schema(
     _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
     verdict = verdict.joined(Verdict(differences=changes)).allowing(judge.allowed)
     return RowsReplaced(order, readded, done, verdict, filling.manifest)
+
+
+@contextlib.contextmanager
+def _unwatched(
+    live: LockedDatabase, strategy: Strategy, dropped: t.Collection[Link], written: t.Collection[Name]
+) -> t.Iterator[None]:
+    """Have neither constraints nor triggers in the way of rows for as long as the block lasts.
+
+    :param dropped: the keys that cannot stay meanwhile
+    :param written: the tables that are written to
+    """
+    session, of_keys, path = (
+        live.transaction.session,
+        strategy == "disable_triggers",
+        live.manifest.database.serving_path,
+    )
+    checks, triggers = answer(session, together(ask_not_valid(written), ask_triggers(written, of_keys)))
+    with without_constraints(session, dropped, checks, written, path, live.not_valid):
+        if dropped and of_keys:
+            # A key's own are gone with it.
+            triggers = answer(session, ask_triggers(written, of_keys))
+        with silenced(session, triggers, of_keys):
+            yield
 
 
 def _still(relations: t.Sequence[Relation]) -> t.Sequence[Relation] | None:

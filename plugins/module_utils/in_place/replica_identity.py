@@ -13,15 +13,16 @@ from psycopg import sql
 
 from ..catalog.selection import Name
 from ..errors import MigrationError, describe
-from ..server.batches import find_refusal
+from ..server.batches import Rows, find_refusal
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry
 from .locks import execute
 
 # An index that is gone leaves its mark in relreplident; pg_dump, too, makes DEFAULT of that.
 _PUBLISHED: t.Final = """
 SELECT n.nspname, c.relname,
        CASE WHEN c.relreplident = 'i' AND i.oid IS NULL THEN 'd' ELSE c.relreplident::text END, i.relname
-FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+FROM unnest({}::text[], {}::text[]) wanted(schema, name)
 JOIN pg_namespace n ON n.nspname = wanted.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relkind = 'r' AND c.relreplident <> 'f'
 LEFT JOIN pg_index x ON x.indrelid = c.oid AND x.indisreplident AND c.relreplident = 'i'
@@ -38,17 +39,22 @@ _IDENTITIES: t.Final[dict[str, sql.SQL]] = {
 }
 
 
+def ask_published(tables: t.Collection[Name]) -> Inquiry[Rows]:
+    """Ask for the tables of which deleted rows may be published, and their replica identity."""
+    (rows,) = yield [sql.SQL(_PUBLISHED).format([schema for schema, _ in tables], [name for _, name in tables])]
+    return rows
+
+
 @contextlib.contextmanager
-def rows_identified(session: Session, tables: t.Collection[Name]) -> t.Iterator[None]:
+def rows_identified(session: Session, published: Rows) -> t.Iterator[None]:
     """Let whole rows identify themselves to subscribers for as long as the block lasts, where nothing else does.
 
     Afterwards each table has the replica identity that it had. TRUNCATE and COPY need none.
 
-    :param tables: those of which rows are deleted
+    :param published: what `ask_published` has told of the tables of which rows are deleted
     :raises MigrationError: when subscribers can be told of no deleted row of a table
     """
-    names = [schema for schema, _ in tables], [name for _, name in tables]
-    altered = [row for row in session.execute(_PUBLISHED, names).fetchall() if _find_refusal(session, row[:2])]
+    altered = [row for row in published if _find_refusal(session, row[:2])]
     for schema, table, *_ in altered:
         _alter(session, (schema, table), sql.SQL("FULL"))
         if refusal := _find_refusal(session, (schema, table)):
@@ -61,7 +67,7 @@ def rows_identified(session: Session, tables: t.Collection[Name]) -> t.Iterator[
         _alter(session, (schema, table), _IDENTITIES[identity].format(sql.Identifier(index or "")))
 
 
-def _find_refusal(session: Session, table: Name) -> psycopg.Error | None:
+def _find_refusal(session: Session, table: t.Sequence[str]) -> psycopg.Error | None:
     """Return how the server refuses to delete rows of a published table, which it does before it looks at any."""
     refusal = find_refusal(session, sql.SQL("EXPLAIN DELETE FROM ONLY {}").format(sql.Identifier(*table)))
     return refusal if isinstance(refusal, _UNIDENTIFIED) else None

@@ -28,22 +28,41 @@ STATES: t.Final[dict[str, sql.SQL]] = {
 # keeps duplicates out.
 _ENABLED: t.Final = """
 SELECT n.nspname, c.relname, g.tgname, g.tgenabled::text
-FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+FROM unnest({}::text[], {}::text[]) wanted(schema, name)
 JOIN pg_namespace n ON n.nspname = wanted.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
 JOIN pg_trigger g ON g.tgrelid = c.oid AND g.tgenabled <> 'D'
 LEFT JOIN pg_constraint k ON k.oid = g.tgconstraint
-WHERE NOT g.tgisinternal OR %s AND k.contype = 'f'
+WHERE NOT g.tgisinternal OR {} AND k.contype = 'f'
 ORDER BY 1, 2, 3
 """
 
 
-@contextlib.contextmanager
-def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.Iterator[None]:
-    """Disable the tables' triggers for as long as the block lasts; afterwards each is in the state it was in.
+#: By table, what is enabled there, and its state.
+States = list[tuple[str, str, str, str]]
+
+
+def ask_triggers(tables: t.Collection[Name], of_keys: bool) -> Inquiry[States]:
+    """Ask for the triggers of tables that are enabled.
 
     :param tables: partitioned ones and their partitions, too: each has triggers of its own
-    :param of_keys: whether also those by which foreign keys are checked
+    :param of_keys: whether also for those by which foreign keys are checked
+    """
+    return (yield from _ask_states(_ENABLED, tables, of_keys))
+
+
+def _ask_states(query: t.LiteralString, tables: t.Collection[Name], *more: object) -> Inquiry[States]:
+    names = [schema for schema, _ in tables], [name for _, name in tables]
+    (rows,) = yield [sql.SQL(query).format(*names, *more)]
+    return [(schema, table, name, state) for schema, table, name, state in rows]
+
+
+@contextlib.contextmanager
+def silenced(session: Session, states: States, of_keys: bool) -> t.Iterator[None]:
+    """Disable triggers for as long as the block lasts; afterwards each is in the state it was in.
+
+    :param states: what `ask_triggers` has told
+    :param of_keys: whether those by which foreign keys are checked are among them
     :raises MigrationError: when these are to be disabled by anybody but a superuser
     """
     if of_keys and session.info.parameter_status("is_superuser") != "on":
@@ -51,8 +70,6 @@ def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.I
             "Only a superuser may disable the triggers that check foreign keys, and target_user is none. "
             "Set fk_strategy to dependency_order."
         )
-    names = [schema for schema, _ in tables], [name for _, name in tables]
-    states = session.execute(_ENABLED, (*names, of_keys)).fetchall()
     for table, triggers in itertools.groupby(states, key=lambda row: row[:2]):
         _alter(session, table, [(trigger, "D") for *_, trigger, _ in triggers])
     yield
@@ -62,7 +79,7 @@ def silenced(session: Session, tables: t.Collection[Name], of_keys: bool) -> t.I
 
 _RULES: t.Final = """
 SELECT n.nspname, c.relname, r.rulename, r.ev_enabled::text
-FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
+FROM unnest({}::text[], {}::text[]) wanted(schema, name)
 JOIN pg_namespace n ON n.nspname = wanted.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
 JOIN pg_rewrite r ON r.ev_class = c.oid AND r.ev_type = '4' AND r.ev_enabled <> 'D'
@@ -70,11 +87,17 @@ ORDER BY 1, 2, 3
 """
 
 
+def ask_rules(tables: t.Collection[Name]) -> Inquiry[States]:
+    """Ask for the rules that make something of a DELETE; COPY and TRUNCATE know none."""
+    return (yield from _ask_states(_RULES, tables))
+
+
 @contextlib.contextmanager
-def rules_silenced(session: Session, tables: t.Collection[Name]) -> t.Iterator[None]:
-    """Disable what rules make of a DELETE for as long as the block lasts; COPY and TRUNCATE know none."""
-    names = [schema for schema, _ in tables], [name for _, name in tables]
-    states = session.execute(_RULES, names).fetchall()
+def rules_silenced(session: Session, states: States) -> t.Iterator[None]:
+    """Disable rules for as long as the block lasts.
+
+    :param states: what `ask_rules` has told
+    """
     for schema, table, rule, _ in states:
         _alter_rule(session, (schema, table), rule, "D")
     yield

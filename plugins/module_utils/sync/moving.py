@@ -16,13 +16,14 @@ from ..catalog.formats import Format, choose_formats
 from ..catalog.in_force import set_known, use_own
 from ..catalog.large_objects import CREATE_PIECES, LargeObject, comment_on, count_pieces, make_large_objects
 from ..errors import MigrationError, describe
-from ..in_place.replica_identity import rows_identified
-from ..in_place.triggers import rules_silenced
+from ..in_place.replica_identity import ask_published, rows_identified
+from ..in_place.triggers import ask_rules, rules_silenced
 from ..rows.chunks import Chunks
 from ..rows.differing import is_any, key_hash, rows_of
 from ..rows.receiver import Stream, receive
 from ..rows.statements import copy_in, copy_large_objects_out, copy_out, copy_pieces_in
 from ..server.endpoint import Session
+from ..server.inquiry import answer, together
 from .differences import LargeObjectsDifference, TableDifference
 
 
@@ -58,10 +59,12 @@ def move_rows(
     :raises MigrationError: when a server refuses, or a row is lost
     """
     shrinking = [difference for difference in differences if difference.going.count]
-    with (
-        rules_silenced(target, [difference.relation.full_name for difference in shrinking]),
-        rows_identified(target, [name for difference in shrinking for name in difference.tables]),
-    ):
+    asked = together(
+        ask_rules([difference.relation.full_name for difference in shrinking]),
+        ask_published([name for difference in shrinking for name in difference.tables]),
+    )
+    rules, published = answer(target, asked)
+    with rules_silenced(target, rules), rows_identified(target, published):
         kept = [difference.before - _delete_rows(target, difference) for difference in differences]
     # Generated columns and checks may depend on these, and the hashes of keys, by which rows go, must not.
     use_own(target, source.begun_with)

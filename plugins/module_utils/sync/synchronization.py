@@ -22,6 +22,7 @@ from ..catalog.transaction import Transaction
 from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
 from ..in_place.locks import LockMode, lock_described
 from ..in_place.unchanged import keep_out
+from ..server.endpoint import Session
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
 from .bringing import bring
@@ -74,9 +75,10 @@ def synchronize(
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
         told = known.content if known else None
         found = told or _read(live)
-        differences = _find_differences(here, live, found, known.since if known else None)
-        if undo:
-            write_undo(undo, live, found, differences)
+        with live.transaction.another_session(live.manifest.database.serving_path) as target:
+            differences = _find_differences(here, live, target, found, known.since if known else None)
+            if undo:
+                write_undo(undo, live, target, found, differences)
         open_origin = functools.partial(_open_source, here, live)
         return bring(live, None if told else found, differences, open_origin, strategy, live.manifest)
 
@@ -89,10 +91,12 @@ def _read(live: LockedDatabase) -> Content:
     return read_content(Reading(transaction, 1, path, relations, live.selection, relations=live.everything))
 
 
-def _find_differences(here: Snapshot, live: LockedDatabase, found: Content, since: int | None) -> Differences:
+def _find_differences(
+    here: Snapshot, live: LockedDatabase, target: Session, found: Content, since: int | None
+) -> Differences:
     """Compare what there is: counts and checksums of all, and the rows of what differs by these."""
-    ours, path = live.manifest.content, live.manifest.database.serving_path
-    with here.another_session(path) as source, live.transaction.another_session(path) as target:
+    ours = live.manifest.content
+    with here.another_session(live.manifest.database.serving_path) as source:
         tables = list(find_table_differences(source, target, ours, found, since))
     return Differences(
         tuple(sorted(tables, key=lambda table: max(map(live.order.tables.index, table.tables)))),

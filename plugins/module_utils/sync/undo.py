@@ -24,6 +24,7 @@ from ..catalog.formats import choose_formats
 from ..catalog.large_objects import LargeObject, count_pieces
 from ..catalog.relations import Relation
 from ..in_place.frame import LockedDatabase
+from ..privileges.catalog import Privileges
 from ..privileges.reading import read_privileges
 from ..rows.differing import rows_of
 from ..rows.statements import copy_large_objects_out, copy_out
@@ -32,10 +33,13 @@ from .differences import Differences, TableDifference
 from .moving import send
 
 
-def write_undo(folder: pathlib.Path, live: LockedDatabase, found: Content, differences: Differences) -> None:
+def write_undo(
+    folder: pathlib.Path, live: LockedDatabase, session: Session, found: Content, differences: Differences
+) -> None:
     """Write what will go; the folder appears only when all of it is on the disk.
 
-    :param found: what the live database holds
+    :param session: to read the live database by, under the path that serves it
+    :param found: what that holds
     :raises MigrationError: when anything at all fails
     """
     content = dataclasses.replace(found, relations=tuple(_keyed(found, differences)))
@@ -43,14 +47,13 @@ def write_undo(folder: pathlib.Path, live: LockedDatabase, found: Content, diffe
     going = differences.large_objects.unlinked
     with new_folder(folder, durable=True) as partial:
         shutil.copyfile(live.schema, partial / SCHEMA_FILE)
-        with live.transaction.another_session(live.manifest.database.serving_path) as session:
-            writer = _Writer(session, partial, live.database.locale.encoding)
-            tables = [
-                writer.write_rows(number, relations[difference.relation.full_name], difference)
-                for number, difference in enumerate(differences.tables, start=1)
-                if difference.going.count
-            ]
-            large_objects = writer.write_large_objects(going) if going else None
+        writer = _Writer(session, partial, live.database.locale.encoding)
+        tables = [
+            writer.write_rows(number, relations[difference.relation.full_name], difference)
+            for number, difference in enumerate(differences.tables, start=1)
+            if difference.going.count
+        ]
+        large_objects = writer.write_large_objects(going) if going else None
         # The verdict on the schema has found all else that describes it to be as it is there.
         manifest = dataclasses.replace(
             live.manifest,
@@ -64,11 +67,17 @@ def write_undo(folder: pathlib.Path, live: LockedDatabase, found: Content, diffe
             large_objects=large_objects,
             large_object_pieces=count_pieces(going),
             partial=live.selection is not None,
-            privileges=read_privileges(live.transaction.session) if going else None,
+            privileges=_read_privileges(live) if going else None,
             streamed=False,
             changes=_describe(differences),
         )
         write_manifest(manifest, partial)
+
+
+def _read_privileges(live: LockedDatabase) -> Privileges:
+    """Return them as they are read of any database, whatever path serves this one."""
+    with live.transaction.another_session() as session:
+        return read_privileges(session)
 
 
 def _keyed(found: Content, differences: Differences) -> t.Iterator[Measured]:

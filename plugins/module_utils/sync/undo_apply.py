@@ -69,7 +69,8 @@ def apply_undo(
                 "Nothing was changed. Since the run that is to be undone, clients have changed what it had brought, "
                 f"and what they wrote would be lost: {', '.join(way.overwritten)}."
             )
-        write_undo(folder, live, way.found, way.differences)
+        with transaction.another_session(manifest.database.serving_path) as session:
+            write_undo(folder, live, session, way.found, way.differences)
         expected, owned = dataclasses.replace(live.manifest, content=way.content), _of_large_objects(manifest)
         saved = contextlib.nullcontext(_Saved(undo))
         return bring(live, way.found, way.differences, lambda: saved, strategy, expected, owned)

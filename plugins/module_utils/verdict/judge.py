@@ -20,6 +20,7 @@ from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents
 from ..catalog.relations import Relation, list_relations
 from ..catalog.selection import EVERYTHING, Name, Patterns, Selection, tables_to_hold
+from ..catalog.sequences import Sequence
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..catalog.transaction import Transaction
 from ..privileges.catalog import Privileges
@@ -145,18 +146,22 @@ class Judge(SchemaJudge):
         selection: Selection | None,
         listed: t.Sequence[Relation] | None = None,
         known: t.Mapping[Name, Rows] = types.MappingProxyType({}),
+        sequences: t.Collection[Sequence] = (),
     ) -> Verdict:
         """Return the verdict on rows, sequences, large objects, foreign keys and answers.
 
         :param listed: the target's relations, where they are known
         :param known: the rows of those that have been read, and not been touched since
+        :param sequences: the sequences that the target probably has
         :raises MigrationError: when anything cannot be read
         """
         ours = manifest.content if selection is None else manifest.content.of(selection)
         relations = [measured.relation for measured in ours.relations]
         path, settings = manifest.database.serving_path, manifest.database.begun_with
         with read_unbound(there, relations) as there:
-            reading = Reading(there, self.jobs, path, relations, selection, False, self.summed, settings, listed, known)
+            reading = Reading(
+                there, self.jobs, path, relations, selection, False, self.summed, settings, listed, known, sequences
+            )
             theirs = read_content(reading)
             content = compare_contents(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(manifest.answers, there, manifest.database)
