@@ -71,6 +71,7 @@ def commit_answered(after: bytes) -> Watch:
 copy_start: t.Final = statement(COPY)
 copy_answered: t.Final = answer(COPY)
 pg_dump_begins: t.Final = statement(rb"(?m)^SET DATESTYLE = ISO")
+staging_made: t.Final = statement(rb"^COMMENT ON DATABASE \S+ IS 'pgconvoy: staging")
 clearing: t.Final = statement(rb"(?m)^DROP TABLE IF EXISTS")
 before_switch: t.Final = statement(rb"(?m)^ALTER DATABASE .* RENAME TO")
 last_rename: t.Final = statement(rb'(?m)^ALTER DATABASE .*staging" RENAME TO')

@@ -10,13 +10,13 @@ import os
 import signal
 import sys
 import typing as t
-from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 
 from tests.faults import places
 from tests.faults.fault import Fault
+from tests.faults.places import Side
 from tests.faults.proxy import Message, Watch
 from tests.faults.scene import By, Scene
 
@@ -76,31 +76,22 @@ def _killed(name: str, which: Which, place: str, reason: str, by: By = "playbook
     return Fault(f"{name}-killed-in-{place}", functools.partial(_arm, place, act), reason, by=by, tidy=tidy)
 
 
-def _arm_pg_dump(scene: Scene) -> None:
-    which = functools.partial(_is_program, "pg_dump")
-    scene.proxies["source"].at(places.pg_dump_begins, lambda message: _kill(scene, which, message))
-
-
-def _arm_pg_restore(scene: Scene) -> None:
-    """Let the run have a pg_restore that is killed as soon as there is a staging database."""
+def _arm_program(name: str, side: Side, watch: Watch, scene: Scene) -> None:
+    """Let the run have a client program that is killed from a moment on."""
     bindir, now = scene.folder / "bin", scene.folder / "now"
     bindir.mkdir()
     for program in ("psql", "pg_dump", "pg_restore"):
         (bindir / program).symlink_to(wheel_bindir() / program)
-    _replace(bindir / "pg_restore", f'test -e "{now}" && kill -KILL $$\nexec "{wheel_bindir()}/pg_restore" "$@"\n')
+    killed = bindir / name
+    killed.unlink()
+    script = f'#!/bin/sh\ntest -e "{now}" && kill -KILL $$\nexec "{wheel_bindir()}/{name}" "$@"\n'
+    killed.write_text(script, encoding="utf-8")
+    killed.chmod(0o755)
     scene.client_bindir = str(bindir)
-    scene.proxies["target"].at(
-        places.statement(rb"^COMMENT ON DATABASE \S+ IS 'pgconvoy: staging"), lambda message: now.touch()
-    )
+    scene.proxies[side].at(watch, lambda message: now.touch())
 
 
-def _replace(program: Path, script: str) -> None:
-    program.unlink()
-    program.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
-    program.chmod(0o755)
-
-
-def _restore_pg_restore(scene: Scene) -> None:
+def _restore(scene: Scene) -> None:
     (scene.folder / "now").unlink()
 
 
@@ -122,8 +113,11 @@ def _faults() -> t.Iterator[Fault]:
         by="engine",
         tidy=True,
     )
-    yield Fault("pg_dump-killed", _arm_pg_dump, "pg_dump of the source database .* failed: .*killed")
-    yield Fault("pg_restore-killed", _arm_pg_restore, "pg_restore .*killed", repair=_restore_pg_restore)
+    # What pg_dump asks first is asked ahead of it. Not at preflight's trial does pg_restore end.
+    at_pg_dump = functools.partial(_arm_program, "pg_dump", "source", places.pg_dump_begins)
+    yield Fault("pg_dump-killed", at_pg_dump, "pg_dump of the source database .* failed: .*killed", repair=_restore)
+    at_pg_restore = functools.partial(_arm_program, "pg_restore", "target", places.staging_made)
+    yield Fault("pg_restore-killed", at_pg_restore, "pg_restore .*killed", repair=_restore)
 
 
 FAULTS: t.Final = tuple(_faults())
