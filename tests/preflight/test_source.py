@@ -55,6 +55,14 @@ PARTITIONED: t.Final = """
             id="foreign server",
         ),
         pytest.param(
+            "create table t(id int); alter table t owner to pg_monitor; create policy odd on t using (id % 2 = 1);"
+            "alter table t enable row level security, force row level security; create view v as select * from t;"
+            "alter view v owner to pg_monitor; create materialized view m as select * from v",
+            ("warning", "matview-row-security", "materialized view public.m"),
+            "alter table t no force row level security",
+            id="materialized view over rows that its owner may not see",
+        ),
+        pytest.param(
             PARTITIONED + "alter table c1 disable trigger all",
             ("error", "disabled-key", "table public.c1"),
             "alter table c1 enable trigger all",

@@ -104,7 +104,34 @@ WHERE e.evtevent = 'login' AND e.evtenabled <> 'D'
   AND p.prosrc ~* '\m(insert|update|delete|merge|copy|nextval|setval|execute|perform|call)\M'
 """
 
+# A query reads as its view's owner or, through a view that is its invoker's, as before (docs: CREATE VIEW). Policies
+# hide rows from all but superusers, roles with BYPASSRLS and, unless forced, the table's owner (docs: 5.9 Row Security).
+_HIDDEN_FROM_VIEWS: t.Final = """
+WITH RECURSIVE part(view, oid, reader) AS (
+    SELECT oid, oid, relowner FROM pg_class WHERE relkind = 'm' AND relispopulated
+    UNION
+    SELECT part.view, d.refobjid,
+           CASE WHEN coalesce(v.reloptions @> '{security_invoker=true}', false) THEN part.reader ELSE v.relowner END
+    FROM part JOIN pg_class v ON v.oid = part.oid AND (v.relkind = 'v' OR v.oid = part.view)
+    JOIN pg_rewrite r ON r.ev_class = v.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+)
+SELECT DISTINCT 'materialized view ' || n.nspname || '.' || m.relname
+FROM part JOIN pg_class c ON c.oid = part.oid AND c.relrowsecurity
+JOIN pg_roles o ON o.oid = part.reader AND NOT o.rolsuper AND NOT o.rolbypassrls
+JOIN pg_class m ON m.oid = part.view JOIN pg_namespace n ON n.oid = m.relnamespace
+WHERE c.relforcerowsecurity OR NOT pg_has_role(o.oid, c.relowner, 'USAGE')
+"""
+
 _CHECKS: t.Final = (
+    Check(
+        "warning",
+        "matview-row-security",
+        _HIDDEN_FROM_VIEWS,
+        "row security may hide rows from its owner, and so from who reads it. In the copy it is refreshed over all "
+        "rows.",
+        "On the target, give it an owner from whom the policies hide them, and refresh it.",
+    ),
     Check(
         "error",
         "login-trigger",
