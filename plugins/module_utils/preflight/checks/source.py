@@ -105,7 +105,7 @@ WHERE e.evtevent = 'login' AND e.evtenabled <> 'D'
 """
 
 # A query reads as its view's owner or, through a view that is its invoker's, as before (docs: CREATE VIEW). Policies
-# hide rows from all but superusers, roles with BYPASSRLS and, unless forced, the owner (docs: 5.9 Row Security Policies).
+# hide rows from all but superusers, roles with BYPASSRLS and, unless forced, the owner (docs: 5.9 Row Security).
 _HIDDEN_FROM_VIEWS: t.Final = """
 WITH RECURSIVE part(view, oid, reader) AS (
     SELECT oid, oid, relowner FROM pg_class WHERE relkind = 'm' AND relispopulated
