@@ -38,7 +38,7 @@ _NO_CHANGE: t.Final = (
     "VACUUM FULL pg_class",
     "REINDEX TABLE item",
     "TRUNCATE empty",
-    "CREATE TEMPORARY TABLE t (a int)",
+    "CREATE TEMPORARY TABLE t (a int); DROP TABLE t",
     "COMMENT ON TABLE item IS 'x'; COMMENT ON TABLE item IS NULL",
 )
 

@@ -23,7 +23,9 @@ _CLAIMS: t.Final = (
 @contextlib.contextmanager
 def halted(controller: Controller, source: Database, target: Database) -> t.Iterator[tuple[Background, str]]:
     """Give a run that has claimed its target and waits in the dump for a lock, with its id; it goes on afterwards."""
-    query = {"name": "patience", "sql": "SELECT pg_advisory_lock_shared(7)::text", "expect": "same"}
+    # However long what the test does meanwhile takes: lock 7, without a limit.
+    lock = "SELECT pg_advisory_lock_shared(6 + length(set_config('lock_timeout', '0', true)))::text"
+    query = {"name": "patience", "sql": lock, "expect": "same"}
     controller.vary(verify_queries=[query])
     with source.server.connect(source.name) as client, client.transaction():
         client.execute("SELECT pg_advisory_xact_lock(7)")

@@ -75,7 +75,7 @@ def check_own_settings(
             "Take it away on the target (ALTER ROLE ... RESET), or set it on the source as well.",
         )
         for name in only
-        if name.encode() in said
+        if f"'{name}'".encode() in said
     ]
 
 
