@@ -22,6 +22,7 @@ QUICK: t.Final = {
     "archive-full",
     "answer-to-switch-of-target-reset",
     "backend-killed-at-copy-middle-of-target",
+    "backend-terminated-at-answer-to-switch-of-target",
     "backend-terminated-at-copy-start-of-source",
     "copy-end-of-target-closed",
     "copy-middle-of-source-reset",

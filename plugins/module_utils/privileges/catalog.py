@@ -95,7 +95,7 @@ class Initial:
     public: tuple[str, ...]
 
     # Of thousands of objects there are few kinds and owners.
-    @functools.lru_cache(maxsize=100)  # noqa: B019 - they are few, too
+    @functools.lru_cache(maxsize=100)  # noqa: B019 - one instance a kind of object and side is all that it keeps alive
     def grants(self, owner: str) -> Grants:
         """Return that of an owner's object."""
         return frozenset(
