@@ -106,7 +106,9 @@ def test_rows_brought_into_a_schema_that_is_kept(case: Case) -> None:
     make_target(case, f"SET ROLE {case.name}_role; {SCRIPT}", owner=f"{case.name}_role")
     refill_target(case)
     assert_same(case)
-    enter_and_run(case, "DELETE FROM item WHERE id = 1; UPDATE item SET id = 4; " + ROWS.replace("(2,", "(3,"))
+    # It is another day where the source's session is.
+    others = ROWS.replace("(2,", "(3,").replace("2020-01-01", "2020-01-02")
+    enter_and_run(case, f"DELETE FROM item WHERE id = 1; UPDATE item SET id = 4; {others}")
     sync_target(case)
     assert_same(case)
 
