@@ -12,7 +12,9 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import read_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_description
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.identity import read_identity
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import (
     EVERYTHING,
     Patterns,
@@ -23,10 +25,13 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transacti
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import RowsReplaced, Strategy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.undo_apply import apply_undo
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.note import Note
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.original import read_original
 
 from tests.case import Case
 from tests.migration import endpoint
@@ -46,6 +51,7 @@ def sync_target(
     between: t.Callable[[], object] = lambda: None,
     at_the_end: t.Callable[[], object] = lambda: None,
     undo: Path | None = None,
+    noted: str = "",
 ) -> Done:
     """Synchronize the target with the source.
 
@@ -53,10 +59,11 @@ def sync_target(
     :param between: called when the source's snapshot is taken
     :param at_the_end: called before the commit
     :param undo: where the undo is written
+    :param noted: what was noted of the target's definitions, by `note_on`
     :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
     """
     source = endpoint("source", case.source, case.name, case.source_user)
-    judge = _judge(case, patterns, allowed, target_port)
+    judge = dataclasses.replace(_judge(case, patterns, allowed, target_port), noted=noted)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgconvoy-test-"))) / "described"
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(patterns)))
@@ -67,6 +74,16 @@ def sync_target(
         require(done)
         at_the_end()
     return done
+
+
+def note_on(case: Case) -> str:
+    """Return what preflight notes where the target's definitions are the source's."""
+    source, judge = endpoint("source", case.source, case.name, case.source_user), _judge(case, EVERYTHING)
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder, exported_snapshot(source) as here:
+        original = read_original(here, judge.tools, Path(folder))
+        entries = read_schema(judge.tools, original.schema)
+    with connect(judge.live) as session:
+        return Note("", read_identity(session)).renewed(original, entries)
 
 
 def undo_target(

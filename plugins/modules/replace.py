@@ -149,7 +149,8 @@ def replace_in_place(stage: Stage) -> Outcome:
     archive = pathlib.Path(params["archive"]) if params["archive"] else None
     if not (archive or params["source"]):
         raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
-    judge = dataclasses.replace(judge_by(settings, target, tools_in(params["client_bindir"])), jobs=1)
+    noted = stage.folder.read_note() if stage.folder else ""
+    judge = dataclasses.replace(judge_by(settings, target, tools_in(params["client_bindir"])), jobs=1, noted=noted)
     outcome, manifest = replace_content(stage, judge, archive)
     outcome.changed = True
     try:

@@ -200,12 +200,16 @@ def test_selected_tables(pair: MakePair, undo: Undo) -> None:
 
 def test_more_tables_than_are_asked_at_once(pair: MakePair, undo: Undo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each of them, what names an object is read under the path under which it was written down."""
-    monkeypatch.setattr(batches, "_BATCH_QUERIES", 1)
-    both = "CREATE TABLE t (id int PRIMARY KEY, names regclass[]); INSERT INTO t VALUES (1, '{t}')"
-    case = pair(both, "INSERT INTO t VALUES (2, '{t}')")
+    most, number = 250, 300
+    monkeypatch.setattr(batches, "_BATCH_QUERIES", most)
+    tables = "".join(f"CREATE TABLE t{n} (id int PRIMARY KEY, names regclass[]);" for n in range(number))
+    case = pair(
+        tables + "".join(f"INSERT INTO t{n} VALUES (1, '{{t0}}');" for n in range(number)),
+        "".join(f"INSERT INTO t{n} VALUES (2, '{{t0}}');" for n in range(number)),
+    )
     sync_target(case, undo=undo(1))
     undo_target(case, undo(1), undo(2))
-    assert case.ask("SELECT count(*) FROM t") == 1
+    assert case.ask(f"SELECT count(*) FROM t{number - 1}") == 1
 
 
 def test_it_is_there_before_anything_is_committed(pair: MakePair, undo: Undo) -> None:

@@ -73,8 +73,8 @@ def cut(relations: t.Sequence[Relation], jobs: int) -> list[Piece]:
     return pieces
 
 
-#: How many relations are read with one message: until its end, they and their indexes are locked. And how large they
-#: may be together (1 GiB), so that people see that it goes on.
+#: How many relations are read with one message (which takes more; server/batches.py): until its end, they and their
+#: indexes are locked. And how large they may be together (1 GiB), so that people see that it goes on.
 _SUMS_AT_ONCE: t.Final = 200
 _BYTES_AT_ONCE: t.Final = 1 << 30
 

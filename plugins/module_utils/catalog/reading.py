@@ -16,9 +16,8 @@ import psycopg
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
-from ..server.batches import ask_all
-from ..server.endpoint import Session, break_off, use_search_path
-from ..server.inquiry import Inquiry, answer, together
+from ..server.endpoint import Session, break_off, set_search_path, use_search_path
+from ..server.inquiry import Inquiry, answer, ask, together
 from ..server.shared_memory import read
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
@@ -129,6 +128,8 @@ class _Begun:
         self._definitions = read_definitions(session) if reading.evaluated else {}
         self._sums: dict[Name, list[tuple[int, int]]] = collections.defaultdict(list)
         self._large_objects: list[LargeObject] = []
+        #: what was told with the last rows, if it was
+        self._last: list[t.Any] = []
 
     def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
@@ -159,7 +160,7 @@ class _Begun:
             groups = list(group(stored)) or [[]]
             return [
                 _Task(
-                    functools.partial(self._add_all, some, is_first=place == 0),
+                    functools.partial(self._add_all, some, is_first=place == 0, is_last=place == len(groups) - 1),
                     Step("all tables" if len(groups) == 1 else "tables", sum(relation.size for relation in some)),
                 )
                 for place, some in enumerate(groups)
@@ -192,11 +193,8 @@ class _Begun:
                 self.rows[tree.full_name] = Rows(
                     sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
                 )
-        places = ask_sequences(selection, self.reading.sequences)
-        last: list[Inquiry[t.Any]] = [ask_rewritten(self.relations), ask_foreign_keys(), places]
-        last += [ask_extension_rows()] if selection is None else []
         try:
-            _, keys, sequences, *others = answer(session, together(*last))
+            _, keys, sequences, *others = self._last or answer(session, self._ask_last())
         except psycopg.errors.UndefinedTable as error:
             raise sequence_dropped(error) from None
         except psycopg.errors.LockNotAvailable:
@@ -213,6 +211,16 @@ class _Begun:
             sums=self._read_sums(),
         )
         return content if selection is None else content.of(selection)
+
+    def _ask_last(self) -> Inquiry[list[t.Any]]:
+        """Ask for what is no row of a relation, after these, and whether the snapshot has shown all of them."""
+        selection = self.reading.selection
+        return together(
+            ask_rewritten(self.relations),
+            ask_foreign_keys(),
+            ask_sequences(selection, self.reading.sequences),
+            *([ask_extension_rows()] if selection is None else []),
+        )
 
     def _read_sums(self) -> tuple[ColumnSum, ...]:
         reading = self.reading
@@ -263,10 +271,12 @@ class _Begun:
     def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:
         return _Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
 
-    def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool) -> None:
+    def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool, is_last: bool) -> None:
         queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
+        # What goes with them is asked under the session's own path.
+        sums = ask(set_search_path(self.reading.search_path), *queries, set_search_path(""), LARGE_OBJECTS)
         try:
-            listed, *answers = ask_all(session, LARGE_OBJECTS, *queries, search_path=self.reading.search_path)
+            told, last = answer(session, together(sums, self._ask_last() if is_last else ask()))
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error:
@@ -277,6 +287,8 @@ class _Begun:
                     self._add(Piece(relation, None, None), session)
             listed = session.execute(LARGE_OBJECTS).fetchall()
         else:
+            _, *answers, _, listed = told
+            self._last = [*last]
             for relation, ((count, hashes),) in zip(relations, answers, strict=True):
                 self._sums[relation.full_name].append((int(count), int(hashes)))
         if listed and is_first and self.reading.selection is None:

@@ -16,8 +16,9 @@ import typing as t
 
 from ..archive.archive import Archive
 from ..archive.manifest import Manifest
+from ..archive.schema import Entry, read_schema
 from ..catalog.content import Content, Rows
-from ..catalog.database import DatabaseProperties, ask_database
+from ..catalog.database import DatabaseProperties
 from ..catalog.far_trees import refuse_far_trees
 from ..catalog.foreign_keys import Joined, Link, ask_joined, list_joined
 from ..catalog.identity import ask_identity
@@ -34,6 +35,8 @@ from ..verdict.comparison import Verdict
 from ..verdict.definitions import compare_schemas
 from ..verdict.findings import Difference
 from ..verdict.judge import Judge
+from ..verdict.note import Note
+from ..verdict.original import archived_original
 from ..work_folder import WorkFolder
 from .constraints import ask_not_valid, without_constraints
 from .kept_schema import judge_kept_schema
@@ -53,7 +56,8 @@ class LockedDatabase:
     transaction: Transaction
     #: what must be there, of the selected tables or of all
     manifest: Manifest
-    #: the database itself before its settings and comment became what they must be, and pg_dump's file of its schema
+    #: the database itself before its settings and comment became what they must be, and pg_dump's file of its schema,
+    #: or of the source's, which is known to be the same
     database: DatabaseProperties
     schema: pathlib.Path
     selection: Selection | None
@@ -128,10 +132,10 @@ def keep_schema(
     selection, serving_path = manifest.select(judge.patterns), manifest.database.serving_path
     version = session.info.server_version
     # The last one looks under other search_paths.
-    asked = together(
-        ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_database(version)
-    )
-    everything, identity, keys, event_triggers, forced, database = answer(session, asked)
+    original = archived_original(archive, judge.patterns)
+    ask_schema = judge.ask_schema(original, version)
+    asked = together(ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_schema)
+    everything, identity, keys, event_triggers, forced, of_schema = answer(session, asked)
     links = [joined.link for joined in keys]
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     refuse_far_trees(relations)
@@ -139,14 +143,17 @@ def keep_schema(
     order = order_selected(_with_calls(everything, manifest), links, selection)
     not_valid = left_unvalidated(everything, judge.allowed, version)
     with contextlib.ExitStack() as stack:
-        schema = stack.enter_context(WorkFolder()) / "target.dump"
-        definitions = judge.definitions or judge.read_definitions(transaction, schema)
+        note, schema, definitions = Note(judge.noted, identity.hash), archive.schema, judge.definitions
+        proven = selection is None and note.proves_equal(original, read_schema(judge.tools_for(transaction), schema))
+        if not proven:
+            schema = stack.enter_context(WorkFolder()) / "target.dump"
+            definitions = definitions or judge.read_definitions(transaction, schema)
         verdict = kept or judge_kept_schema(
             transaction,
             dataclasses.replace(judge, definitions=definitions),
             archive,
             selection,
-            database,
+            dataclasses.replace(of_schema, note=note),
             [joined.key for joined in keys],
         )
         if selection is not None:
@@ -157,7 +164,7 @@ def keep_schema(
         live = LockedDatabase(
             transaction=transaction,
             manifest=manifest.of(selection),
-            database=database,
+            database=of_schema.database,
             schema=schema,
             selection=selection,
             everything=everything,
@@ -186,10 +193,21 @@ def keep_schema(
             verdict = verdict.joined(content).joined(orphans)
     # Where no key was dropped and added again, the catalogs are what they were, row for row. So what was read of them
     # before the rows moved is true afterwards, or the verdict says otherwise.
-    same = identity.is_still_of(session)
-    _, changes = ((), ()) if same else compare_schemas(definitions, judge.read_definitions(transaction))
-    verdict = verdict.joined(Verdict(differences=changes)).allowing(judge.allowed)
-    return RowsReplaced(order, readded, done, verdict, filling.manifest)
+    if not identity.is_still_of(session):
+        verdict = verdict.joined(_find_changes(transaction, judge, archive, definitions))
+    return RowsReplaced(order, readded, done, verdict.allowing(judge.allowed), filling.manifest)
+
+
+def _find_changes(
+    transaction: Transaction, judge: Judge, archive: Archive, before: t.Sequence[Entry] | None
+) -> Verdict:
+    """Return the verdict that the definitions are what they were.
+
+    :param before: these; None where they were known to be the source's, and were not read
+    """
+    if before is None:
+        return judge.judge_definitions(transaction, archive)
+    return Verdict(differences=compare_schemas(before, judge.read_definitions(transaction))[1])
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import typing as t
 
 from ..archive.archive import Archive
 from ..archive.schema import read_schema
-from ..catalog.database import DatabaseProperties
+from ..catalog.database import read_database
 from ..catalog.foreign_keys import ForeignKey
 from ..catalog.selection import Selection
 from ..catalog.transaction import Transaction
@@ -18,6 +18,7 @@ from ..errors import MigrationError
 from ..staging.properties import take_over
 from ..verdict.comparison import Verdict, compare_foreign_keys
 from ..verdict.judge import Judge
+from ..verdict.schema import Asked
 from .replacement import reword
 
 _OTHER: t.Final = (
@@ -37,20 +38,23 @@ def judge_kept_schema(
     judge: Judge,
     archive: Archive,
     selection: Selection | None,
-    database: DatabaseProperties,
+    asked: Asked,
     keys: t.Collection[ForeignKey],
 ) -> Verdict:
     """Return the verdict on the schema that is kept; the database's settings and comment are taken over first.
 
-    :param database: the live one, and its foreign keys
+    :param asked: what the live database has told of it, and its foreign keys
     :raises MigrationError: when it is not the source's, with what differs
     """
     if selection is None:
-        for statement in take_over(database, archive.manifest.database, judge.allowed):
+        statements = take_over(asked.database, archive.manifest.database, judge.allowed)
+        for statement in statements:
             transaction.session.execute(statement)
-        verdict = _judge_whole_schema(transaction, judge, archive)
+        if statements:
+            asked = dataclasses.replace(asked, database=read_database(transaction.session))
+        verdict = _judge_whole_schema(transaction, judge, archive, asked)
     else:
-        verdict = judge.judge_definitions(transaction, archive)
+        verdict = judge.judge_definitions(transaction, archive, asked=asked)
     ours, theirs = (
         [key for key in side if selection is None or key.table in selection.labels]
         for side in (archive.manifest.content.foreign_keys, keys)
@@ -62,15 +66,15 @@ def judge_kept_schema(
     return verdict
 
 
-def _judge_whole_schema(transaction: Transaction, judge: Judge, archive: Archive) -> Verdict:
+def _judge_whole_schema(transaction: Transaction, judge: Judge, archive: Archive, asked: Asked) -> Verdict:
     """Return the verdict on all definitions.
 
     Where only the words may differ, the live database says them, and not a scratch database, as it does for a
     selection: where all is filled in place, none can be made.
     """
     same_words = dataclasses.replace(judge, reword=lambda: read_schema(judge.tools, archive.schema))
-    verdict = same_words.judge_definitions(transaction, archive)
+    verdict = same_words.judge_definitions(transaction, archive, asked=asked)
     if verdict.equal:
         return verdict
     own_words = dataclasses.replace(judge, reword=lambda: reword(transaction, judge.tools, archive))
-    return own_words.judge_definitions(transaction, archive)
+    return own_words.judge_definitions(transaction, archive, asked=asked)

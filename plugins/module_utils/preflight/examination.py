@@ -77,6 +77,8 @@ class Examination:
     census: list[Census] = dataclasses.field(default_factory=list)
     #: what the target's server makes of the source's definitions, where the verdict on the copy is to know
     words: Words | None = None
+    #: what is to be noted of the live database's definitions, where they stay and are the source's
+    note: str = ""
     #: sessions in the live database and outside of it, if they are kept for what comes next
     live_session: Session | None = None
     server_session: Session | None = None

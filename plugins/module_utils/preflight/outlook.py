@@ -197,8 +197,10 @@ def _judge_tables_to_fill(
     what they refer to. What ALTER DATABASE says can be said again.
     """
     assert found.order
+    noting = original.selection is None
+    asked = answer(there.session, judge.ask_schema(original, there.session.info.server_version, noting=noting))
     try:
-        kept = judge.judge_definitions_of(original, there)
+        kept = judge.judge_schema(original, there, asked=asked).allowing(judge.allowed)
     except NoScratchError as error:
         if found.selection is not None:
             raise MigrationError(f"Nothing was changed. {error}") from None
@@ -213,6 +215,8 @@ def _judge_tables_to_fill(
     if here and found.order.leading_out and not findings:
         with connect(judge.live) as live:
             findings = check_parents(here.session, live, found.order)
+    if asked.note and kept and not findings and not kept.allowed:
+        found.note = asked.note.renewed(original, read_schema(judge.tools_for(there), original.schema))
     found.findings += findings
     return kept
 

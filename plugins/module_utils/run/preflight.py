@@ -14,6 +14,7 @@ from ..errors import MigrationError, Outcome
 from ..preflight.archives import choose_archives
 from ..preflight.decision import decide
 from ..preflight.description import describe_decision
+from ..preflight.examination import Examination
 from ..preflight.examine import Claim, unhindered
 from ..preflight.goals import GOALS
 from ..preflight.question import put_question
@@ -23,10 +24,10 @@ from ..server.endpoint import Endpoint, Session
 from ..staging.databases import drop_leftovers
 from ..staging.names import Generations
 from ..verdict.findings import Finding
-from ..verdict.words import Words, keep_words
+from ..verdict.words import keep_words
 from .claim import TargetClaimedError, begin_to_claim
 from .earlier import Earlier
-from .folder import RunFolder
+from .folder import RunFolder, write_private
 from .promotion import take_latest
 from .stage import Stage
 from .trials import read_trials
@@ -68,7 +69,7 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
                     raise MigrationError(decision.refusal)
                 if decision.plan:
                     if stage.folder:
-                        _keep_for_stages(stage.folder, decision.found.words)
+                        _keep_for_stages(stage.folder, decision.found)
                     return outcome
                 if claimed and decision.found.server_session and decision.found.leftovers:
                     _clear(decision.found.server_session, Generations(claimed.dbname), outcome)
@@ -99,11 +100,13 @@ def _begin_to_claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outc
     return claim
 
 
-def _keep_for_stages(folder: RunFolder, words: Words | None) -> None:
+def _keep_for_stages(folder: RunFolder, found: Examination) -> None:
     """Keep what the target's server has said and a later stage would ask it again."""
     CACHE.keep(folder.answers)
-    if words:
-        keep_words(folder.words, words)
+    if found.words:
+        keep_words(folder.words, found.words)
+    if found.note:
+        write_private(folder.note, found.note)
 
 
 def _clear(session: Session, generations: Generations, outcome: Outcome) -> None:

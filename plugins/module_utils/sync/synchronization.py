@@ -86,9 +86,11 @@ def synchronize(
 
 
 def _read(live: LockedDatabase) -> Content:
-    relations = [measured.relation for measured in live.manifest.content.relations]
-    path, transaction = live.manifest.database.serving_path, live.transaction
-    return read_content(Reading(transaction, 1, path, relations, live.selection, relations=live.everything))
+    ours, path, transaction = live.manifest.content, live.manifest.database.serving_path, live.transaction
+    relations = [measured.relation for measured in ours.relations]
+    return read_content(
+        Reading(transaction, 1, path, relations, live.selection, relations=live.everything, sequences=ours.sequences)
+    )
 
 
 def _find_differences(

@@ -38,7 +38,7 @@ from .extensions import judge_extension_rows
 from .note import NewNote
 from .original import Original, archived_original, read_original
 from .privileges import judge_privileges
-from .schema import SchemaJudge
+from .schema import Asked, SchemaJudge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +130,17 @@ class Judge(SchemaJudge):
         with owner_unbound(there.session, tables, open_writer=open_writer) if open_writer else contextlib.nullcontext():
             return self.judge_content(there, manifest, selection)
 
-    def judge_definitions(self, there: Snapshot, archive: Archive, stop_early: bool = False) -> Verdict:
+    def judge_definitions(
+        self, there: Snapshot, archive: Archive, stop_early: bool = False, asked: Asked | None = None
+    ) -> Verdict:
         """Return the verdict on all that is not content.
 
         :param stop_early: not to have definitions reworded when an object is missing anyway
+        :param asked: what `ask_schema` has told of the target, if it was asked with other things
         :raises MigrationError: when anything cannot be read
         """
         original = archived_original(archive, self.patterns)
-        return self.judge_schema(original, there, stop_early).allowing(self.allowed)
+        return self.judge_schema(original, there, stop_early, asked).allowing(self.allowed)
 
     def judge_content(
         self,
@@ -166,13 +169,6 @@ class Judge(SchemaJudge):
             content = compare_contents(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(manifest.answers, there, manifest.database)
         return content.joined(answers).allowing(self.allowed)
-
-    def judge_definitions_of(self, original: Original, there: Snapshot) -> Verdict:
-        """Return the verdict on the definitions of one state of the target alone.
-
-        :raises MigrationError: when anything cannot be read
-        """
-        return self.judge_schema(original, there).allowing(self.allowed)
 
     def judge_by_source(self, source: Endpoint, stop_early: bool = False) -> Verdict:
         """Return the verdict on the target, which must hold what the source holds now.

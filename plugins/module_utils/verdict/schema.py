@@ -47,7 +47,7 @@ class Asked:
     database: DatabaseProperties
     extensions: tuple[Extension, ...]
     default_versions: dict[str, str]
-    #: where it may prove the definitions equal, which saves asking what they are bound to
+    #: where it may prove the definitions equal, which saves asking what they are bound to; or where it was asked for
     note: Note | None
     bound: Bound | None
 
@@ -68,6 +68,8 @@ class SchemaJudge:
     definitions: t.Sequence[Entry] | None = None
     #: whether a note on the target may prove its definitions equal (note.py), so that they need not be read
     trusts_note: bool = False
+    #: what an earlier stage has noted of them, which may prove the same
+    noted: str = ""
 
     @property
     def target(self) -> Endpoint:
@@ -115,15 +117,18 @@ class SchemaJudge:
             verdict = verdict.joined(judge_members(source.members, bound.members))
         return verdict
 
-    def ask_schema(self, source: Original, version: int) -> Inquiry[Asked]:
-        """Ask a target for what is to be known of it besides its definitions."""
-        noted = self.trusts_note and not source.selection
+    def ask_schema(self, source: Original, version: int, *, noting: bool = False) -> Inquiry[Asked]:
+        """Ask a target for what is to be known of it besides its definitions.
+
+        :param noting: whether it is to be noted of them that they are the source's, if they are
+        """
+        trusts_note, noted = (wanted and not source.selection for wanted in (self.trusts_note, self.noted))
         database, extensions, defaults, note, bound = yield from together(
             ask_database(version),
             ask_extensions(),
             ask_default_versions(),
-            ask_note() if noted else ask(),
-            ask() if noted else _ask_bound(source, version),
+            ask_note(anyhow=noting) if trusts_note else ask(),
+            ask() if trusts_note or noted else _ask_bound(source, version),
         )
         return Asked(database, extensions, defaults, note or None, bound or None)
 
