@@ -221,6 +221,32 @@ def test_elsewhere(make: MakeCase) -> None:
     assert differs(judge(case)) >= {"table public.reading", "materialized view public.average"}
 
 
+def test_catalogs(make: MakeCase) -> None:
+    """What a server's catalogs hold is another thing as soon as something is made, analyzed or loaded."""
+    case = make(f"""{ITEMS} create index on item(code);
+        create materialized view relations as select count(*) from pg_class;
+        create materialized view described as
+            select relname, reltuples, relispopulated from pg_class where relkind = 'm';
+        create materialized view a_first as
+            select c.relname, i.indisvalid from pg_index i join pg_class c on indexrelid = c.oid;
+        create materialized view statistics as select tablename, attname, n_distinct from pg_stats;
+        create view columns as select column_name from information_schema.columns where table_schema = 'public';
+        create materialized view through as select * from columns;
+        create function rows_of(name) returns real language plpgsql stable as
+            $$ begin return (select reltuples from pg_catalog.pg_class where relname = $1); end $$;
+        create materialized view called as select rows_of('item');
+        create materialized view size as select pg_total_relation_size('item');
+        create materialized view z_last as select sum(n) from item;
+    """)
+    assert case.migrate().status == "migrated"
+    case.stays()
+    verdict = judge(case)
+    assert verdict.equal
+    assert ("matview-volatile", "materialized view public.relations") in notices(verdict)
+    execute(case.target, case.name, TAMPER.format("z_last"))
+    assert differs(judge(case)) == {"materialized view public.z_last"}
+
+
 def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
     """A refresh is the owner's, and may write: what the source cannot tell, the target does, as far as it can."""
     case = make(f"""{ITEMS} create sequence s;
@@ -233,6 +259,9 @@ def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
         revoke execute on function last from public;
         create materialized view a_first as select last() + id from item;
         create materialized view counted as select id, nextval('s') from item;
+        create materialized view stale as select id, nextval('s') from item; insert into item values (500, 'c1', 5);
+        refresh materialized view counted; refresh materialized view kept; refresh materialized view z_last;
+        refresh materialized view a_first;
         grant select on all tables in schema public to public; grant select on all sequences in schema public to public;
     """)
     case.make_roles()
@@ -240,6 +269,9 @@ def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
     assert outcome.status == "migrated", outcome
     assert entry(outcome.verdict or Verdict(), "kept").compared == "query"
     assert entry(outcome.verdict or Verdict(), "counted").compared == "count"
+    # Nobody can tell that it was stale.
+    assert entry(outcome.verdict or Verdict(), "stale").compared == "nothing"
+    assert ("matview-volatile", "materialized view public.stale") in notices(outcome.verdict or Verdict())
     # Nobody could tell that it reads the other one.
     assert entry(outcome.verdict or Verdict(), "a_first").compared == "query"
     execute(case.target, case.name, TAMPER.format("kept"))

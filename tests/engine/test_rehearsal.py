@@ -203,6 +203,17 @@ def test_root_causes_only(servers: Servers) -> None:
         }
 
 
+def test_what_the_examination_tells_is_told_once(servers: Servers) -> None:
+    """An index that cannot be built, over rows or none, is not bound to something else besides."""
+    script = """
+        create extension unaccent;
+        create function fold(t text) returns text language sql immutable as $$ select unaccent('unaccent', t) $$;
+        create table person(name text); insert into person values ('Élodie'); create index folded on person(fold(name))
+    """
+    with new_case(servers.source("15"), servers.target(), script) as case:
+        assert errors(case.examine()) == {("expression", "index public.folded")}
+
+
 def test_functions_in_c(servers: Servers) -> None:
     """The function's own symbol is tried, by a superuser; a plain role may not make it."""
     script = """

@@ -154,11 +154,8 @@ OTHER_ROWS = "3 rows on both sides, but not the same ones"
         (view(rows(3), None), view(rows(3, "d"), rows(3, "d")), []),
         (view(rows(3), None), view(rows(3)), []),
         (view(rows(3), None), view(rows(3, "d")), []),
-        (
-            view(rows(3), None),
-            view(rows(4)),
-            ["materialized view public.m: 3 rows expected, 4 on the target"],
-        ),
+        # It may have been stale on the source.
+        (view(rows(3), None), view(rows(4)), []),
         (
             view(rows(3), rows(4)),
             view(rows(3)),

@@ -24,11 +24,13 @@ _ALONE: t.Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 #: A refresh is the owner's, and may write: a reader may not be allowed what the query does, or no reader can do it.
 _UNTOLD: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
-#: What a query or the body of a function says that asks for the time, or for the database's name, which is another one
-#: while a copy is made.
+#: What a query or the body of a function says that asks for the time, for the database's name, which is another one
+#: while a copy is made, or for what the server's catalogs hold just then: a statistic, a size, the objects that there
+#: are when the view is refreshed.
 _CLOCK: t.Final = (
-    r"\m(now|(clock|statement|transaction)_timestamp|timeofday|age|current_database)\s*\("
-    r"|\m(current_(date|time|timestamp|catalog)|localtime(stamp)?)\M"
+    r"\m(now|(clock|statement|transaction)_timestamp|timeofday|age|current_database|pg_\w+_size)\s*\("
+    r"|\m(current_(date|time|timestamp|catalog)|localtime(stamp)?|information_schema)\M"
+    r"|\mpg_(?!catalog\M)\w+\M(?!\s*[(.])"
 )
 
 # Views on the way, and the functions that are called by name in any of their queries.

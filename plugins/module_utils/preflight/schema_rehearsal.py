@@ -98,7 +98,7 @@ class SchemaRehearsal:
         except MigrationError as error:
             return [self._no_scratch(error)]
         # Where something is missing, what else is otherwise follows from that.
-        return self._tell(rehearsed) or self.seen
+        return self._tell(rehearsed) or ([] if rehearsed.refusals else self.seen)
 
     def _script(self) -> Script:
         source = dataclasses.replace(self.original.database, locale=self._locale())

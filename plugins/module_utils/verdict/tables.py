@@ -136,7 +136,12 @@ def _judge_by_query(expected: Measured, found: Measured, wanted: Rows, held: Row
     """A view that reads one that is stale on the source, directly or not, cannot be what it is there."""
     if found.fresh is None:
         # The target's reader may not run the query either.
-        return _Judgement("") if held == wanted else _judge_count(wanted, expected.again, held)
+        if held == wanted:
+            return _Judgement("")
+        if expected.fresh is None:
+            # Nobody can tell whether it was stale on the source.
+            return _Judgement("", "count" if held.count == wanted.count else "nothing")
+        return _judge_count(wanted, expected.again, held)
     if held == found.fresh:
         return _Judgement("", "rows" if held == expected.fresh else "query")
     if expected.timed and held == expected.fresh:
@@ -144,7 +149,7 @@ def _judge_by_query(expected: Measured, found: Measured, wanted: Rows, held: Row
     if found.volatile:
         return _judge_count(found.fresh, found.again, held)
     if expected.timed:
-        # The time has gone by since it was refreshed, or its database has got another name.
+        # Since it was refreshed the time has gone by, its database has got another name, or objects have been added.
         return _Judgement("", "count" if held.count == found.fresh.count else "nothing")
     return _Judgement("it does not hold what its query yields on the target", "query")
 
@@ -188,7 +193,10 @@ def _tell_view(expected: Measured, compared: Compared, *, elsewhere: bool) -> li
         what = "the number of its rows" if compared == "count" else "nothing of it, not even the number of its rows,"
         why = "its query yields something else each time"
         if expected.untold or expected.timed:
-            moved = "its query asks for the time or for the database's name, which were others when it was refreshed"
+            moved = (
+                "its query asks for the time, for the database's name or for what catalogs hold, "
+                "which were others when it was refreshed"
+            )
             why = "no reader may run its query" if expected.untold else moved
         return [Finding("notice", "matview-volatile", name, f"{why}: {what} was compared.")]
     if compared == "query" and elsewhere:
