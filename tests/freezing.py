@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.earlier import ask_instant
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import EVERYTHING, Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import imported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.background import end_background
@@ -22,6 +23,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.held_freeze i
     kept_until_committed,
     let_go_on_failure,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.databases import dropped_on_failure
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.last_look import Frozen, look_again
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.second_pass import Brought, bring, know_copy
@@ -53,6 +56,8 @@ class ShortDowntime:
         self.migration.dump()
         self.migration.restore_schema()
         self.migration.restore_data()
+        with connect(self.migration.staging) as session:
+            self.instant = answer(session, ask_instant())
         self.migration.verify()
 
     def freeze(self, when_frozen: Nothing = _nothing, at_the_end: Nothing = _nothing) -> Brought:
@@ -64,9 +69,8 @@ class ShortDowntime:
         one = self.migration
         assert one.tools
         with dropped_on_failure(one.target, one.generations, one.run_id):
-            judge = know_copy(
-                Judge(one.target, staging=True, tools=one.tools, jobs=2, patterns=self.patterns, policy=one.policy)
-            )
+            judge = Judge(one.target, staging=True, tools=one.tools, jobs=2, patterns=self.patterns, policy=one.policy)
+            judge = know_copy(judge, read_archive(one.archive), self.instant)
             with let_go_on_failure(self.folder):
                 held = hold_freeze(one.source, self.patterns, self.folder, os.getpid(), self.limit)
                 when_frozen()

@@ -12,9 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.folder import read_archive
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import read_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.writer import write_description
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.identity import read_identity
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import (
     EVERYTHING,
     Patterns,
@@ -24,14 +22,15 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import RowsReplaced, Strategy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.decision import decide
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import unhindered
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.handed_on import HandedOn
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.moving import Moved
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.synchronization import synchronize
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync.undo_apply import apply_undo
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.note import Note
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.original import read_original
 
 from tests.case import Case
 from tests.migration import endpoint
@@ -39,6 +38,7 @@ from tests.migration import endpoint
 Done = RowsReplaced[tuple[Moved, ...]]
 #: What is done to a table: rows inserted, updated, deleted.
 Counts = tuple[int, int, int]
+_NOTHING: t.Final = HandedOn()
 
 
 def sync_target(
@@ -51,7 +51,7 @@ def sync_target(
     between: t.Callable[[], object] = lambda: None,
     at_the_end: t.Callable[[], object] = lambda: None,
     undo: Path | None = None,
-    noted: str = "",
+    found: HandedOn = _NOTHING,
 ) -> Done:
     """Synchronize the target with the source.
 
@@ -59,15 +59,16 @@ def sync_target(
     :param between: called when the source's snapshot is taken
     :param at_the_end: called before the commit
     :param undo: where the undo is written
-    :param noted: what was noted of the target's definitions, by `note_on`
+    :param found: what preflight has found before, `look_ahead`
     :raises MigrationError: when that fails, or the verdict is not equal; the target is then as it was
     """
     source = endpoint("source", case.source, case.name, case.source_user)
-    judge = dataclasses.replace(_judge(case, patterns, allowed, target_port), noted=noted)
+    judge = _judge(case, patterns, allowed, target_port)
+    judge = dataclasses.replace(judge, noted=found.note, earlier=found.target)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgconvoy-test-"))) / "described"
         here = stack.enter_context(exported_snapshot(source, tables_to_hold(patterns)))
-        described = write_description(here, judge.tools, folder, 2, patterns=patterns)
+        described = write_description(here, judge.tools, folder, 2, patterns=patterns, earlier=found.source)
         between()
         transaction = stack.enter_context(begin(judge.live))
         done = synchronize(here, transaction, judge, described, strategy, undo=undo)
@@ -76,14 +77,15 @@ def sync_target(
     return done
 
 
-def note_on(case: Case) -> str:
-    """Return what preflight notes where the target's definitions are the source's."""
-    source, judge = endpoint("source", case.source, case.name, case.source_user), _judge(case, EVERYTHING)
-    with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder, exported_snapshot(source) as here:
-        original = read_original(here, judge.tools, Path(folder))
-        entries = read_schema(judge.tools, original.schema)
-    with connect(judge.live) as session:
-        return Note("", read_identity(session)).renewed(original, entries)
+def look_ahead(case: Case) -> HandedOn:
+    """Return what preflight hands on to the stage that synchronizes."""
+    source = endpoint("source", case.source, case.name, case.source_user)
+    target = endpoint("target", case.target, case.name, case.target_user)
+    with contextlib.ExitStack() as kept:
+        decision = decide(Request(source, target, load_mode="sync"), None, unhindered, None, kept)
+    assert not decision.refusal
+    assert decision.found.handed_on
+    return decision.found.handed_on
 
 
 def undo_target(

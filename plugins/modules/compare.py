@@ -90,6 +90,7 @@ from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.archive.folder import read_archive
+    from ..module_utils.catalog.earlier import ask_instant
     from ..module_utils.errors import Outcome
     from ..module_utils.preflight.checks.allowances import check_allowances
     from ..module_utils.preflight.judging import judge_by
@@ -98,6 +99,7 @@ try:
     from ..module_utils.server.answer_cache import CACHE
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import Endpoint, Session
+    from ..module_utils.server.inquiry import answer
     from ..module_utils.staging.carriage import ask_live
     from ..module_utils.staging.databases import (
         drop_database,
@@ -150,7 +152,11 @@ def compare_databases(stage: Stage) -> Outcome:
         with staging_session(target, generations, run_id) as session:
             CACHE.recall(stage.folder.answers)
             judge = dataclasses.replace(judge, before=before(), words=read_words(stage.folder.words))
+            # While the source is frozen, what was judged by now need not be judged again.
+            freezes = stage.folder.read_records().get("preflight", {}).get("downtime") == "short"
+            instant = answer(session, ask_instant()) if freezes else None
             outcome = tell(stage, give_verdict(stage, judge, session), judge.target)
+            outcome.record["instant"] = instant
         if params["discard"]:
             with maintenance_session(target) as session:
                 drop_database(session, generations.staging)

@@ -123,7 +123,8 @@ def freeze(stage: Stage) -> Outcome:
     with dropped_on_failure(target, generations, folder.run_id):
         with maintenance_session(target) as session:
             check_staging(session, generations, folder.run_id)
-        dumped, judge = read_archive(pathlib.Path(stage.params["archive"])), know_copy(judge)
+        dumped = read_archive(pathlib.Path(stage.params["archive"]))
+        judge = know_copy(judge, dumped, folder.read_records()["compare"]["instant"])
         with let_go_on_failure(folder):
             # No session is open now.
             held = hold_freeze(source, settings.patterns, folder, folder.playbook_pid, stage.params["timeout"])

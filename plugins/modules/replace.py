@@ -113,6 +113,7 @@ from ..module_utils.run.stage import Stage
 
 try:
     from ..module_utils.errors import MigrationError, Outcome
+    from ..module_utils.preflight.handed_on import HandedOn, take
     from ..module_utils.preflight.judging import judge_by, serving_by
     from ..module_utils.run.confirmation import require_confirmation
     from ..module_utils.run.in_place import replace_content
@@ -149,8 +150,10 @@ def replace_in_place(stage: Stage) -> Outcome:
     archive = pathlib.Path(params["archive"]) if params["archive"] else None
     if not (archive or params["source"]):
         raise MigrationError("Nothing was changed. Neither archive nor source says what the database must hold.")
-    noted = stage.folder.read_note() if stage.folder else ""
-    judge = dataclasses.replace(judge_by(settings, target, tools_in(params["client_bindir"])), jobs=1, noted=noted)
+    found = take(stage.folder.handed_on) if stage.folder else HandedOn()
+    judge = dataclasses.replace(
+        judge_by(settings, target, tools_in(params["client_bindir"])), jobs=1, noted=found.note, earlier=found.target
+    )
     outcome, manifest = replace_content(stage, judge, archive)
     outcome.changed = True
     try:

@@ -195,7 +195,7 @@ def let_go(module: AnsibleModule, folder: RunFolder) -> None:
 
     What only its stages needed goes as well.
     """
-    for passed_on in (folder.words, folder.note, folder.answers):
+    for passed_on in (folder.words, folder.handed_on, folder.answers):
         passed_on.unlink(missing_ok=True)
     if folder.snapshot.exists():
         end_background(folder.snapshot)

@@ -14,6 +14,7 @@ from ..catalog.bindings import Binding
 from ..catalog.checksums import ALGORITHM
 from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties
+from ..catalog.earlier import Earlier, Instant
 from ..catalog.formats import Format
 from ..catalog.large_objects import LargeObject
 from ..catalog.members import Members
@@ -115,8 +116,18 @@ class Manifest:
     changes: Changes | None = None
     #: the number of the oldest transaction of the source's whose rows the snapshot may lack (pg_snapshot_xmin)
     unseen_from: int | None = None
+    #: since when its server has its statistics (catalog/earlier.py)
+    statistics_since: str = ""
     #: of the source's catalogs (catalog/identity.py): where it is the same once more, so are all definitions
     identity: str = ""
+
+    @property
+    def earlier(self) -> Earlier | None:
+        """What the source held, as is to be known of what it holds later."""
+        if self.unseen_from is None or self.content.checksum_algorithm != ALGORITHM:
+            return None
+        instant = Instant(self.unseen_from, self.statistics_since)
+        return Earlier(instant, self.content, self.database.serving_path, self.identity)
 
     @property
     def files(self) -> tuple[ArchivedFile, ...]:

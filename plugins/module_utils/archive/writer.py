@@ -14,16 +14,17 @@ import typing as t
 from ..catalog.bindings import read_bindings
 from ..catalog.content import Content, Measured, refresh_order
 from ..catalog.database import read_database
+from ..catalog.earlier import Earlier, ask_instant
 from ..catalog.expressions import find_reads
 from ..catalog.formats import Format, choose_formats
-from ..catalog.identity import read_identity
+from ..catalog.identity import ask_identity
 from ..catalog.members import read_members
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content
 from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Name, Patterns, select, tables_to_hold
-from ..catalog.snapshot import ExportedSnapshot, exported_snapshot, read_unseen
+from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
@@ -32,6 +33,7 @@ from ..schedule.progress import Step, doing, moved
 from ..schedule.threads import run_parallel
 from ..server.client_tools import ClientTools
 from ..server.endpoint import Endpoint
+from ..server.inquiry import answer, together
 from .archive import Archive
 from .compression import SUFFIXES, Compression, SummedFile, packing, require_library
 from .folder import create_private, describe_file, new_folder, read_archive
@@ -94,16 +96,20 @@ def write_description(
     *,
     summed: bool = False,
     before: Archive | None = None,
+    earlier: Earlier | None = None,
 ) -> Archive:
     """Write what an archive of the snapshot would be but for its rows, which are to be streamed.
 
     :param before: an earlier archive or description of the same database; if no definition has changed since, its
         schema is taken, which spares a pg_dump
+    :param earlier: what that database held before; of a table that has not been written since, the rows are not read
     :param summed: whether the manifest tells the sums of columns
     :raises MigrationError: when anything at all fails
     """
     with new_folder(folder) as partial:
-        manifest = _describe(snapshot, tools, partial, jobs, queries, patterns, before, streamed=True, summed=summed)
+        manifest = _describe(
+            snapshot, tools, partial, jobs, queries, patterns, before, earlier, streamed=True, summed=summed
+        )
         write_manifest(manifest, partial)
     return read_archive(folder)
 
@@ -116,6 +122,7 @@ def _describe(
     queries: t.Sequence[Query],
     patterns: Patterns,
     before: Archive | None = None,
+    earlier: Earlier | None = None,
     *,
     streamed: bool,
     summed: bool,
@@ -124,12 +131,20 @@ def _describe(
     taken_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     database = read_database(snapshot.session)
     selection = select(list_relations(snapshot.session), patterns) if patterns else None
-    path, settings = database.serving_path, database.begun_with
-    reading = Reading(snapshot, jobs, path, selection=selection, evaluated=True, summed=summed, settings=settings)
+    identity, instant = answer(snapshot.session, together(ask_identity(), ask_instant()))
+    reading = Reading(
+        snapshot,
+        jobs,
+        database.serving_path,
+        selection=selection,
+        evaluated=True,
+        summed=summed,
+        settings=database.begun_with,
+        earlier=earlier and earlier.of(identity.hash),
+    )
     content = _with_reads(read_content(reading), find_reads(snapshot, database.search_path))
-    identity = read_identity(snapshot.session)
     with doing(Step("the schema")):
-        if before and before.manifest.identity == identity:
+        if before and before.manifest.identity == identity.hash:
             with create_private(folder / SCHEMA_FILE) as stream:
                 stream.write(before.schema.read_bytes())
         else:
@@ -141,7 +156,7 @@ def _describe(
         database=database,
         requirements=read_requirements(snapshot.session),
         content=content,
-        answers=ask(snapshot, queries, database.search_path, settings),
+        answers=ask(snapshot, queries, database.search_path, database.begun_with),
         refresh_order=refresh_order(content.relations) if selection is None else (),
         schema=describe_file(folder / SCHEMA_FILE),
         tables=_list_filled(snapshot, content.relations, database.locale.encoding, streamed=streamed),
@@ -152,8 +167,9 @@ def _describe(
         members=read_members(snapshot.session),
         privileges=read_privileges(snapshot.session),
         streamed=streamed,
-        unseen_from=read_unseen(snapshot.session),
-        identity=identity,
+        unseen_from=instant.unseen_from,
+        statistics_since=instant.statistics_since,
+        identity=identity.hash,
     )
 
 

@@ -38,21 +38,24 @@ class Piece:
 
     @property
     def rows(self) -> sql.Composed:
+        """What follows FROM, to read its columns."""
+        if self.first is None and self.last is None:
+            return self.relation.own_rows
+        # An extension's condition may hold an OR: it is asked of the piece, under the name by which it knows the table.
+        return sql.SQL("(SELECT * FROM {}) {} {}").format(
+            self.stored, sql.Identifier(self.relation.name), sql.SQL(self.relation.condition)
+        )
+
+    @property
+    def stored(self) -> sql.Composed:
+        """What follows FROM, to read its system columns as well, of all rows, whosever they are."""
         bounds = [
             sql.SQL("ctid {} {}::tid").format(sql.SQL(operator), f"({page},0)")
             for operator, page in ((">=", self.first), ("<", self.last))
             if page is not None
         ]
-        if not bounds:
-            return self.relation.own_rows
-        # An extension's condition may hold an OR: it is asked of the piece, under the name by which it knows the table.
         whole = dataclasses.replace(self.relation, condition="").own_rows
-        return sql.SQL("(SELECT * FROM {} WHERE {}) {} {}").format(
-            whole,
-            sql.SQL(" AND ").join(bounds),
-            sql.Identifier(self.relation.name),
-            sql.SQL(self.relation.condition),
-        )
+        return whole + sql.SQL(" WHERE ") + sql.SQL(" AND ").join(bounds) if bounds else whole
 
 
 def cut(relations: t.Sequence[Relation], jobs: int) -> list[Piece]:

@@ -21,6 +21,7 @@ from ..server.inquiry import Inquiry, answer, ask, together
 from ..server.shared_memory import read
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
+from .earlier import Comparison, Earlier
 from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .in_force import Settings
@@ -67,6 +68,8 @@ class Reading:
     settings: Settings = ()
     #: what there is, where that is known
     relations: t.Sequence[Relation] | None = None
+    #: what it held before: a table that has not been written since need not be read
+    earlier: Earlier | None = None
     #: rows of tables that need not be read again, and the sequences that there probably are, by name
     known: t.Mapping[Name, Rows] = dataclasses.field(default_factory=dict)
     sequences: t.Collection[Sequence] = ()
@@ -84,6 +87,8 @@ def read_content(reading: Reading) -> Content:
 def read_contents(*readings: Reading) -> list[Content]:
     """Read several databases at once, as `read_content` does; what fails for one of them, or Ctrl-C, ends all."""
     begun = [_Begun(reading) for reading in readings]
+    if any(reading.earlier for reading in readings):
+        run_lanes([one.lane(one.comparisons()) for one in begun], "see what was written since")
     run_lanes([one.lane(one.first_tasks()) for one in begun], "count and checksum rows")
     run_lanes([one.lane(one.second_tasks()) for one in begun], "evaluate materialized views")
     return [one.content() for one in begun]
@@ -128,6 +133,7 @@ class _Begun:
         self._definitions = read_definitions(session) if reading.evaluated else {}
         self._sums: dict[Name, list[tuple[int, int]]] = collections.defaultdict(list)
         self._large_objects: list[LargeObject] = []
+        self._compared: Comparison | None = None
         #: what was told with the last rows, if it was
         self._last: list[t.Any] = []
 
@@ -149,13 +155,25 @@ class _Begun:
         jobs = 1 if isinstance(self.reading.snapshot, Transaction) else self.reading.jobs
         return Lane(in_order(tasks, lambda task: task.step), jobs, open_reader)
 
-    def first_tasks(self) -> list[_Task]:
-        """Return all that must be read, what may take longest first."""
-        stored = [
+    def comparisons(self) -> list[_Task]:
+        """Return how it is found out which tables hold what they held before."""
+        earlier, jobs = self.reading.earlier, 1 if self._is_for_one else self.reading.jobs
+        if not earlier or earlier.search_path != self.reading.search_path:
+            return []
+        compared = self._compared = Comparison(earlier, self._unread(), jobs)
+        return [_Task(functools.partial(compared.ask, piece), piece.step) for piece in compared.pieces]
+
+    def _unread(self) -> list[Relation]:
+        return [
             relation
             for relation in self.relations
             if relation.kind != "partitioned table" and relation.populated and relation.full_name not in self.rows
         ]
+
+    def first_tasks(self) -> list[_Task]:
+        """Return all that must be read, what may take longest first."""
+        self.rows |= self._compared.same() if self._compared else {}
+        stored = self._unread()
         if self._is_for_one:
             groups = list(group(stored)) or [[]]
             return [

@@ -104,12 +104,6 @@ def imported_snapshot(endpoint: Endpoint, name: str) -> t.Iterator[ExportedSnaps
         yield ExportedSnapshot(endpoint, session, name)
 
 
-def read_unseen(session: Session) -> int:
-    """Return the number of the oldest transaction of which the session's snapshot may not show what it wrote."""
-    ((oldest,),) = session.execute("SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text")
-    return int(oldest)
-
-
 def import_statements(name: str) -> sql.Composed:
     """Return the statements by which a session takes part in a snapshot of that name."""
     return sql.SQL(BEGIN + "; SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = {}").format(name, LOCK_PATIENCE)

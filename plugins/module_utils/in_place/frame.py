@@ -19,6 +19,7 @@ from ..archive.manifest import Manifest
 from ..archive.schema import Entry, read_schema
 from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties
+from ..catalog.earlier import Earlier
 from ..catalog.far_trees import refuse_far_trees
 from ..catalog.foreign_keys import Joined, Link, ask_joined, list_joined
 from ..catalog.identity import ask_identity
@@ -73,6 +74,8 @@ class LockedDatabase:
     order: LoadOrder
     #: the keys that are allowed to have orphans, as ``fk constraint <table> <name>``
     not_valid: frozenset[str]
+    #: what it held before, if that is known
+    earlier: Earlier | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +139,7 @@ def keep_schema(
     ask_schema = judge.ask_schema(original, version)
     asked = together(ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_schema)
     everything, identity, keys, event_triggers, forced, of_schema = answer(session, asked)
+    earlier = judge.earlier and judge.earlier.of(identity.hash)
     links = [joined.link for joined in keys]
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
     refuse_far_trees(relations)
@@ -174,6 +178,7 @@ def keep_schema(
             links=links,
             order=order,
             not_valid=not_valid,
+            earlier=earlier,
         )
         filling = plan(live)
         readded = tuple(dict.fromkeys(filling.dropped))
@@ -186,7 +191,8 @@ def keep_schema(
             session.execute(pin_settings(transaction.endpoint))
         if kept is None:
             known, sequences = _known(session, filling.found), filling.found.sequences if filling.found else ()
-            content = judge.judge_content(
+            # Of what was written to, all is read.
+            content = dataclasses.replace(judge, earlier=None).judge_content(
                 transaction, filling.manifest, selection, _still(everything), known, sequences
             )
             orphans = _find_orphans(live, keys if not readded else list_joined(session), filling.written)

@@ -28,6 +28,7 @@ def describe_decision(decision: Decision, target: Endpoint | None, outcome: Outc
         "source": _describe_source(found),
         "target": _describe_target(target, found),
         "load_mode": found.load_mode,
+        "downtime": "short" if found.freezes else "full",
         "transfer": found.transfer and found.transfer._asdict(),
         "load": tell_load(found.fk_strategy, found.order) if found.order else None,
         "foreign_keys": [

@@ -21,6 +21,7 @@ from ..verdict.words import Words
 from .checks.refill import FkStrategy
 from .checks.target import Offers
 from .goals import IN_PLACE, LoadMode
+from .handed_on import HandedOn
 from .transfer import Transfer
 
 #: Errors after which rows cannot be read, or not by several sessions.
@@ -77,8 +78,8 @@ class Examination:
     census: list[Census] = dataclasses.field(default_factory=list)
     #: what the target's server makes of the source's definitions, where the verdict on the copy is to know
     words: Words | None = None
-    #: what is to be noted of the live database's definitions, where they stay and are the source's
-    note: str = ""
+    #: what the stage is spared that fills a schema which is kept
+    handed_on: HandedOn | None = None
     #: sessions in the live database and outside of it, if they are kept for what comes next
     live_session: Session | None = None
     server_session: Session | None = None

@@ -15,12 +15,14 @@ import typing as t
 
 from ..archive.archive import Archive
 from ..archive.schema import read_schema
-from ..catalog.identity import ask_definers
+from ..catalog.content import Content
+from ..catalog.earlier import Earlier, ask_instant
+from ..catalog.identity import ask_definers, ask_identity
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..errors import MigrationError
 from ..server.client_tools import tools_for
 from ..server.endpoint import Endpoint, connect
-from ..server.inquiry import answer
+from ..server.inquiry import answer, together
 from ..staging.scratch import NoScratchError
 from ..verdict.comparison import Verdict
 from ..verdict.findings import Difference, Finding, tell_errors
@@ -32,6 +34,7 @@ from .checks.extensions import check_account
 from .checks.refill import check_parents
 from .checks.settings import check_own_settings
 from .examination import Examination
+from .handed_on import HandedOn
 from .schema_rehearsal import SchemaRehearsal
 from .undo import judge_undo
 
@@ -41,6 +44,8 @@ _PREVENTING: t.Final = frozenset(
     {"old-target", "same-database", "source-beside-target", "target-name", "target-replica"}
 )
 
+#: Is told what both sides hold, if that is read.
+_Seen: t.TypeAlias = t.Callable[[Content, Content], object]
 _OpenSource: t.TypeAlias = t.Callable[[], contextlib.AbstractContextManager[Endpoint]]
 
 
@@ -100,15 +105,15 @@ def _look(
             # What the live database was examined by does for this as well.
             kept, target = found.live_session, judge.target
             with export_snapshot(target, kept) if kept else exported_snapshot(target) as there:
-                schema = None
+                schema, seen = None, None
                 if found.order:
-                    schema = _judge_tables_to_fill(found, judge, here, original, there)
+                    schema, seen = _judge_tables_to_fill(found, judge, here, original, there)
                     if tell_errors(found.findings):
                         return None
                 if found.undoes:
                     assert archive
                     return judge_undo(found, judge, archive.manifest, there)
-                verdict = _ask(found, judge, here, original, archive, there, schema, stop_early=not check_mode)
+                verdict = _ask(found, judge, here, original, archive, there, schema, seen, stop_early=not check_mode)
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()
             found.words = rehearsal.kept_words()
@@ -170,6 +175,7 @@ def _ask(
     archive: Archive | None,
     there: Snapshot,
     schema: Verdict | None,
+    seen: _Seen | None,
     *,
     stop_early: bool,
 ) -> Verdict | None:
@@ -177,7 +183,7 @@ def _ask(
         if here is None:
             assert archive
             return judge.judge_snapshot(there, archive, stop_early)
-        return judge.judge_snapshots(here, original, there, stop_early, schema)
+        return judge.judge_snapshots(here, original, there, stop_early, schema, seen)
     except NoScratchError as error:
         found.findings.append(Finding("warning", "wording", str(judge.live), f"{error} It is replaced."))
         return None
@@ -190,15 +196,16 @@ def _ask(
 
 def _judge_tables_to_fill(
     found: Examination, judge: Judge, here: Snapshot | None, original: Original, there: Snapshot
-) -> Verdict | None:
-    """Return the verdict on the schema that is kept, if it can be given.
+) -> tuple[Verdict | None, _Seen | None]:
+    """Return the verdict on the schema that is kept, if it can be given, and who is to be told what both sides hold.
 
     Why tables cannot be filled is added to the examination: they are not those of the source, or their rows find not
     what they refer to. What ALTER DATABASE says can be said again.
     """
     assert found.order
     noting = original.selection is None
-    asked = answer(there.session, judge.ask_schema(original, there.session.info.server_version, noting=noting))
+    ask_schema = judge.ask_schema(original, there.session.info.server_version, noting=noting)
+    asked, instant = answer(there.session, together(ask_schema, ask_instant()))
     try:
         kept = judge.judge_schema(original, there, asked=asked).allowing(judge.allowed)
     except NoScratchError as error:
@@ -215,10 +222,21 @@ def _judge_tables_to_fill(
     if here and found.order.leading_out and not findings:
         with connect(judge.live) as live:
             findings = check_parents(here.session, live, found.order)
-    if asked.note and kept and not findings and not kept.allowed:
-        found.note = asked.note.renewed(original, read_schema(judge.tools_for(there), original.schema))
     found.findings += findings
-    return kept
+    if not asked.note or not kept or findings or kept.allowed:
+        return kept, None
+    note, path = asked.note, original.database.serving_path
+    said = note.renewed(original, read_schema(judge.tools_for(there), original.schema))
+    found.handed_on = HandedOn(said)
+    if not here:
+        return kept, None
+
+    def remember(ours: Content, theirs: Content) -> None:
+        identity, then = answer(here.session, together(ask_identity(), ask_instant()))
+        source, target = Earlier(then, ours, path, identity.hash), Earlier(instant, theirs, path, note.identity)
+        found.handed_on = HandedOn(said, source, target)
+
+    return kept, remember
 
 
 def _tell_other(difference: Difference) -> Finding:

@@ -102,9 +102,9 @@ class RunFolder:
         return self.path / "words.json"
 
     @property
-    def note(self) -> pathlib.Path:
-        """The file with what is noted of the live database's definitions, if they stay and are the source's."""
-        return self.path / "note"
+    def handed_on(self) -> pathlib.Path:
+        """The file with what preflight has found of a schema that is kept (preflight/handed_on.py)."""
+        return self.path / "handed_on.json"
 
     @property
     def answers(self) -> pathlib.Path:
@@ -122,10 +122,6 @@ class RunFolder:
     @playbook_pid.setter
     def playbook_pid(self, pid: int) -> None:
         write_private(self.path / "playbook_pid", str(pid))
-
-    def read_note(self) -> str:
-        """Return what is noted of the live database's definitions; nothing if they are not known to be the source's."""
-        return self.note.read_text(encoding="utf-8") if self.note.exists() else ""
 
     @property
     def goal(self) -> str:

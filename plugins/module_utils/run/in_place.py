@@ -26,6 +26,7 @@ from ..in_place.refill import refill
 from ..in_place.replacement import replace
 from ..in_place.unchanged import require_unchanged
 from ..preflight.checks.refill import choose_strategy
+from ..preflight.handed_on import take
 from ..sync.account import tell_moved
 from ..sync.moving import Moved
 from ..sync.synchronization import synchronize
@@ -84,7 +85,14 @@ def _synchronize_tables(stage: Stage, judge: Judge) -> tuple[Outcome, Manifest]:
         # Who writes into a folder locks that around it, and the work folder is locked already.
         folder = stack.enter_context(WorkFolder()) / "source" / "description"
         described = write_description(
-            here, judge.tools, folder, settings.jobs, judge.queries, judge.patterns, summed=judge.summed
+            here,
+            judge.tools,
+            folder,
+            settings.jobs,
+            judge.queries,
+            judge.patterns,
+            summed=judge.summed,
+            earlier=take(stage.folder.handed_on).source if stage.folder else None,
         )
         transaction = stack.enter_context(begin(judge.target, stage.committed))
         undo = stack.enter_context(_new_undo(stage))

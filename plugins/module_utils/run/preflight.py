@@ -17,6 +17,7 @@ from ..preflight.description import describe_decision
 from ..preflight.examination import Examination
 from ..preflight.examine import Claim, unhindered
 from ..preflight.goals import GOALS
+from ..preflight.handed_on import hand_on
 from ..preflight.question import put_question
 from ..preflight.request import Request
 from ..server.answer_cache import CACHE
@@ -27,7 +28,7 @@ from ..verdict.findings import Finding
 from ..verdict.words import keep_words
 from .claim import TargetClaimedError, begin_to_claim
 from .earlier import Earlier
-from .folder import RunFolder, write_private
+from .folder import RunFolder
 from .promotion import take_latest
 from .stage import Stage
 from .trials import read_trials
@@ -105,8 +106,8 @@ def _keep_for_stages(folder: RunFolder, found: Examination) -> None:
     CACHE.keep(folder.answers)
     if found.words:
         keep_words(folder.words, found.words)
-    if found.note:
-        write_private(folder.note, found.note)
+    if found.handed_on:
+        hand_on(folder.handed_on, found.handed_on)
 
 
 def _clear(session: Session, generations: Generations, outcome: Outcome) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import typing as t
 
 from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..archive.writer import write_description
+from ..catalog.earlier import Earlier, Instant
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
 from ..catalog.transaction import begin
 from ..in_place.frame import RowsReplaced
@@ -33,10 +35,18 @@ class Brought:
     verdict: Verdict
 
 
-def know_copy(judge: Judge) -> Judge:
-    """Return who judges the copy, and knows its definitions: to be called before anybody waits."""
+def know_copy(judge: Judge, archive: Archive, instant: t.Sequence[t.Any]) -> Judge:
+    """Return who judges the copy, and knows of it what can be known: to be called before anybody waits.
+
+    :param archive: what the copy was found to hold
+    :param instant: when that was, by its server
+    """
+    manifest = archive.manifest
+    # What was allowed to differ in the copy is not what the dump holds.
+    earlier = Earlier(Instant(*instant), manifest.content, manifest.database.serving_path)
     with exported_snapshot(judge.target) as copy:
-        return dataclasses.replace(judge, definitions=judge.read_definitions(copy))
+        definitions = judge.read_definitions(copy)
+    return dataclasses.replace(judge, definitions=definitions, earlier=None if judge.allowed else earlier)
 
 
 def bring(here: ExportedSnapshot, judge: Judge, archive: Archive, folder: pathlib.Path) -> Brought:
@@ -51,11 +61,18 @@ def bring(here: ExportedSnapshot, judge: Judge, archive: Archive, folder: pathli
     :raises MigrationError: when more than rows has changed, or anything fails
     """
     frozen = write_description(
-        here, judge.tools, folder, judge.jobs, judge.queries, judge.patterns, summed=judge.summed, before=archive
+        here,
+        judge.tools,
+        folder,
+        judge.jobs,
+        judge.queries,
+        judge.patterns,
+        summed=judge.summed,
+        before=archive,
+        earlier=archive.manifest.earlier,
     )
     schema = require_same_schema(archive, frozen, judge.tools, judge.policy)
-    # What was allowed to differ in the copy is not what the dump holds.
-    known = Known(schema, None if judge.allowed else archive.manifest.content, archive.manifest.unseen_from)
+    known = Known(schema, judge.earlier.content if judge.earlier else None, archive.manifest.unseen_from)
     # Nobody sees the copy yet: it is committed first, so that all sessions can judge it.
     with begin(judge.target) as transaction:
         replaced = synchronize(here, transaction, judge, frozen, "dependency_order", known)

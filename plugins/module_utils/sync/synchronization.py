@@ -89,7 +89,16 @@ def _read(live: LockedDatabase) -> Content:
     ours, path, transaction = live.manifest.content, live.manifest.database.serving_path, live.transaction
     relations = [measured.relation for measured in ours.relations]
     return read_content(
-        Reading(transaction, 1, path, relations, live.selection, relations=live.everything, sequences=ours.sequences)
+        Reading(
+            transaction,
+            1,
+            path,
+            relations,
+            live.selection,
+            relations=live.everything,
+            earlier=live.earlier,
+            sequences=ours.sequences,
+        )
     )
 
 

@@ -13,8 +13,9 @@ import typing as t
 from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..archive.schema import read_schema
-from ..catalog.content import Rows
+from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties
+from ..catalog.earlier import Earlier
 from ..catalog.identity import ask_identity
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, read_content, read_contents
@@ -59,6 +60,8 @@ class Judge(SchemaJudge):
     before: Before | None = None
     #: whether the sums of columns are told as well
     summed: bool = False
+    #: what the target has been found to hold before, so that not all of it need be read again
+    earlier: Earlier | None = None
 
     def judge_by_archive(self, archive: Archive, stop_early: bool = False, session: Session | None = None) -> Verdict:
         """Return the verdict on the target, which must hold what the archive holds.
@@ -163,7 +166,17 @@ class Judge(SchemaJudge):
         path, settings = manifest.database.serving_path, manifest.database.begun_with
         with read_unbound(there, relations) as there:
             reading = Reading(
-                there, self.jobs, path, relations, selection, False, self.summed, settings, listed, known, sequences
+                there,
+                self.jobs,
+                path,
+                relations,
+                selection,
+                summed=self.summed,
+                settings=settings,
+                relations=listed,
+                earlier=self.earlier,
+                known=known,
+                sequences=sequences,
             )
             theirs = read_content(reading)
             content = compare_contents(ours, theirs, reading).joined(judge_extension_rows(ours, theirs))
@@ -188,11 +201,13 @@ class Judge(SchemaJudge):
         there: Snapshot,
         stop_early: bool = False,
         schema: Verdict | None = None,
+        seen: t.Callable[[Content, Content], object] | None = None,
     ) -> Verdict:
         """Return the verdict on one state of the target, which must hold what the source's snapshot holds.
 
         :param stop_early: not to read any rows when the schemas differ already
         :param schema: the verdict on its definitions, where that is known
+        :param seen: is told what both hold, if that is read
         :raises MigrationError: when anything cannot be read
         """
         database, selection = original.database, original.selection
@@ -207,6 +222,8 @@ class Judge(SchemaJudge):
         with read_unbound(there, relations) as there:
             reading = dataclasses.replace(source, snapshot=there, like=relations, evaluated=False)
             ours, theirs = read_contents(source, reading)
+            if seen:
+                seen(ours, theirs)
             content = compare_contents(ours, theirs, reading)
             if not stop_early:
                 content = explain_rows(content, here, there, relations, path, self.show_rows)
