@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -34,10 +36,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"some of {','.join(work.name for work in WORKS)}")
     parser.add_argument("--scale", type=float, default=1.0, help="of all databases but the incident's")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--render", type=Path, metavar="JSON", help="measure nothing: write the page of these results")
+    parser.add_argument(
+        "--render",
+        type=Path,
+        nargs="+",
+        metavar="JSON",
+        help="measure nothing: write the page of these results, of each work the last ones that are named",
+    )
     options = parser.parse_args()
     if options.render:
-        results = msgspec.json.decode(options.render.read_bytes(), type=Results)
+        kept = [msgspec.json.decode(path.read_bytes(), type=Results) for path in options.render]
+        results = functools.reduce(Results.renewed, kept)
     else:
         results = run(chosen(options.only), options.scale, options.rounds)
     _PAGE.write_text(render(results), encoding="utf-8")
@@ -58,17 +67,18 @@ def chosen(names: str) -> list[Work]:
 
 def run(works: list[Work], scale: float, rounds: int) -> Results:
     """Measure works, and keep the figures of those that are done, whatever becomes of the next."""
-    began = datetime.datetime.now(datetime.UTC)
     absent = [f"{peer}: pgcopydb is not installed" for peer in sorted(missing())]
     absent += [f"{work.name}: {work.script} is not here" for work in works if not work.is_here]
     print("\n".join(f"Left out: {what}" for what in absent))
-    path = _RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
+    path = _RESULTS / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}.json"
     path.parent.mkdir(exist_ok=True)
     with running_pair() as pair:
-        results = Results(began.isoformat(timespec="seconds"), _versions(pair), _machine(), rounds, absent)
+        results = Results(_versions(pair), _machine(), absent)
         for work in works:
             if work.is_here:
-                results.measured.append(measure(work, pair, scale if work.scales else 1.0, rounds))
+                began, commit = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), _commit()
+                measured = measure(work, pair, scale if work.scales else 1.0, rounds)
+                results.measured.append(dataclasses.replace(measured, began=began, commit=commit))
                 path.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     print(f"Written: {path.relative_to(ROOT)}")
     return results
@@ -77,12 +87,15 @@ def run(works: list[Work], scale: float, rounds: int) -> Results:
 def _versions(pair: Pair) -> dict[str, str]:
     program = pgcopydb()
     return {
-        "pgconvoy": _told("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
         "PostgreSQL": pair.version,
         "pgcopydb": _told(program, "--version").splitlines()[0] if program else "not installed",
         "ansible-core": importlib.metadata.version("ansible-core"),
         "Python": platform.python_version(),
     }
+
+
+def _commit() -> str:
+    return _told("git", "-C", str(ROOT), "describe", "--always", "--dirty")
 
 
 def _machine() -> str:

@@ -25,16 +25,18 @@ _FIGURES: t.Final = {
     "crossed": "bytes both ways",
     "peak": "memory of all processes",
 }
+#: A median of fewer rounds says little.
+_ENOUGH: t.Final = 3
 #: What no run of it tells: why a goal is missed.
 _LIMITS: t.Final = Path(__file__).with_name("limits.md")
 _HEAD: t.Final = """\
 <!-- Made by `make bench`: do not edit. -->
 # Performance
 
-Measured by `make bench` on {began}, in {rounds} rounds: in each of them every way moves the same database once, one
-after the other, between two servers of one machine. Times are medians; a ratio is the median of the rounds' ratios,
-ours to the peer's. Ours is the whole `ansible-playbook migrate.yml`, with every row compared; of the peers, only
-`pgcopydb compare data` compares anything. All use 2 jobs. Seconds are this machine's, ratios say more.
+Measured by `make bench`, in rounds: in each of them every way moves the same database once, one after the other,
+between two servers of one machine. Times are medians; a ratio is the median of the rounds' ratios, ours to the peer's.
+Ours is the whole `ansible-playbook migrate.yml`, with every row compared; of the peers, only `pgcopydb compare data`
+compares anything. All use 2 jobs. Seconds are this machine's, ratios say more.
 
 How to run it, and how the far target is made: [bench/README.md](../bench/README.md).
 """
@@ -43,7 +45,7 @@ How to run it, and how the far target is made: [bench/README.md](../bench/README
 def render(results: Results) -> str:
     """Return the page."""
     works = {work.name: work for work in WORKS}
-    lines = [_HEAD.format(began=results.began[:10], rounds=results.rounds), *_remarks(results)]
+    lines = [_HEAD, *_remarks(results)]
     lines += ["", "| | |", "|---|---|", f"| machine | {results.machine} |"]
     lines += [f"| {name} | {version} |" for name, version in results.versions.items()]
     lines += ["", "## Goals", "", *_goals(results, works)]
@@ -57,8 +59,9 @@ def _remarks(results: Results) -> list[str]:
     """Return what keeps the figures from being all there is."""
     unmeasured = [work.name for work in WORKS if work.name not in {measured.work for measured in results.measured}]
     scaled = [f"{m.work} ({m.scale:g})" for m in results.measured if m.scale != 1]
-    small = results.rounds < 3 or bool(scaled)
-    lines = ["**A small run, to be replaced by a whole one.**"] if small or unmeasured else []
+    seldom = [m.work for m in results.measured if m.rounds < _ENOUGH]
+    lines = ["**Not all is measured as it should be.**"] if seldom or scaled or unmeasured else []
+    lines += [f"- In fewer than {_ENOUGH} rounds: {', '.join(seldom)}."] if seldom else []
     lines += [f"- Scaled: {', '.join(scaled)}."] if scaled else []
     lines += [f"- Not measured: {', '.join(unmeasured)}."] if unmeasured else []
     lines += [f"- Left out: {what}." for what in results.absent]
@@ -101,7 +104,9 @@ def _short(run: str) -> str:
 def _table(measured: Measured, work: Work) -> t.Iterator[str]:
     counted = any(figures.line for runs in measured.runs.values() for figures in runs)
     scaled = "" if measured.scale == 1 else f", at scale {measured.scale:g} of what the title says"
+    rounds = f"{measured.rounds} round{'' if measured.rounds == 1 else 's'}"
     yield f"The database has {measured.size / 1e6:,.0f} MB{scaled}."
+    yield f"Measured on {measured.began[:10]}, of {measured.commit}, in {rounds}."
     yield ""
     archived = any(measured.median(run, "archive") for run in measured.runs)
     archive = " archive, MB |" if archived else ""

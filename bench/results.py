@@ -56,6 +56,14 @@ class Measured:
     runs: dict[str, list[Figures]]
     #: the last words of those that failed
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: when that was, and of which commit
+    began: str = ""
+    commit: str = ""
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds it was measured."""
+        return len(self.runs[FIRST])
 
     def median(self, run: str, figure: str) -> float | None:
         """Return the median of a figure; None where there is none."""
@@ -82,11 +90,14 @@ class Measured:
 class Results:
     """All that one `make bench` measured."""
 
-    began: str
-    #: of what is compared: this collection's commit, the servers, pgcopydb, Ansible, Python
+    #: of what is compared: the servers, pgcopydb, Ansible, Python
     versions: dict[str, str]
     machine: str
-    rounds: int
     #: peers that are not installed, and works whose database cannot be made here
     absent: list[str]
     measured: list[Measured] = dataclasses.field(default_factory=list)
+
+    def renewed(self, later: Results) -> Results:
+        """Return these results with those of the works that were measured later."""
+        works = {one.work: one for one in (*self.measured, *later.measured)}
+        return dataclasses.replace(later, measured=[*works.values()])

@@ -78,9 +78,8 @@ def test_page() -> None:
         },
         {"directory": "pg_restore: error"},
     )
-    results = Results(
-        "2026-11-26T12:00:00+00:00", {"PostgreSQL": "15.20"}, "two processors", 3, ["pgcopydb"], [measured]
-    )
+    measured.began, measured.commit = "2026-11-26T12:00:00+00:00", "abc"
+    results = Results({"PostgreSQL": "15.20"}, "two processors", ["pgcopydb"], [measured])
     page = render(msgspec.json.decode(msgspec.json.encode(results), type=Results))
     assert "| incident-far | round trips | 800 | 180 | **missed** |" in page
     assert "| incident-far | bytes down | 0.10 MB | 0.30 MB | met |" in page
@@ -90,7 +89,9 @@ def test_page() -> None:
     measured.scale = 0.5
     assert "| incident-far | round trips | 800 | 180 |  |" in render(results), "a goal is for the whole database"
     assert "- directory failed on incident-far." in page
-    assert "A small run" in page, "not all works were measured"
+    assert "Measured on 2026-11-26, of abc, in 3 rounds." in page
+    assert "Not all is measured" in page
+    assert "- Not measured: incident-near" in page
 
 
 def test_page_of_other_runs_of_ours() -> None:
@@ -102,7 +103,7 @@ def test_page_of_other_runs_of_ours() -> None:
         "sync": [Figures(8.0, 1, line=crossed)],
         "short": [Figures(60.0, 1, freeze_seconds=10.0)],
     }
-    page = render(Results("2026-11-26", {}, "", 1, [], [Measured("facts", 1.0, 1, runs)]))
+    page = render(Results({}, "", [], [Measured("facts", 1.0, 1, runs)]))
     assert "| facts | round trips, 100 rows in 10 places have changed, `load_mode: sync` | 50 | 60 | met |" in page
     assert "`load_mode: sync` | 1.20 MB | 1.00 MB | **missed** |" in page
     assert "`load_mode: sync`, against the whole `migrate.yml`, verified | 0.20 | 0.25 | met |" in page
@@ -111,11 +112,21 @@ def test_page_of_other_runs_of_ours() -> None:
     assert "written meanwhile | 60.0 |  |  | 0 | | | | |" in page
 
 
+def test_page_of_several_runs() -> None:
+    """Of each work, what was measured last."""
+    runs = {seconds: {FIRST: [Figures(seconds, 1)], AGAIN: [Figures(1.0, 1)]} for seconds in (4.0, 5.0, 6.0)}
+    first = Results({}, "one", [], [Measured("facts", 1.0, 1, runs[4.0]), Measured("pgbench", 1.0, 1, runs[5.0])])
+    both = first.renewed(Results({}, "two", [], [Measured("facts", 1.0, 1, runs[6.0])]))
+    assert [(one.work, one.median(FIRST, "seconds")) for one in both.measured] == [("facts", 6.0), ("pgbench", 5.0)]
+    assert both.machine == "two"
+    assert "- In fewer than 3 rounds: facts, pgbench." in render(both)
+
+
 def test_page_of_archives() -> None:
     """Where one was written, the page tells how large it is."""
     archives = {name: [Figures(9.0, 1, archive=size)] for name, size in (("archive", 9_000_000), ("packed", 2_000_000))}
     runs = {FIRST: [Figures(4.0, 1)], AGAIN: [Figures(4.0, 1)], **archives}
-    page = render(Results("2026-11-26", {}, "", 1, [], [Measured("bulk", 1.0, 1, runs)]))
+    page = render(Results({}, "", [], [Measured("bulk", 1.0, 1, runs)]))
     assert "verified | 4.0 |  |  | 0 | |" in page
     assert "by way of an archive | 9.0 |  |  | 0 | 9.0 |" in page
     assert "by way of an archive that is packed | 9.0 |  |  | 0 | 2.0 |" in page
