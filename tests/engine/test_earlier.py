@@ -198,8 +198,19 @@ def test_another_table_of_the_same_name(source: Source, tmp_path: Path) -> None:
 
 def test_a_table_whose_rows_do_not_tell(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's refusal is none to read it."""
-    monkeypatch.setattr(earlier, "_WRITTEN", "SELECT {}, pg_catalog.lo_get(0) FROM {}")
+    monkeypatch.setattr(earlier, "_WRITTEN", "SELECT {since}, pg_catalog.lo_get(0) FROM {rows}")
     with pytest.raises(psycopg.errors.UndefinedObject):
         source.look_again()
     monkeypatch.setattr(earlier, "_UNTOLD", psycopg.errors.UndefinedObject)
     assert source.look_again() == ["other", "t"]
+
+
+def test_another_way_of_storing_rows(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it tells of transactions may mean anything, unless it is the server's own under another name."""
+    source.database.execute("CREATE ACCESS METHOD own TYPE TABLE HANDLER heap_tableam_handler")
+    source.database.execute("CREATE TABLE u (LIKE t) USING own; INSERT INTO u SELECT * FROM t")
+    with source.snapshot() as here:
+        then = Earlier(answer(here.session, ask_instant()), read(here), _PATH)
+    assert source.look_again(then) == []
+    monkeypatch.setattr(earlier, "_IS_HEAP", earlier._IS_HEAP.replace("heap_tableam_handler", "bthandler"))
+    assert source.look_again(then) == ["other", "t"]

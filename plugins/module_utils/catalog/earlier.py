@@ -32,6 +32,7 @@ from .selection import Name
 
 _INSTANT: t.Final = """
 SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.text,
+       pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text,
        coalesce((SELECT pg_catalog.date_part('epoch', stats_reset)::pg_catalog.text FROM pg_catalog.pg_stat_wal), '')
 """
 #: Smaller tables (16 MiB) are read: that takes no longer.
@@ -40,13 +41,22 @@ _LARGE_PAGES: t.Final = 1 << 11
 # Numbers are compared by their distance, so that a row of 2^31 transactions ago is taken for one that was written
 # since. As functions, which no operator of the user's can stand in for.
 _WRITTEN: t.Final = """
-SELECT count(*), count(*) FILTER (WHERE pg_catalog.int4le(pg_catalog.age(xmin), pg_catalog.age({}::pg_catalog.xid))),
-       pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text
-FROM {}
+SELECT count(*),
+       count(*) FILTER (WHERE pg_catalog.int4le(pg_catalog.age(xmin), pg_catalog.age({since}::pg_catalog.xid)))
+FROM {rows}
 """
-#: An extension's way of storing rows need not note who wrote them (docs: Table Access Method Interface).
+# An extension's way of storing rows need not note who wrote them, and may refuse to say so or say anything (docs: Table
+# Access Method Interface).
 _UNTOLD: t.Final = (psycopg.errors.FeatureNotSupported, psycopg.errors.InternalError_)
+_IS_HEAP: t.Final = """
+SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
+WHERE c.oid OPERATOR(pg_catalog.=) {}::pg_catalog.regclass::pg_catalog.oid
+  AND a.amhandler::pg_catalog.oid
+      OPERATOR(pg_catalog.=) 'pg_catalog.heap_tableam_handler'::pg_catalog.regproc::pg_catalog.oid
+"""
 _MOST_BETWEEN: t.Final = 1 << 31
+#: A piece of which nothing is known, as if a row had been written.
+_OTHER: t.Final = (0, 1)
 
 
 class Instant(t.NamedTuple):
@@ -60,7 +70,7 @@ class Instant(t.NamedTuple):
 
 def ask_instant() -> Inquiry[Instant]:
     """Ask a session for the instant of its snapshot; outside of a transaction, for one before now."""
-    (((unseen_from, statistics_since),),) = yield [_INSTANT]
+    (((unseen_from, _, statistics_since),),) = yield [_INSTANT]
     return Instant(int(unseen_from), statistics_since)
 
 
@@ -107,15 +117,16 @@ class Comparison:
 
     def ask(self, piece: Piece, session: Session) -> None:
         """Ask how many rows a piece has, and how many of them were written since."""
-        query = sql.SQL(_WRITTEN).format(str(self._instant.unseen_from % 2**32), piece.stored)
+        then, told = self._instant, self._found[piece.relation.full_name]
+        written = sql.SQL(_WRITTEN).format(since=str(then.unseen_from % 2**32), rows=piece.stored)
+        is_heap = sql.SQL(_IS_HEAP).format(piece.relation.identifier.as_string(session))
         try:
-            ((found,), (instant,)) = ask_all(session, query, _INSTANT)
+            heap, ((_, seen_until, statistics_since),), (rows,) = ask_all(session, is_heap, _INSTANT, written)
         except _UNTOLD:
-            self._found[piece.relation.full_name].append((0, 1))
+            told.append(_OTHER)
             return
-        count, written, last = map(int, found)
-        is_near = last - self._instant.unseen_from < _MOST_BETWEEN and instant[1] == self._instant.statistics_since
-        self._found[piece.relation.full_name].append((count, written if is_near else 1))
+        is_known = int(seen_until) - then.unseen_from < _MOST_BETWEEN and statistics_since == then.statistics_since
+        told.append((int(rows[0]), int(rows[1])) if heap and is_known else _OTHER)
 
     def same(self) -> dict[Name, Rows]:
         """Return the rows of the tables that hold what they held; all pieces must have been asked."""
