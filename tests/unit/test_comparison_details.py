@@ -86,6 +86,20 @@ def test_access_method_is_the_tables() -> None:
     assert compare_schemas(theirs, theirs)[1] == ()
 
 
+def test_words_of_either_server() -> None:
+    """What is defined in the source's own words is equal, and so is what is in the target's."""
+    ours, reworded = (schema(("TABLE", TABLE), ("VIEW", one), ("SEQUENCE", b"S")) for one in (b"V", b"W"))
+    theirs = schema(("TABLE", TABLE), ("VIEW", b"W"), ("SEQUENCE", b"S"))
+    other = schema(("TABLE", b"U"), ("VIEW", b"W"), ("SEQUENCE", b"T"))
+    assert [one.object for one in compare_schemas(ours, theirs)[1]] == ["view public.view1"]
+    assert compare_schemas(ours, theirs, reworded=reworded)[1] == ()
+    assert compare_schemas(ours, theirs, reworded=other)[1] == ()
+    assert [one.object for one in compare_schemas(ours, other, reworded=reworded)[1]] == [
+        "sequence public.sequence2",
+        "table public.table0",
+    ]
+
+
 def test_a_functions_body_may_say_what_it_likes() -> None:
     body = b"CREATE FUNCTION AS $$\nSET default_table_access_method = other;\n$$;"
     other = body.replace(b"other", b"another")

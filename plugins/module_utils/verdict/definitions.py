@@ -28,13 +28,21 @@ class TypeVerdict:
 
 
 def compare_schemas(
-    source: t.Iterable[Entry], target: t.Iterable[Entry], selection: Selection | None = None
+    source: t.Iterable[Entry],
+    target: t.Iterable[Entry],
+    selection: Selection | None = None,
+    *,
+    reworded: t.Iterable[Entry] | None = None,
 ) -> tuple[tuple[TypeVerdict, ...], tuple[Difference, ...]]:
     """Compare the definitions of all objects, as pg_dump words them; ``source`` is what must be.
 
     :param selection: tables which, with all that is part of them, are compared alone
+    :param reworded: ``source`` in other words: what is not defined in its own must be in these
     """
     ours, theirs = definitions_of(source, selection), definitions_of(target, selection)
+    if reworded is not None:
+        same = {key: said for key, said in ours.items() if said == theirs.get(key)}
+        ours = definitions_of(reworded, selection) | same
     our_kinds = collections.Counter(kind for kind, _ in ours)
     their_kinds = collections.Counter(kind for kind, _ in theirs)
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))

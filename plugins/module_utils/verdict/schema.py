@@ -27,6 +27,7 @@ from .comparison import Verdict
 from .databases import compare_databases, compare_extensions, in_target_words
 from .definitions import compare_schemas, same_objects
 from .extensions import judge_members
+from .not_null import as_known_to
 from .note import Note, ask_note
 from .original import Original
 from .words import Words, identify
@@ -105,10 +106,13 @@ class SchemaJudge:
 
         Most definitions need no rewording to be found equal; and where an object is missing, none can make them so.
         """
-        theirs = self.read_definitions(there) if self.definitions is None else self.definitions
-        objects, differences = compare_schemas(ours, theirs, source.selection)
+        major = source.database.major
+        theirs = as_known_to(major, self.read_definitions(there) if self.definitions is None else self.definitions)
+        known = as_known_to(major, ours)
+        objects, differences = compare_schemas(known, theirs, source.selection)
         if differences and (not stop_early or same_objects(ours, theirs, source.selection)):
-            objects, differences = compare_schemas(self._reword(source, ours, there), theirs, source.selection)
+            reworded = as_known_to(major, self._reword(source, ours, there))
+            objects, differences = compare_schemas(known, theirs, source.selection, reworded=reworded)
         redefined = [difference.object for difference in differences]
         bound = bound or answer(there.session, _ask_bound(source, there.session.info.server_version))
         differences += compare_bindings(source.bindings, bound.bindings, source.selection, redefined)
