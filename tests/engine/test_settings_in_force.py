@@ -133,3 +133,52 @@ def test_what_only_the_target_sets(case: Case) -> None:
     assert case.finds("own-setting") == [("error", f"role {case.name}_role setting app.other")]
     set_for(case, case.source, {"app.other": "z"})
     assert case.finds("own-setting") == []
+
+
+@pytest.mark.parametrize("zone", ["UTC+3", "-7", "5.75", "<foo>-9", "INTERVAL '-08:30:00'", "asia/tokyo"])
+def test_zone_that_no_server_lists_so(servers: Servers, zone: str) -> None:
+    """A mere distance from UTC, which every server knows, or a name in other letters."""
+    with new_case(servers.source(), servers.target()) as case:
+        case.make_roles()
+        set_for(case, case.source, {"TimeZone": zone.replace("'", "''")})
+        enter_and_run(case, "CREATE TABLE t (at timestamptz); INSERT INTO t VALUES ('2020-01-01 00:00+00')")
+        enter_and_run(case, "CREATE MATERIALIZED VIEW seen AS SELECT at::text FROM t")
+        assert case.migrate().status == "migrated"
+        assert not case.equal_answers("SELECT at FROM seen").endswith("+00")
+
+
+#: What sessions of the source begin with and the target's server lacks, and what depends on it.
+LACKING: t.Final = {
+    "TimeZone": """
+        CREATE MATERIALIZED VIEW seen AS SELECT at::text FROM t;
+        CREATE TABLE early (at timestamptz CHECK (extract(hour FROM at) < 12));
+        INSERT INTO early SELECT at FROM t;
+    """,
+    "default_text_search_config": "CREATE MATERIALIZED VIEW seen AS SELECT to_tsvector(note) FROM t",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target"), [("TimeZone", "15", "18"), ("default_text_search_config", "18", "15")]
+)
+def test_what_the_target_has_not(servers: Servers, name: str, source: str, target: str) -> None:
+    with new_case(servers.source(source), servers.target(target)) as case:
+        value = "pg_catalog.estonian"
+        if name == "TimeZone":
+            zones = "SELECT name FROM pg_timezone_names WHERE utc_offset = '09:00' ORDER BY name"
+            there = case.target.connect().execute(zones).fetchall()
+            found = [zone for (zone,) in case.source.connect().execute(zones) if (zone,) not in there]
+            if not found:
+                pytest.skip("Both servers have the same zones.")
+            value = found[0]
+        case.make_roles()
+        set_for(case, case.source, {name: value})
+        enter_and_run(
+            case,
+            "CREATE TABLE t (at timestamptz, note text); INSERT INTO t VALUES ('2020-01-01 16:00+00', 'raamatud');"
+            "CREATE MATERIALIZED VIEW other AS SELECT at, note, now() FROM t;"
+            "CREATE TABLE checked (at timestamptz CHECK (at > '2000-01-01'))",
+        )
+        assert case.finds("setting-missing") == []
+        enter_and_run(case, LACKING[name])
+        assert case.finds("setting-missing") == [("error", f"setting {name}")]

@@ -26,16 +26,16 @@ Kind = t.Literal["check", "partition", "generated", "domain", "index", "material
 _SOME_ROWS: t.Final = 100
 
 # Functions of extensions are not the user's to replace.
-#
+_CALLING: t.Final = """
+SELECT d.classid, d.objid FROM pg_depend d
+WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_depend e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')
+"""
+_EVERY: t.Final = "SELECT classid, objid FROM pg_depend"
 # Each query evaluates its expression for every row, and counts the rows that do not agree with it; a materialized view
 # may be dear, and one whose function fails mostly does so for the first row. record_image_ne compares bit by bit (docs:
 # 9.25.6 Composite Type Comparison). Unqualified names are pg_catalog's: the session's search_path is empty.
 _EXPRESSIONS: t.Final = """
-WITH called AS (
-    SELECT d.classid, d.objid FROM pg_depend d
-    WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 AND NOT EXISTS (
-        SELECT FROM pg_depend e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')
-)
 SELECT 'check', 'check constraint ' || n.nspname || '.' || c.relname || ' ' || k.conname, c.oid, n.nspname, c.relname,
        'SELECT count(*) FROM ', format(' WHERE NOT (%s)', pg_get_expr(k.conbin, k.conrelid))
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r'
@@ -119,9 +119,13 @@ class Expression:
         return sql.Composed([_plain(self.before), table, _plain(self.after)])
 
 
-def list_expressions(session: Session) -> list[Expression]:
-    """Return the expressions that call the user's functions, by name."""
-    return [Expression(*row) for row in session.execute(_EXPRESSIONS).fetchall()]
+def list_expressions(session: Session, *, every: bool = False) -> list[Expression]:
+    """Return the expressions that call the user's functions, by name.
+
+    :param every: to return all others as well
+    """
+    called = _EVERY if every else _CALLING
+    return [Expression(*row) for row in session.execute(f"WITH called AS ({called}) {_EXPRESSIONS}").fetchall()]
 
 
 def read_by(session: Session, expression: Expression) -> list[Name]:

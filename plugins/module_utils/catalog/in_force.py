@@ -52,15 +52,27 @@ ORDER BY 1
 _HAS_LOCALE: t.Final = """EXISTS (SELECT FROM pg_catalog.pg_collation
     WHERE pg_catalog.translate(pg_catalog.lower(collcollate), '-', '') =
           pg_catalog.translate(pg_catalog.lower(value), '-', ''))"""
-# What a server may not have is not set: a zone, a configuration, a locale. So this fails for nothing.
-_SET: t.Final = f"""
-SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {{}}) begun(name, value)
-WHERE pg_catalog.current_setting(name) <> value AND CASE name
-    WHEN 'TimeZone' THEN EXISTS (SELECT FROM pg_catalog.pg_timezone_names z WHERE z.name = value)
+# A mere distance from UTC (-7, UTC+3, INTERVAL '-08:00:00') is a zone on any server, and listed on none (docs: 8.5.3
+# Time Zones); zones are known in any case of letters. A configuration file may leave a configuration's schema out.
+_DISTANCE: t.Final = "^([A-Z]+|<[A-Z0-9:+-]+>)?[+-]?[0-9][0-9]?([.][0-9]+|:[0-5][0-9])?$|^INTERVAL *''[+-]?[0-9:]+''$"
+_IS_THERE: t.Final = f"""CASE name
+    WHEN 'TimeZone' THEN value ~* '{_DISTANCE}' OR EXISTS (
+        SELECT FROM pg_catalog.pg_timezone_names z WHERE pg_catalog.lower(z.name) = pg_catalog.lower(value))
     WHEN 'default_text_search_config' THEN EXISTS (
         SELECT FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
-        WHERE pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.cfgname) = value)
-    WHEN 'lc_numeric' THEN {_HAS_LOCALE} WHEN 'lc_time' THEN {_HAS_LOCALE} ELSE true END
+        WHERE value IN (pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.cfgname),
+                        CASE WHEN pg_catalog.pg_ts_config_is_visible(c.oid) THEN pg_catalog.quote_ident(c.cfgname) END))
+    WHEN 'lc_numeric' THEN {_HAS_LOCALE} WHEN 'lc_time' THEN {_HAS_LOCALE} ELSE true END"""
+# What a server does not have is not set: so this fails for nothing.
+_SET: t.Final = f"""
+SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {{}}) begun(name, value)
+WHERE pg_catalog.current_setting(name) <> value AND {_IS_THERE}
+"""
+# Search configurations of the users' own come with the schema.
+_LACKING: t.Final = f"""
+SELECT name, pg_catalog.current_setting(name) FROM (VALUES {{}}) begun(name, value)
+WHERE pg_catalog.current_setting(name) <> value AND NOT {_IS_THERE}
+  AND (name <> 'default_text_search_config' OR value ~ '^(pg_catalog\\.)?[^.]+$')
 """
 
 
@@ -77,6 +89,13 @@ def ask_own(dbname: str) -> Inquiry[dict[str, bool]]:
     """
     (rows,) = yield [sql.SQL(_OWN).format(dbname)]
     return {name.lower(): only for name, only in sorted(rows, reverse=True)}
+
+
+def ask_lacking(settings: Settings) -> Inquiry[Settings]:
+    """Ask which of PostgreSQL's own settings a server cannot give a session as they are: names, and what it has."""
+    pairs = _pairs(settings)
+    (rows,) = yield [sql.SQL(_LACKING).format(pairs)] if pairs else ["SELECT '', '' WHERE false"]
+    return tuple((name, value) for name, value in rows)
 
 
 def use_settings(session: Session, settings: t.Iterable[tuple[str, str]], *others: Question) -> None:
@@ -107,9 +126,13 @@ def use_own(session: Session, settings: t.Iterable[tuple[str, str]]) -> None:
 
 def set_known(settings: t.Iterable[tuple[str, str]]) -> list[sql.Composed]:
     """Return the statement, which cannot fail, that sets those of PostgreSQL's own; none if there are none."""
-    if pairs := [sql.SQL("({}, {})").format(name, value) for name, value in settings if name in _MEANINGFUL]:
-        return [sql.SQL(_SET).format(sql.SQL(", ").join(pairs))]
-    return []
+    pairs = _pairs(settings)
+    return [sql.SQL(_SET).format(pairs)] if pairs else []
+
+
+def _pairs(settings: t.Iterable[tuple[str, str]]) -> sql.Composed | None:
+    pairs = [sql.SQL("({}, {})").format(name, value) for name, value in settings if name in _MEANINGFUL]
+    return sql.SQL(", ").join(pairs) if pairs else None
 
 
 def pins_of(settings: t.Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

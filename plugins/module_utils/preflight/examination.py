@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..catalog.database import DatabaseProperties
+from ..catalog.in_force import Settings
 from ..catalog.orphans import Census
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Selection
@@ -47,6 +48,8 @@ class Examination:
     target_exists: bool = False
     #: settings of the users' own that a session of the live database begins with; true if only in that database
     target_own: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    #: those of PostgreSQL's own that it cannot have as the source's sessions begin with them, and what it has
+    target_lacking: Settings = ()
     #: what its server offers of what the source needs
     offers: Offers | None = None
     #: the databases that runs have left, or have under way

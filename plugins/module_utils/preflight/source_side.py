@@ -25,6 +25,7 @@ from .checks.expressions import check_expressions
 from .checks.extensions import check_account
 from .checks.far_trees import check_far_trees
 from .checks.hash_trees import check_hash_trees
+from .checks.lacking import check_lacking
 from .checks.live import list_tables
 from .checks.locks import check_locks
 from .checks.orphans import check_foreign_keys
@@ -77,6 +78,10 @@ def examine_rows(found: Examination, request: Request, session: Session) -> None
     target_major = found.target_version // 10000 if found.target_version else None
     found.findings += check_expressions(session, found.source, target_major)
     relations, goal = list_relations(session), GOALS[request.goal]
+    if goal.fills:
+        found.findings += check_lacking(
+            session, found.reached, found.source, found.target_lacking, found.selection, request.settings.queries
+        )
     found.findings += check_wide_rows(session, relations)
     if goal.fills or goal.writes_archive:
         found.findings += check_far_trees("the source", relations, found.selection)

@@ -10,7 +10,7 @@ import typing as t
 from psycopg import sql
 
 from ..archive.manifest import Manifest
-from ..catalog.in_force import ask_own
+from ..catalog.in_force import ask_lacking, ask_own
 from ..catalog.relations import list_relations
 from ..catalog.requirements import ask_extensions
 from ..in_place.clearing import find_kept
@@ -70,11 +70,24 @@ def examine_server(
     found.findings += check_session(target.at(session.info.dbname), session, second)
     # What only one load mode needs is asked before that is chosen.
     source, needs = found.source, found.requirements
-    (rows,), found.target_own, obstacles, exchange, live, left, findings, offers, carried, told = answer(
+    (
+        (rows,),
+        found.target_own,
+        found.target_lacking,
+        obstacles,
+        exchange,
+        live,
+        left,
+        findings,
+        offers,
+        carried,
+        told,
+    ) = answer(
         session,
         together(
             ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname)),
             ask_own(target.dbname),
+            ask_lacking(source.begun_with) if source else ask(),
             ask_swap(target.dbname),
             ask_exchange(target, session.info.user, settings.may_disconnect),
             ask_live(generations, settings.may_disconnect),
