@@ -27,6 +27,7 @@ from ..catalog.orphans import take_census
 from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
+from ..privileges.lending import ask_lacking, lent
 from ..server.batches import execute_together
 from ..server.endpoint import Session, pin_settings, set_search_path
 from ..server.inquiry import answer, together
@@ -137,8 +138,10 @@ def keep_schema(
     # The last one looks under other search_paths.
     original = archived_original(archive, judge.patterns)
     ask_schema = judge.ask_schema(original, version)
-    asked = together(ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_schema)
-    everything, identity, keys, event_triggers, forced, of_schema = answer(session, asked)
+    asked = [ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_lacking()]
+    everything, identity, keys, event_triggers, forced, lacking, of_schema = answer(
+        session, together(*asked, ask_schema)
+    )
     earlier = judge.earlier and judge.earlier.of(identity.hash)
     links = [joined.link for joined in keys]
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
@@ -147,6 +150,7 @@ def keep_schema(
     order = order_selected(_with_calls(everything, manifest), links, selection)
     not_valid = left_unvalidated(everything, judge.allowed, version)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(lent(lacking, lambda: contextlib.nullcontext(session)))
         note, schema, definitions = Note(judge.noted, identity.hash), archive.schema, judge.definitions
         proven = selection is None and note.proves_equal(original, read_schema(judge.tools_for(transaction), schema))
         if not proven:

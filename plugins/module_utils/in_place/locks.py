@@ -78,14 +78,18 @@ def execute(session: Session, what: str, statement: sql.Composed) -> None:
         raise MigrationError(f"Cannot {what}: {describe(error)}") from None
 
 
-# Who may change all rows of a table may lock it, too (docs: LOCK, Notes). Others are locked as they are altered.
-_LOCKABLE: t.Final = """
+#: Whether the user may lock a table: who may change all of its rows may, and from 17 on who maintains it (docs: LOCK,
+#: Notes). An owner has these rights, unless it has taken them from itself.
+MAY_LOCK: t.Final = """has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE' ||
+    CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ', MAINTAIN' ELSE '' END)"""
+# Others are locked as they are altered.
+_LOCKABLE: t.Final = f"""
 SELECT n.nspname, c.relname
 FROM unnest(%s::text[], %s::text[]) wanted(schema, name)
 JOIN pg_namespace n ON n.nspname = wanted.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
 WHERE has_schema_privilege(n.oid, 'USAGE')
-  AND (pg_has_role(c.relowner, 'USAGE') OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'))
+  AND {MAY_LOCK}
 ORDER BY 1, 2
 """
 

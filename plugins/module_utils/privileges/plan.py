@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import typing as t
 
 from psycopg import sql
@@ -30,7 +31,8 @@ def commands(here: Privileges, wishes: Wishes, database: str) -> list[Command]:
 
     Owners come first, since only a new owner's grants are its own; of these, schemas come last, so that it is still the
     session's user who lets new owners create in them. Then grants: schemas first, since names are looked up in them;
-    what an owner takes from itself last, since it may need it until then.
+    what an owner takes from itself last, schemas' behind all others', since it may need it until then. What it keeps on
+    a column comes after that, for it would go with what is taken on the table.
 
     :param database: the name of the database that ``here`` is
     """
@@ -91,7 +93,7 @@ def _owner(securable: Securable, owner: str) -> Command:
 
 def _grants(here: Privileges, wishes: Wishes, database: str) -> t.Iterator[Command]:
     assumable = {name for name, role in here.roles.items() if role.assumable}
-    last: list[Command] = []
+    last: list[tuple[bool, Command]] = []
     for securable in sorted(here.objects, key=lambda o: o.kind != "SCHEMA"):
         wish = wishes.objects.get(securable.key)
         if wish is None:
@@ -110,11 +112,11 @@ def _grants(here: Privileges, wishes: Wishes, database: str) -> t.Iterator[Comma
                     _say(step, place, column),
                     _say(dataclasses.replace(step, by=""), place, column) if step.by else None,
                 )
-                if step.verb == "REVOKE" and step.grantee == wish.owner:
-                    last.append(command)
+                if step.grantee == wish.owner and (step.verb == "REVOKE" or column):
+                    last.append((securable.kind == "SCHEMA", command))
                 else:
                     yield command
-    yield from last
+    yield from (command for _, command in sorted(last, key=operator.itemgetter(0)))
 
 
 def after_owner(grants: Grants, old: str, new: str) -> Grants:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import types
 import typing as t
 
@@ -25,6 +26,7 @@ from ..catalog.sequences import Sequence
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..catalog.transaction import Transaction
 from ..privileges.catalog import Privileges
+from ..privileges.lending import Lacking, ask_lacking, lent
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
@@ -74,7 +76,7 @@ class Judge(SchemaJudge):
             session = session or stack.enter_context(connect(self.target))
             with export_snapshot(self.target, session) as there:
                 # Nobody else reads a copy that is being built.
-                open_writer = (lambda: connect(self.target)) if self.staging else None
+                open_writer = functools.partial(connect, self.target) if self.staging else None
                 verdict, note = self._judge_whole(there, archive, stop_early, open_writer)
             if note:
                 note.leave(session, self.target.dbname)
@@ -99,23 +101,27 @@ class Judge(SchemaJudge):
     ) -> tuple[Verdict, NewNote | None]:
         """Return the verdict on one state of the target, and the note to be left on one that was found equal.
 
-        :param open_writer: gives a session by which tables can be altered while they are read: of such as force row
-            security upon their owner, all rows are read then
+        :param open_writer: gives a session by which tables can be altered while they are read: what forces row security
+            upon its owner, or is not its owner's to read, is read then
         """
         manifest = archive.manifest
         original = archived_original(archive, self.patterns)
         selection = original.selection
         ask_schema = self.ask_schema(original, there.session.info.server_version)
-        asked, *identity = answer(there.session, together(ask_schema, *([ask_identity()] if open_writer else [])))
-        schema = self.judge_schema(original, there, stop_early, asked).allowing(self.allowed)
+        besides = [ask_identity(), ask_lacking()] if open_writer else []
+        asked, *told = answer(there.session, together(ask_schema, *besides))
+        # As it is, and not while rights are lent.
+        privileges = Verdict()
         if selection is None:
-            schema = schema.joined(self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source)))
-        if stop_early and not schema.equal:
-            return schema, None
-        verdict = schema.joined(self._judge_all_rows(there, manifest, selection, open_writer))
-        if not identity or not verdict.equal or verdict.allowed or selection is not None or not original.members:
+            privileges = self._judge_privileges(there, manifest.require_privileges(self.policy.needs_source))
+        with self._lending(there, told[1], open_writer) if open_writer else contextlib.nullcontext(there) as own:
+            schema = self.judge_schema(original, own, stop_early, asked).allowing(self.allowed).joined(privileges)
+            if stop_early and not schema.equal:
+                return schema, None
+            verdict = schema.joined(self._judge_all_rows(own, manifest, selection, open_writer))
+        if not told or not verdict.equal or verdict.allowed or selection is not None or not original.members:
             return verdict, None
-        return verdict, NewNote(identity[0], original, read_schema(self.tools_for(there), original.schema))
+        return verdict, NewNote(told[0], original, read_schema(self.tools_for(there), original.schema))
 
     def judge_rows(self, archive: Archive) -> Verdict:
         """Return the verdict on the rows of a copy that is being built, and on what else is content.
@@ -124,7 +130,20 @@ class Judge(SchemaJudge):
         """
         selection = archive.manifest.select(self.patterns)
         with exported_snapshot(self.target) as there:
-            return self._judge_all_rows(there, archive.manifest, selection, lambda: connect(self.target))
+            open_writer = functools.partial(connect, self.target)
+            with self._lending(there, answer(there.session, ask_lacking()), open_writer) as own:
+                return self._judge_all_rows(own, archive.manifest, selection, open_writer)
+
+    @contextlib.contextmanager
+    def _lending(self, there: Snapshot, lacking: t.Sequence[Lacking], open_writer: OpenSession) -> t.Iterator[Snapshot]:
+        """Give what reads all that is the user's own; what it has taken from itself, it may do meanwhile."""
+        with lent(lacking, open_writer):
+            if not lacking or isinstance(there, Transaction):
+                yield there
+                return
+            # Whether a large object may be read, a snapshot says as it was when it was taken.
+            with exported_snapshot(self.target) as later:
+                yield later
 
     def _judge_all_rows(
         self, there: Snapshot, manifest: Manifest, selection: Selection | None, open_writer: OpenSession | None

@@ -13,6 +13,7 @@ from ...catalog.database import DatabaseProperties, read_database
 from ...catalog.locales import reword_locale
 from ...catalog.requirements import Requirements
 from ...in_place.clearing import Kept, list_objects_to_drop
+from ...in_place.locks import MAY_LOCK
 from ...server.endpoint import Session
 from ...server.inquiry import Inquiry, answer, ask, together
 from ...staging.properties import take_over
@@ -32,14 +33,19 @@ def check_in_place(
     :param allowed: objects that may differ
     """
     live = read_database(session)
-    subscriptions, locks, clients = answer(
+    subscriptions, locks, unlockable, clients = answer(
         session,
-        together(ask_subscriptions(), ask_replacement_locks(needs), ask_clients_in_place(session.info.dbname)),
+        together(
+            ask_subscriptions(),
+            ask_replacement_locks(needs),
+            ask_unlockable(session),
+            ask_clients_in_place(session.info.dbname),
+        ),
     )
     return [
         *_check_locale(session, source, live, allowed),
         *_check_dropping(session, kept),
-        *_check_locking(session),
+        *unlockable,
         *subscriptions,
         *_check_creating(session, source, live),
         *locks,
@@ -101,30 +107,33 @@ def _check_dropping(session: Session, kept: Kept) -> list[Finding]:
     ]
 
 
-# Who owns a schema may drop a table in it that is somebody else's (docs: DROP TABLE), but not lock it (docs: LOCK).
-_UNLOCKABLE: t.Final = """
-SELECT 'table ' || n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner)
+# Who owns a schema may drop a table in it that is somebody else's (docs: DROP TABLE), but not lock it; nor may an owner
+# who has taken that right from itself.
+_UNLOCKABLE: t.Final = f"""
+SELECT 'table ' || n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND pg_has_role(n.nspowner, 'USAGE') AND NOT pg_has_role(c.relowner, 'USAGE')
-  AND NOT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
+  AND (pg_has_role(n.nspowner, 'USAGE') OR pg_has_role(c.relowner, 'USAGE')) AND NOT {MAY_LOCK}
   AND NOT EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1
 """
 
 
-def _check_locking(session: Session) -> list[Finding]:
+def ask_unlockable(session: Session) -> Inquiry[list[Finding]]:
+    """Ask for the tables of the session's database that its user may drop or alter, but not lock."""
+    user = session.info.user
+    (rows,) = yield [_UNLOCKABLE]
     return [
         Finding(
             "error",
             "not-lockable",
             name,
-            f"it belongs to {owner}, and {session.info.user} may drop but not lock it: what clients write to it until "
-            "then would be lost.",
-            f"GRANT UPDATE on it to {session.info.user}, or make {session.info.user} a member of {owner}.",
+            f"it belongs to {owner}, and {user} may alter or drop but not lock it: what clients write to it until then "
+            "would be lost.",
+            f"GRANT UPDATE on it to {user}" + ("." if is_own else f", or make {user} a member of {owner}."),
         )
-        for name, owner in session.execute(_UNLOCKABLE).fetchall()
+        for name, owner, is_own in rows
     ]
 
 

@@ -23,7 +23,13 @@ from ...verdict.findings import Finding
 from ..missing_parents import find_missing_parents
 from .check import is_superuser
 from .far_trees import check_far_trees
-from .in_place import FOREIGN_LARGE_OBJECTS, ask_clients_in_place, ask_replacement_locks, ask_subscriptions
+from .in_place import (
+    FOREIGN_LARGE_OBJECTS,
+    ask_clients_in_place,
+    ask_replacement_locks,
+    ask_subscriptions,
+    ask_unlockable,
+)
 from .target import check_versions
 
 #: How tables are filled whose foreign keys are there: ``post_data`` is to have the schema replaced, keys last.
@@ -101,21 +107,30 @@ def plan_refill(
     """Return in which order tables of the session's database are emptied and filled, and what stands in the way."""
     # To have its definitions reworded, all of it is made anew and undone.
     locks = [ask_replacement_locks(needs)] if selection is None else []
-    (order, relations), foreign, subscriptions, clients, *others = answer(
+    (order, relations), foreign, subscriptions, clients, unlockable, *others = answer(
         session,
         together(
             ask_load_order(selection),
             ask(_FOREIGN, FOREIGN_LARGE_OBJECTS),
             ask_subscriptions(),
             ask_clients_in_place(session.info.dbname),
+            ask_unlockable(session),
             *locks,
         ),
     )
+    owners = _tell_owners(session, selection, order, *foreign)
+    told = {finding.object for finding in owners}
     findings = [
         *check_far_trees("the live database", relations, selection),
         *check_versions(session, source),
         *_check_superuser(session, strategy),
-        *_tell_owners(session, selection, order, *foreign),
+        *owners,
+        *(
+            finding
+            for finding in unlockable
+            if finding.object not in told
+            and (selection is None or finding.object.removeprefix("table ") in selection.labels)
+        ),
         *_check_leading_out(order),
         *subscriptions,
         *(finding for some in others for finding in some),

@@ -13,11 +13,11 @@ from ...verdict.findings import Finding
 from .check import RELATIONS, Check, ask_checks, run_checks
 from .extensions import HIDDEN_CONFIGURATION, HIDDEN_MEMBERS
 
-#: Large objects of others that are not granted; a superuser reads them all.
+#: Large objects that are not granted; a superuser reads them all.
 _HIDDEN_LARGE_OBJECTS: t.Final = """
 SELECT 'large object ' || l.oid::text FROM pg_largeobject_metadata l JOIN pg_roles r ON r.rolname = current_user
-WHERE NOT r.rolsuper AND NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (
-    SELECT FROM aclexplode(l.lomacl) a
+WHERE NOT r.rolsuper AND NOT EXISTS (
+    SELECT FROM aclexplode(coalesce(l.lomacl, acldefault('L', l.lomowner))) a
     WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
 """
 
