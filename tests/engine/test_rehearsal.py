@@ -214,6 +214,19 @@ def test_what_the_examination_tells_is_told_once(servers: Servers) -> None:
         assert errors(case.examine()) == {("expression", "index public.folded")}
 
 
+def test_members_are_told_beside_what_needs_them(case: Case) -> None:
+    """A table that no CREATE EXTENSION makes is the cause of what the server says of a key to it."""
+    case.run("""
+        create extension hstore; alter extension hstore add table t; alter function akeys(hstore) cost 7;
+        create table referring(t int references t)
+    """)
+    assert errors(case.examine()) == {
+        ("extension-member", "table public.t"),
+        ("extension-altered", "function public.akeys(public.hstore)"),
+        ("cannot-create", "fk constraint public.referring referring_t_fkey"),
+    }
+
+
 def test_functions_in_c(servers: Servers) -> None:
     """The function's own symbol is tried, by a superuser; a plain role may not make it."""
     script = """

@@ -91,9 +91,10 @@ def _types(relation: Relation) -> list[tuple[str, str]]:
 def _choose_keys(live: LockedDatabase, strategy: Strategy) -> t.Iterator[Link]:
     """Yield the keys that must be dropped meanwhile.
 
-    TRUNCATE refuses those by which other tables refer to these, even if they have no rows. Those that are allowed to
-    have orphans come back as NOT VALID. Where the server checks each row, it does so for NOT VALID keys as well, whose
-    rows may break them, and within a cycle some row always comes before the one that it refers to.
+    TRUNCATE refuses those by which other tables refer to these, even if they have no rows, and those of a table that
+    has no key but NOT ENFORCED ones, even if it is named (18; heap_truncate_check_FKs in heap.c). Those that are
+    allowed to have orphans come back as NOT VALID. Where the server checks each row, it does so for NOT VALID keys as
+    well, whose rows may break them, and within a cycle some row always comes before the one that it refers to.
     """
     own = [link for link in live.links if link.referring in live.tables]
     yield from live.order.leading_in
@@ -101,3 +102,5 @@ def _choose_keys(live: LockedDatabase, strategy: Strategy) -> t.Iterator[Link]:
     if strategy == "dependency_order":
         yield from live.order.within_cycles
         yield from (link for link in own if not link.key.validated)
+    else:
+        yield from (link for link in own if link.key.definition.endswith(" NOT ENFORCED"))

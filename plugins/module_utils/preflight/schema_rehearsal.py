@@ -97,8 +97,9 @@ class SchemaRehearsal:
             return [Finding("error", "no-connection", self.judge.live.side, message, remedy)]
         except MigrationError as error:
             return [self._no_scratch(error)]
-        # Where something is missing, what else is otherwise follows from that.
-        return self._tell(rehearsed) or ([] if rehearsed.refusals else self.seen)
+        # Where something is missing, what expressions are bound to follows from that.
+        seen = [finding for finding in self.seen if not rehearsed.refusals or finding.code != "other-binding"]
+        return [*self._tell(rehearsed), *seen]
 
     def _script(self) -> Script:
         source = dataclasses.replace(self.original.database, locale=self._locale())
