@@ -182,12 +182,15 @@ def _entries(script: bytes) -> tuple[str, ...]:
 
 
 def databases(server: PostgresServer) -> dict[str, tuple[t.Any, ...]]:
-    """Return the server's databases with all of their own properties, but their identifiers and a run's note."""
+    """Return the server's databases with all of their own properties, but their identifiers and a run's note.
+
+    Words are in the encoding of each: what is not ASCII is told in octal.
+    """
     query = """
         SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit,
                datallowconn, datistemplate, ARRAY(SELECT a::text FROM unnest(datacl) a ORDER BY 1),
-               shobj_description(d.oid, 'pg_database'),
-               ARRAY(SELECT coalesce(r.rolname || ': ', '') || c
+               encode(textsend(shobj_description(d.oid, 'pg_database')), 'escape'),
+               ARRAY(SELECT coalesce(r.rolname || ': ', '') || encode(textsend(c), 'escape')
                      FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
                      WHERE s.setdatabase = d.oid AND c NOT LIKE 'pgconvoy.unchanged=%' ORDER BY 1)
         FROM pg_database d ORDER BY 1

@@ -436,6 +436,27 @@ def test_encodings(make: MakeCase, encoding: str, word: str) -> None:
     case.equal_answers("select md5(string_agg(v, '' order by id)) from plain")
 
 
+def test_words_about_databases_of_other_encodings(make: MakeCase) -> None:
+    """Comments and settings are kept in the encoding of whoever says them; the server's other databases are UTF-8."""
+    case = make("create table t(id int); insert into t values (1)", encoding="LATIN1", locale="C")
+    case.target.create_database(case.name, template="template0", encoding="LATIN1", locale="C")
+    words = "comment on database {0} is 'naïve {1}'; alter database {0} set my.word = 'ÿ{1}'"
+    execute(case.target, case.name, words.format(case.name, "live"))
+    execute(case.target, case.name, f"alter database {case.name} set my.own = 'ö'")
+    # The oracle reads such words from outside, and cannot.
+    assert case.migrate().status == "migrated"
+    query = (
+        "select current_setting('my.word') || shobj_description(oid, 'pg_database') from pg_database where datname ="
+    )
+    assert case.ask(f"{query} current_database()") == "ÿlivenaïve live"
+    assert case.ask("select current_setting('my.own')") == "ö"
+    assert case.migrate().status == "unchanged"
+    case.run(words.format(case.name, "source"))
+    assert case.migrate().status == "migrated"
+    assert case.equal_answers(f"{query} current_database()") == "ÿsourcenaïve source"
+    assert case.migrate().status == "unchanged"
+
+
 def test_sql_ascii(make: MakeCase) -> None:
     """A database that does not know its encoding: bytes that are no UTF-8, in values and in names."""
     case = make(encoding="SQL_ASCII", locale="C")

@@ -15,24 +15,37 @@ from ..catalog.database import DatabaseProperties, split_settings
 from ..server.batches import Rows
 from ..server.inquiry import Inquiry
 
+COMMENT: t.Final = "database comment"
+
 
 @dataclasses.dataclass(frozen=True)
 class Property:
-    """What a database has besides its content, as findings and allowed_differences call it, and what gives it to it."""
+    """What a database has besides its content, as findings and allowed_differences call it, and what gives it to it.
+
+    ``inside``: only a session of the new live database can say it, since words are stored in the encoding of the
+    database in which they are said, and read in that of the one that they are said of.
+    """
 
     object: str
     statement: sql.Composed
+    inside: bool = False
 
 
-_PLACE: t.Final = """
-SELECT pg_catalog.pg_get_userbyid(datdba), pg_catalog.shobj_description(oid, 'pg_database'), datacl IS NOT NULL,
-       datconnlimit
-FROM pg_catalog.pg_database WHERE datname = {}
+# What is said in a database of another encoding than ours, its server hands out as bytes alone. Those of SQL_ASCII are
+# read as sessions of ours in it read them.
+_ENCODED: t.Final = """
+JOIN LATERAL (SELECT CASE pg_encoding_to_char(d.encoding) WHEN getdatabaseencoding() THEN pg_client_encoding()
+    WHEN 'SQL_ASCII' THEN 'LATIN1' ELSE pg_encoding_to_char(d.encoding) END) e(name) ON d.datname = {}
+"""
+_PLACE: t.Final = f"""
+SELECT pg_get_userbyid(datdba), convert_from(textsend(shobj_description(d.oid, 'pg_database')), e.name),
+       datacl IS NOT NULL, datconnlimit
+FROM pg_catalog.pg_database d {_ENCODED}
 """
 #: For all roles (NULL) and for single ones.
-_SETTINGS: t.Final = """
-SELECT r.rolname, s.setconfig
-FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = {}
+_SETTINGS: t.Final = f"""
+SELECT r.rolname, ARRAY(SELECT convert_from(textsend(c), e.name) FROM unnest(s.setconfig) c)
+FROM pg_catalog.pg_database d {_ENCODED} JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = d.oid
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
 """
 _GRANTS: t.Final = """
@@ -56,7 +69,8 @@ def ask_carried(copy: str, live: str, source: DatabaseProperties, with_grants: b
     settings: dict[tuple[str | None, str], str] = {}
     comment = source.comment
     place: list[Property] = []
-    found, configured, granted = yield [sql.SQL(query).format(live) for query in (_PLACE, _SETTINGS, _GRANTS)]
+    asked = [sql.SQL(query).format(live) for query in (_PLACE, _SETTINGS, _GRANTS)]
+    found, configured, granted, ((encoding,),) = yield [*asked, "SELECT getdatabaseencoding()"]
     for owner, live_comment, has_grants, connection_limit in found:
         settings = {(role, name): value for role, config in configured for name, value in split_settings(config)}
         comment = live_comment if comment is None else comment
@@ -68,14 +82,25 @@ def ask_carried(copy: str, live: str, source: DatabaseProperties, with_grants: b
         change = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(owner))
         place.append(Property("database owner", change))
     settings |= {(None, name): value for name, value in source.settings}
-    return [
-        Property("database comment", sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, comment)),
-        *(
-            Property(name_setting(role, name), set_statement(database, role, name, value))
-            for (role, name), value in settings.items()
-        ),
-        *place,
-    ]
+
+    def subject(words: str | None) -> tuple[sql.Identifier, bool]:
+        """Return by which name the database is spoken of, and whether it is inside."""
+        inside = encoding != source.locale.encoding and not (words or "").isascii()
+        return sql.Identifier(live if inside else copy), inside
+
+    name, inside = subject(comment)
+    # The copy's mark is a comment, too.
+    given = [Property(COMMENT, comment_statement(database, None))] if inside else []
+    given.append(Property(COMMENT, comment_statement(name, comment), inside))
+    for (role, setting), value in settings.items():
+        name, inside = subject(setting + value)
+        given.append(Property(name_setting(role, setting), set_statement(name, role, setting, value), inside))
+    return given + place
+
+
+def comment_statement(database: sql.Identifier, comment: str | None) -> sql.Composed:
+    """Return the statement that gives a database a comment, or none."""
+    return sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, comment)
 
 
 def name_setting(role: str | None, name: str) -> str:
@@ -98,8 +123,8 @@ def take_over(
         for name, value in source.settings
         if present.get(name) != value and name_setting(None, name) not in allowed
     ]
-    if source.comment not in (None, live.comment) and "database comment" not in allowed:
-        statements.append(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, source.comment))
+    if source.comment not in (None, live.comment) and COMMENT not in allowed:
+        statements.append(comment_statement(database, source.comment))
     return statements
 
 

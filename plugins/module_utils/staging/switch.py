@@ -13,7 +13,8 @@ import psycopg
 
 from ..catalog.database import DatabaseProperties
 from ..errors import MigrationError, Outcome, describe
-from ..server.endpoint import Endpoint, Session
+from ..server.batches import Statement, execute_all
+from ..server.endpoint import Endpoint, Session, connect
 from ..server.inquiry import Inquiry, answer, together
 from .databases import ask_staging, drop_database, drop_leftovers, maintenance_session
 from .exchange import Rename, ask_places, check_places, exchange, places_after
@@ -78,7 +79,8 @@ def switch(
         if databases.pop(generations.discarded, None):
             drop_database(session, generations.discarded)
         renames, surplus = plan_renames(generations, databases.keys(), keep_previous)
-        properties = [property_.statement for property_ in carried if property_.object not in allowed]
+        carried = [property_ for property_ in carried if property_.object not in allowed]
+        properties = [property_.statement for property_ in carried if not property_.inside]
         interrupted = exchange(target, session, databases, renames, properties, disconnect_clients, committed)
 
         def finish(session: Session) -> Switched:
@@ -86,6 +88,9 @@ def switch(
             check_places(now, places_after(databases, renames))
             if interrupted:
                 raise KeyboardInterrupt
+            if inside := [property_ for property_ in carried if property_.inside]:
+                with connect(target) as live:
+                    execute_all(live, [Statement(f"give it its {p.object}", p.statement) for p in inside])
             prove()
             # Only now that the copy is known to be live, nothing older is needed.
             left = {name: refusal for name in surplus if (refusal := _try_to_drop(session, name))}
