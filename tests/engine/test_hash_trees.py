@@ -110,3 +110,19 @@ def test_bounds_that_a_function_has_moved(servers: Servers) -> None:
         assert case.finds("expression-rows") == []
         case.run("create or replace function half(int) returns int language sql immutable as 'select $1 / 3'")
         assert case.finds("expression-rows") == [("error", "table public.second")]
+
+
+def test_hash_of_what_names_objects(servers: Servers) -> None:
+    """Values of regclass and the like are hashed by the number that the object has on a server."""
+    tables = "; ".join(f"create table t{number}(a int)" for number in range(20))
+    script = f"""
+        {tables}; create domain relation as regclass;
+        create table kept (r relation, n int) partition by hash (r);
+        create table kept_0 partition of kept for values with (modulus 2, remainder 0);
+        create table kept_1 partition of kept for values with (modulus 2, remainder 1);
+        insert into kept select oid, 1 from pg_class where relname ~ '^t[0-9]'
+    """
+    with new_case(servers.source(), servers.target(), script) as case:
+        case.merge = ("public.kept_0", "public.kept_1")
+        case.arrives()
+        case.stays()

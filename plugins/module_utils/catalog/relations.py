@@ -84,7 +84,8 @@ class Relation:
 # Unqualified names are pg_catalog's: the session's search_path is empty. One that was dropped since has no size.
 #
 # Load through the root of a tree that is hash-partitioned by a polymorphic operator class (anyenum, anyarray, record,
-# anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7).
+# anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7). So
+# are those of regclass and the like, which have the class of oid (26).
 _LIST: t.Final = """
 WITH RECURSIVE configuration AS (
     SELECT unnest(extconfig) AS relation, unnest(extcondition) AS condition
@@ -112,7 +113,7 @@ SELECT n.nspname, c.relname,
         WHERE c.relkind = 'r' AND EXISTS (
             SELECT FROM unnest(p.partclass::oid[]) k
             JOIN pg_opclass o ON o.oid = k
-            JOIN pg_type t ON t.oid = o.opcintype AND t.typtype = 'p')
+            JOIN pg_type t ON t.oid = o.opcintype AND (t.typtype = 'p' OR t.oid = 26))
         ORDER BY a.height DESC LIMIT 1),
        coalesce(configuration.condition, ''), c.oid IN (SELECT relation FROM far),
        c.relrowsecurity AND c.relforcerowsecurity
