@@ -110,7 +110,7 @@ SELECT n.nspname, c.relname,
         JOIN pg_partitioned_table p ON p.partrelid = a.relid AND p.partstrat = 'h'
         JOIN pg_class r ON r.oid = a.relid
         JOIN pg_namespace rn ON rn.oid = r.relnamespace
-        WHERE c.relkind = 'r' AND EXISTS (
+        WHERE a.relid <> c.oid AND EXISTS (
             SELECT FROM unnest(p.partclass::oid[]) k
             JOIN pg_opclass o ON o.oid = k
             JOIN pg_type t ON t.oid = o.opcintype AND (t.typtype = 'p' OR t.oid = 26))
