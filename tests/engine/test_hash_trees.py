@@ -129,7 +129,7 @@ def test_hash_of_what_names_objects(servers: Servers) -> None:
 
 
 def test_trees_within_such_a_tree(servers: Servers) -> None:
-    """Rows of a partition that is divided once more may lie elsewhere, too; views of a single one hold what is there."""
+    """Rows of a partition that is divided once more may lie elsewhere, too; a view of one holds what is there."""
     script = f"""
         {TREE}
         create table e0 partition of ev for values with (modulus 2, remainder 0) partition by list (n);

@@ -68,6 +68,27 @@ def test_there_and_back(servers: Servers, controller: Controller) -> None:
         assert target.lines() == before
 
 
+def test_tree_that_lies_otherwise(servers: Servers, controller: Controller) -> None:
+    """Nothing of it moves, its leaves hold other rows than on the source, and no row is missed in the account."""
+    labels = ", ".join(f"'{number}'" for number in range(30))
+    script = f"""
+        CREATE TYPE mood AS ENUM ({labels}); CREATE TABLE tree (m mood PRIMARY KEY) PARTITION BY HASH (m);
+        CREATE TABLE leaf_0 PARTITION OF tree FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE leaf_1 PARTITION OF tree FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+        INSERT INTO tree SELECT unnest(enum_range(NULL::mood)); CREATE TABLE other (id int PRIMARY KEY);
+    """
+    before = "CREATE TYPE shifts AS ENUM ('numbers'); DROP TYPE shifts;"
+    with database(servers.source(), script) as source, database(servers.target(), before + script) as target:
+        assert source.query("TABLE leaf_0 ORDER BY 1") != target.query("TABLE leaf_0 ORDER BY 1")
+        controller.add_host("sandbox", source.variables("source"), target.variables("target"), load_mode="sync")
+        source.execute("INSERT INTO other VALUES (1)")
+        ledger = controller.migrate().report("sandbox-db")["ledger"]
+        assert {entry["name"]: entry["kept_rows"] for entry in ledger} == {"tree": 30, "other": 0}
+        source.execute("DELETE FROM tree WHERE m = '7'")
+        ledger = controller.migrate().report("sandbox-db")["ledger"]
+        assert {entry["name"]: entry["kept_rows"] for entry in ledger} == {"tree": 29, "other": 1}
+
+
 def test_refusals(servers: Servers, controller: Controller) -> None:
     """Another schema, an archive instead of the source, or a strategy that replaces the schema: nothing is changed."""
     with database(servers.source(), APPLICATION) as source, database(servers.target(), APPLICATION) as target:

@@ -18,7 +18,6 @@ def tell_moved(content: Content, moved: t.Iterable[Moved]) -> list[dict[str, t.A
     :param content: the source's
     """
     told: dict[Name, dict[str, int]] = {}
-    trees: set[Name] = set()
     for one in moved:
         difference = one.difference
         told[difference.relation.full_name] = {
@@ -29,12 +28,13 @@ def tell_moved(content: Content, moved: t.Iterable[Moved]) -> list[dict[str, t.A
             "updated": difference.updated,
             "deleted": difference.deleted,
         }
-        if difference.is_tree:
-            trees.update(difference.tables)
+    # A row of such a tree may lie in another partition on the target.
+    roots = {measured.relation.load_through for measured in content.relations}
     account = []
     for measured in content.relations:
-        name = measured.relation.full_name
-        if name in told or (measured.relation.kind == "table" and measured.rows and name not in trees):
+        relation, name = measured.relation, measured.relation.full_name
+        counts = name in roots if relation.kind == "partitioned table" else relation.kind == "table"
+        if name in told or (counts and measured.rows and not relation.load_through):
             stays = {"kept_rows": measured.rows.count if measured.rows else 0}
             nothing = dict.fromkeys(("sent_rows", "received_rows", "inserted", "updated", "deleted"), 0)
             schema, table = name
