@@ -196,6 +196,23 @@ def test_another_table_of_the_same_name(source: Source, tmp_path: Path) -> None:
     assert describe("second", first).manifest.content == describe("third").manifest.content
 
 
+def test_another_database_of_the_same_name(source: Source) -> None:
+    """Made of it as a template, while it was another one."""
+    made = source.database
+    other = f"{made.name}_other"
+    try:
+        with made.server.connect() as session:
+            session.execute(f"CREATE DATABASE {other} TEMPLATE {made.name}".encode())
+            made.execute("UPDATE t SET v = 'seen' WHERE id = 1")
+            with source.snapshot() as here:
+                then = Earlier(answer(here.session, ask_instant()), read(here), _PATH)
+            session.execute(f"DROP DATABASE {made.name} WITH (FORCE)".encode())
+            session.execute(f"ALTER DATABASE {other} RENAME TO {made.name}".encode())
+        assert source.look_again(then) == ["other", "t"]
+    finally:
+        made.server.drop_database(other)
+
+
 def test_a_table_whose_rows_do_not_tell(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's refusal is none to read it."""
     monkeypatch.setattr(earlier, "_WRITTEN", "SELECT {since}, pg_catalog.lo_get(0) FROM {rows}")

@@ -116,8 +116,8 @@ class Manifest:
     changes: Changes | None = None
     #: the number of the oldest transaction of the source's whose rows the snapshot may lack (pg_snapshot_xmin)
     unseen_from: int | None = None
-    #: since when its server has its statistics (catalog/earlier.py)
-    statistics_since: str = ""
+    #: the source's number, and since when its server had its statistics (catalog/earlier.py)
+    life: str = ""
     #: of the source's catalogs (catalog/identity.py): where it is the same once more, so are all definitions
     identity: str = ""
 
@@ -126,7 +126,7 @@ class Manifest:
         """What the source held, as is to be known of what it holds later."""
         if self.unseen_from is None or self.content.checksum_algorithm != ALGORITHM:
             return None
-        instant = Instant(self.unseen_from, self.statistics_since)
+        instant = Instant(self.unseen_from, self.life)
         return Earlier(instant, self.content, self.database.serving_path, self.identity)
 
     @property

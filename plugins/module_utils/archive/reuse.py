@@ -65,6 +65,6 @@ def essence(manifest: Manifest) -> Manifest:
         large_objects=None,
         large_object_pieces=0,
         unseen_from=None,
-        statistics_since="",
+        life="",
         identity="",
     )

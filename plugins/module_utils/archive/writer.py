@@ -168,7 +168,7 @@ def _describe(
         privileges=read_privileges(snapshot.session),
         streamed=streamed,
         unseen_from=instant.unseen_from,
-        statistics_since=instant.statistics_since,
+        life=instant.life,
         identity=identity.hash,
     )
 

@@ -6,7 +6,8 @@
 Each row tells the transaction that wrote it (docs: 5.6 System Columns). Where no row is of a transaction which had not
 ended by then, every row was there then; and where they are as many, they are the same rows, since a row never changes:
 another version of it is another one's. That proves "the same", never "another": a table of which it cannot be told is
-read. Nor does it tell what has become of the table itself: its name must still be its own (identity.py).
+read. Nor does it tell what has become of the table itself: its name must still be its own (identity.py), and the
+database the one that it was, since a copy made of a template has the same catalogs.
 
 Two things could make a later row look like an earlier one: 2^31 transactions in between, and a crash that has undone
 one whose commit nobody had waited for (synchronous_commit), as its number is given out again then. A server that
@@ -33,7 +34,9 @@ from .selection import Name
 _INSTANT: t.Final = """
 SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.text,
        pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text,
-       coalesce((SELECT pg_catalog.date_part('epoch', stats_reset)::pg_catalog.text FROM pg_catalog.pg_stat_wal), '')
+       pg_catalog.concat_ws(' ', (SELECT oid FROM pg_catalog.pg_database
+                                  WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
+                            (SELECT pg_catalog.date_part('epoch', stats_reset) FROM pg_catalog.pg_stat_wal))
 """
 #: Smaller tables (16 MiB) are read: that takes no longer.
 _LARGE_PAGES: t.Final = 1 << 11
@@ -64,14 +67,14 @@ class Instant(t.NamedTuple):
 
     #: the number below which all transactions had ended, and so were seen
     unseen_from: int
-    #: since when the server had its statistics
-    statistics_since: str
+    #: the database's number, and since when its server had its statistics
+    life: str
 
 
 def ask_instant() -> Inquiry[Instant]:
     """Ask a session for the instant of its snapshot; outside of a transaction, for one before now."""
-    (((unseen_from, _, statistics_since),),) = yield [_INSTANT]
-    return Instant(int(unseen_from), statistics_since)
+    (((unseen_from, _, life),),) = yield [_INSTANT]
+    return Instant(int(unseen_from), life)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +124,11 @@ class Comparison:
         written = sql.SQL(_WRITTEN).format(since=str(then.unseen_from % 2**32), rows=piece.stored)
         is_heap = sql.SQL(_IS_HEAP).format(piece.relation.identifier.as_string(session))
         try:
-            heap, ((_, seen_until, statistics_since),), (rows,) = ask_all(session, is_heap, _INSTANT, written)
+            heap, ((_, seen_until, life),), (rows,) = ask_all(session, is_heap, _INSTANT, written)
         except _UNTOLD:
             told.append(_OTHER)
             return
-        is_known = int(seen_until) - then.unseen_from < _MOST_BETWEEN and statistics_since == then.statistics_since
+        is_known = life == then.life and int(seen_until) - then.unseen_from < _MOST_BETWEEN
         told.append((int(rows[0]), int(rows[1])) if heap and is_known else _OTHER)
 
     def same(self) -> dict[Name, Rows]:

@@ -48,7 +48,6 @@ _ROWS: t.Final = {"pg_namespace": "WHERE nspname !~ '^pg_(toast_)?temp_'"}
 # What definitions name that lies in no catalog of the database, or in one that only a superuser reads.
 _BESIDE: t.Final = """
 SELECT 'server' AS catalog, pg_catalog.concat_ws(' ', pg_catalog.version(), current_user) AS said
-UNION ALL SELECT 'database', oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
 UNION ALL SELECT 'role', ROW(oid, rolname)::text FROM pg_catalog.pg_roles
 WHERE oid IN (SELECT pg_catalog.unnest(polroles) FROM pg_catalog.pg_policy)
 UNION ALL SELECT 'user mapping', ROW(umid, srvid, umuser, usename, umoptions)::text FROM pg_catalog.pg_user_mappings
