@@ -11,12 +11,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import reading
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.large_objects import read_large_objects
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.orphans import take_census
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation, list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.sequences import read_sequences
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows import differing
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.schedule.threads import _Threads
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict import row_differences as rows
 
@@ -93,6 +96,40 @@ def test_sequences_are_unlocked_again(servers: Servers, waits: list[int]) -> Non
         assert held[0] < 50
     by_name = {sequence.name: (sequence.last_value, sequence.is_called) for sequence in found}
     assert by_name == {f"s{number}": (number, number % 2 == 1) for number in range(1, 2501)}
+
+
+KEYS: t.Final = """
+    do $$ begin for i in 0..99 loop
+        execute format('create table t%s (id int primary key, before int references t%s)', i, greatest(i - 1, 0));
+        execute format('insert into t%s values (1, 1)', i);
+    end loop; end $$;
+"""
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["together", "one by one"])
+def test_tables_are_unlocked_again(servers: Servers, monkeypatch: pytest.MonkeyPatch, small: bool) -> None:
+    """When their keys and rows have been looked at: their indexes are locked as well, and there may be thousands."""
+    most = 0
+    monkeypatch.setattr(reading, "_FEW_BYTES", (1 << 26) * small)
+    with (
+        new_case(servers.source(), servers.target(), KEYS) as case,
+        case.source.connect(case.name) as watch,
+        exported_snapshot(endpoint("source", case.source, case.name)) as snapshot,
+    ):
+        run = _Threads._begin
+
+        def look(*arguments: t.Any) -> t.Any:
+            nonlocal most
+            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND pid <> pg_backend_pid()"
+            found = watch.execute(f"{query} AND relation >= 16384").fetchone()
+            assert found is not None
+            most = max(most, found[0])
+            return run(*arguments)
+
+        monkeypatch.setattr(_Threads, "_begin", look)
+        assert len(take_census(snapshot, 1, "public")) == 100
+        reading.read_content(reading.Reading(snapshot, 1, "public"))
+    assert most < 20
 
 
 def test_large_objects_are_closed_again(servers: Servers) -> None:

@@ -17,20 +17,24 @@ from psycopg import pq, sql
 from .batches import Rows, change, execute_together
 from .endpoint import Session
 
+_END: t.Final = b"ROLLBACK TO SAVEPOINT shared; RELEASE SAVEPOINT shared"
 _ALONE: t.Final = b"SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL max_parallel_maintenance_workers = 0"
 
 
 def read(session: Session, query: sql.Composed) -> Rows:
     """Return the rows of a query; where the memory is too small, one process reads alone until the transaction ends.
 
+    What was locked for it is unlocked again (docs: 13.3 Explicit Locking): the server's table of locks does not hold
+    thousands of tables and their indexes.
+
     :raises psycopg.Error: when it fails for another reason, or again
     """
     if session.info.transaction_status == pq.TransactionStatus.IDLE:
         return session.execute(query).fetchall()
     try:
-        _, rows, _ = execute_together(session, b"SAVEPOINT shared", query, b"RELEASE SAVEPOINT shared")
+        _, rows, *_ = execute_together(session, b"SAVEPOINT shared", query, _END)
     except psycopg.errors.DiskFull:
-        session.execute(b"ROLLBACK TO SAVEPOINT shared; RELEASE SAVEPOINT shared; " + _ALONE)
+        session.execute(_END + b"; " + _ALONE)
         return session.execute(query).fetchall()
     return rows
 
