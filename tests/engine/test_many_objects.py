@@ -74,12 +74,12 @@ def migrate(case: Case, folder: Path, waits: list[int]) -> dict[str, int]:
 
 @pytest.mark.parametrize("script", [SEQUENCES, LARGE_OBJECTS], ids=["sequences", "large-objects"])
 def test_round_trips(servers: Servers, waits: list[int], tmp_path: Path, script: str) -> None:
-    """A hundred take no more than ten."""
+    """A hundred take no more than ten; what a process asks but once, the first asks."""
     counted = []
-    for number in (10, 100):
+    for number in (1, 10, 100):
         with new_case(servers.source(), servers.target(), script.replace("{n}", str(number))) as case:
             counted.append(migrate(case, tmp_path, waits))
-    assert counted[0] == counted[1]
+    assert counted[1] == counted[2]
 
 
 def test_sequences_are_unlocked_again(servers: Servers, waits: list[int]) -> None:
