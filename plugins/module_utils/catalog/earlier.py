@@ -6,8 +6,8 @@
 Each row tells the transaction that wrote it (docs: 5.6 System Columns). Where no row is of a transaction which had not
 ended by then, every row was there then; and where they are as many, they are the same rows, since a row never changes:
 another version of it is another one's. That proves "the same", never "another": a table of which it cannot be told is
-read. Nor does it tell what has become of the table itself: its name must still be its own (identity.py), and the
-database the one that it was, since a copy made of a template has the same catalogs.
+read. The table must be itself, too: its name is still its own, and the database the one that it was, since a copy made
+of a template has the same rows. What its values mean, functions and types may tell otherwise by now: see identity.py.
 
 Two things could make a later row look like an earlier one: 2^31 transactions in between, and a crash that has undone
 one whose commit nobody had waited for (synchronous_commit), as its number is given out again then. A server that
@@ -43,19 +43,18 @@ _LARGE_PAGES: t.Final = 1 << 11
 
 # Numbers are compared by their distance, so that a row of 2^31 transactions ago is taken for one that was written
 # since. As functions, which no operator of the user's can stand in for.
-_WRITTEN: t.Final = """
-SELECT count(*),
-       count(*) FILTER (WHERE pg_catalog.int4le(pg_catalog.age(xmin), pg_catalog.age({since}::pg_catalog.xid)))
-FROM {rows}
-"""
+_SINCE: t.Final = "pg_catalog.int4le(pg_catalog.age({}xmin), pg_catalog.age({{since}}::pg_catalog.xid))"
+_WRITTEN: t.Final = f"SELECT count(*), count(*) FILTER (WHERE {_SINCE.format('')}) FROM {{rows}}"
 # An extension's way of storing rows need not note who wrote them, and may refuse to say so or say anything (docs: Table
-# Access Method Interface).
+# Access Method Interface). And whatever gives a table another name or schema writes its row in the catalog.
 _UNTOLD: t.Final = (psycopg.errors.FeatureNotSupported, psycopg.errors.InternalError_)
-_IS_HEAP: t.Final = """
+_IS_ITSELF: t.Final = f"""
 SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
-WHERE c.oid OPERATOR(pg_catalog.=) {}::pg_catalog.regclass::pg_catalog.oid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.oid OPERATOR(pg_catalog.=) {{name}}::pg_catalog.regclass::pg_catalog.oid
   AND a.amhandler::pg_catalog.oid
       OPERATOR(pg_catalog.=) 'pg_catalog.heap_tableam_handler'::pg_catalog.regproc::pg_catalog.oid
+  AND NOT {_SINCE.format("c.")} AND NOT {_SINCE.format("n.")}
 """
 _MOST_BETWEEN: t.Final = 1 << 31
 #: A piece of which nothing is known, as if a row had been written.
@@ -89,7 +88,7 @@ class Earlier:
     identity: str = ""
 
     def of(self, identity: str) -> Earlier | None:
-        """Return it, if the catalogs are what they were; else its names may be those of other tables."""
+        """Return it, if the catalogs are what they were; else functions and types may make other values of its rows."""
         return self if self.identity == identity else None
 
 
@@ -120,16 +119,17 @@ class Comparison:
 
     def ask(self, piece: Piece, session: Session) -> None:
         """Ask how many rows a piece has, and how many of them were written since."""
-        then, told = self._instant, self._found[piece.relation.full_name]
-        written = sql.SQL(_WRITTEN).format(since=str(then.unseen_from % 2**32), rows=piece.stored)
-        is_heap = sql.SQL(_IS_HEAP).format(piece.relation.identifier.as_string(session))
+        then, told, name = self._instant, self._found[piece.relation.full_name], piece.relation.identifier
+        since = str(then.unseen_from % 2**32)
+        written = sql.SQL(_WRITTEN).format(since=since, rows=piece.stored)
+        itself = sql.SQL(_IS_ITSELF).format(since=since, name=name.as_string(session))
         try:
-            heap, ((_, seen_until, life),), (rows,) = ask_all(session, is_heap, _INSTANT, written)
+            is_itself, ((_, seen_until, life),), (rows,) = ask_all(session, itself, _INSTANT, written)
         except _UNTOLD:
             told.append(_OTHER)
             return
         is_known = life == then.life and int(seen_until) - then.unseen_from < _MOST_BETWEEN
-        told.append((int(rows[0]), int(rows[1])) if heap and is_known else _OTHER)
+        told.append((int(rows[0]), int(rows[1])) if is_itself and is_known else _OTHER)
 
     def same(self) -> dict[Name, Rows]:
         """Return the rows of the tables that hold what they held; all pieces must have been asked."""

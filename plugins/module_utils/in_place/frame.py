@@ -135,7 +135,6 @@ def keep_schema(
     manifest = archive.manifest
     selection, serving_path = manifest.select(judge.patterns), manifest.database.serving_path
     version = session.info.server_version
-    # The last one looks under other search_paths.
     original = archived_original(archive, judge.patterns)
     ask_schema = judge.ask_schema(original, version)
     asked = [ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_lacking()]
