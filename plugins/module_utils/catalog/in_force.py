@@ -91,7 +91,7 @@ def ask_own(dbname: str) -> Inquiry[dict[str, bool]]:
     return {name.lower(): only for name, only in sorted(rows, reverse=True)}
 
 
-def ask_lacking(settings: Settings) -> Inquiry[Settings]:
+def ask_missing_settings(settings: Settings) -> Inquiry[Settings]:
     """Ask which of PostgreSQL's own settings a server cannot give a session as they are: names, and what it has."""
     pairs = _pairs(settings)
     (rows,) = yield [sql.SQL(_LACKING).format(pairs)] if pairs else ["SELECT '', '' WHERE false"]

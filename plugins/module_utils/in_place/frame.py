@@ -27,7 +27,7 @@ from ..catalog.orphans import take_census
 from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
-from ..privileges.lending import ask_lacking, lent
+from ..privileges.lending import ask_missing_rights, lent
 from ..server.batches import execute_together
 from ..server.endpoint import Session, pin_settings, set_search_path
 from ..server.inquiry import answer, together
@@ -137,7 +137,7 @@ def keep_schema(
     version = session.info.server_version
     original = archived_original(archive, judge.patterns)
     ask_schema = judge.ask_schema(original, version)
-    asked = [ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_lacking()]
+    asked = [ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_missing_rights()]
     everything, identity, keys, event_triggers, forced, lacking, of_schema = answer(
         session, together(*asked, ask_schema)
     )

@@ -49,7 +49,7 @@ class Examination:
     #: settings of the users' own that a session of the live database begins with; true if only in that database
     target_own: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
     #: those of PostgreSQL's own that it cannot have as the source's sessions begin with them, and what it has
-    target_lacking: Settings = ()
+    missing_settings: Settings = ()
     #: what its server offers of what the source needs
     offers: Offers | None = None
     #: the databases that runs have left, or have under way

@@ -20,7 +20,7 @@ from .checks.extensions import check_builtin, check_kept
 from .checks.far_trees import check_far_trees
 from .checks.freeze import check_freeze, check_goal, check_load_mode
 from .checks.identity import advisory_lock, check_identity
-from .checks.lacking import check_archived
+from .checks.missing_settings import check_archived
 from .checks.refill import choose_strategy
 from .checks.room import read_locks_needed
 from .checks.tools import check_tools
@@ -111,7 +111,7 @@ def examine(
         if source:
             examine_rows(found, request, source)
         elif archived and goal.fills and not found.keeps_schema:
-            found.findings += check_archived(found.target_lacking, bool(archived.refresh_order))
+            found.findings += check_archived(found.missing_settings, bool(archived.refresh_order))
         _choose_tools(found, request, source)
         # Of what fills, the outlook tells, which has a dump of the schema anyway.
         if not goal.fills and found.reached and found.tools and found.can_read_rows and not partial:

@@ -25,9 +25,9 @@ from .checks.expressions import check_expressions
 from .checks.extensions import check_account
 from .checks.far_trees import check_far_trees
 from .checks.hash_trees import check_hash_trees
-from .checks.lacking import check_lacking
 from .checks.live import list_tables
 from .checks.locks import check_locks
+from .checks.missing_settings import check_missing_settings
 from .checks.orphans import check_foreign_keys
 from .checks.room import check_archive_room, check_connections, check_lock_room, read_locks_needed, read_rows_size
 from .checks.session import check_session
@@ -79,8 +79,13 @@ def examine_rows(found: Examination, request: Request, session: Session) -> None
     found.findings += check_expressions(session, found.source, target_major)
     relations, goal = list_relations(session), GOALS[request.goal]
     if goal.fills:
-        found.findings += check_lacking(
-            session, found.reached, found.source, found.target_lacking, found.selection, request.settings.queries
+        found.findings += check_missing_settings(
+            session,
+            found.reached,
+            found.source,
+            found.missing_settings,
+            found.selection,
+            request.settings.queries,
         )
     found.findings += check_wide_rows(session, relations)
     if goal.fills or goal.writes_archive:

@@ -10,7 +10,7 @@ import typing as t
 from psycopg import sql
 
 from ..archive.manifest import Manifest
-from ..catalog.in_force import ask_lacking, ask_own
+from ..catalog.in_force import ask_missing_settings, ask_own
 from ..catalog.relations import list_relations
 from ..catalog.requirements import ask_extensions
 from ..in_place.clearing import find_kept
@@ -73,7 +73,7 @@ def examine_server(
     (
         (rows,),
         found.target_own,
-        found.target_lacking,
+        found.missing_settings,
         obstacles,
         exchange,
         live,
@@ -87,7 +87,7 @@ def examine_server(
         together(
             ask(sql.SQL("SELECT FROM pg_catalog.pg_database WHERE datname = {}").format(target.dbname)),
             ask_own(target.dbname),
-            ask_lacking(source.begun_with) if source else ask(),
+            ask_missing_settings(source.begun_with) if source else ask(),
             ask_swap(target.dbname),
             ask_exchange(target, session.info.user, settings.may_disconnect),
             ask_live(generations, settings.may_disconnect),

@@ -17,7 +17,7 @@ from ..server.inquiry import Inquiry
 
 
 @dataclasses.dataclass(frozen=True)
-class Lacking:
+class MissingRight:
     """A right that is lacking on an object, as GRANT says both, and what else goes when it is taken again, likewise."""
 
     object: str
@@ -51,17 +51,17 @@ ORDER BY place
 """
 
 
-def ask_lacking() -> Inquiry[list[Lacking]]:
+def ask_missing_rights() -> Inquiry[list[MissingRight]]:
     """Ask which rights on what is its own the session's user does not have."""
     (rows,) = yield [_LACKING]
-    return [Lacking(what, privilege, tuple(columns)) for what, privilege, columns in rows]
+    return [MissingRight(what, privilege, tuple(columns)) for what, privilege, columns in rows]
 
 
 @contextlib.contextmanager
-def lent(lacking: t.Sequence[Lacking], open_writer: OpenSession) -> t.Iterator[None]:
+def lent(lacking: t.Sequence[MissingRight], open_writer: OpenSession) -> t.Iterator[None]:
     """Let the user have these rights for as long as the block lasts, unless it fails: what it was about is undone then.
 
-    :param lacking: what `ask_lacking` has told
+    :param lacking: what `ask_missing_rights` has told
     :param open_writer: gives a session to say so by
     """
     if not lacking:
@@ -77,7 +77,7 @@ def lent(lacking: t.Sequence[Lacking], open_writer: OpenSession) -> t.Iterator[N
         _change(writer, back)
 
 
-def _say(words: t.LiteralString, lacking: Lacking) -> sql.Composed:
+def _say(words: t.LiteralString, lacking: MissingRight) -> sql.Composed:
     return sql.SQL(words).format(sql.SQL(lacking.privilege), sql.SQL(lacking.object))
 
 

@@ -26,7 +26,7 @@ from ..catalog.sequences import Sequence
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..catalog.transaction import Transaction
 from ..privileges.catalog import Privileges
-from ..privileges.lending import Lacking, ask_lacking, lent
+from ..privileges.lending import MissingRight, ask_missing_rights, lent
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
@@ -108,7 +108,7 @@ class Judge(SchemaJudge):
         original = archived_original(archive, self.patterns)
         selection = original.selection
         ask_schema = self.ask_schema(original, there.session.info.server_version)
-        besides = [ask_identity(), ask_lacking()] if open_writer else []
+        besides = [ask_identity(), ask_missing_rights()] if open_writer else []
         asked, *told = answer(there.session, together(ask_schema, *besides))
         # As it is, and not while rights are lent.
         privileges = Verdict()
@@ -131,14 +131,16 @@ class Judge(SchemaJudge):
         selection = archive.manifest.select(self.patterns)
         with exported_snapshot(self.target) as there:
             open_writer = functools.partial(connect, self.target)
-            with self._lending(there, answer(there.session, ask_lacking()), open_writer) as own:
+            with self._lending(there, answer(there.session, ask_missing_rights()), open_writer) as own:
                 return self._judge_all_rows(own, archive.manifest, selection, open_writer)
 
     @contextlib.contextmanager
-    def _lending(self, there: Snapshot, lacking: t.Sequence[Lacking], open_writer: OpenSession) -> t.Iterator[Snapshot]:
+    def _lending(
+        self, there: Snapshot, missing: t.Sequence[MissingRight], open_writer: OpenSession
+    ) -> t.Iterator[Snapshot]:
         """Give what reads all that is the user's own; what it has taken from itself, it may do meanwhile."""
-        with lent(lacking, open_writer):
-            if not lacking or isinstance(there, Transaction):
+        with lent(missing, open_writer):
+            if not missing or isinstance(there, Transaction):
                 yield there
                 return
             # Whether a large object may be read, a snapshot says as it was when it was taken.

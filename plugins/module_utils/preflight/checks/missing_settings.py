@@ -29,7 +29,7 @@ _WHAT: t.Final = {"TimeZone": "time zone", "default_text_search_config": "text s
 _Ask: t.TypeAlias = t.Callable[[Settings], object]
 
 
-def check_lacking(
+def check_missing_settings(
     session: Session,
     endpoint: Endpoint,
     source: DatabaseProperties,
