@@ -247,6 +247,30 @@ def test_catalogs(make: MakeCase) -> None:
     assert differs(judge(case)) == {"materialized view public.z_last"}
 
 
+def test_what_is_called_like_a_catalog(make: MakeCase) -> None:
+    """It is the user's: the view must hold what its query yields."""
+    views = {
+        "columns": "select id, pg_rating from item",
+        "tables": "select * from pg_kept",
+        "functions": "select pg_rate(id), pg_rated_size() from item",
+        "constants": "select 'pg_stat_user_tables'::text, id, pg_rating as age from item",
+        "clocks": 'select (now).id as "localtime", pg_rating from item as now',
+    }
+    case = make(f"""{ITEMS} alter table item add pg_rating int default 3; create table pg_kept as table item;
+        create function pg_rate(n int) returns int language sql immutable return n * 2;
+        create function pg_rated_size() returns bigint language sql stable as 'select count(*) from public.item';
+        {" ".join(f"create materialized view {name} as {query};" for name, query in views.items())}
+    """)
+    assert case.migrate().status == "migrated"
+    case.stays()
+    change = "update {0} set pg_rating = pg_rating {1} 1, id = id {1} 1000;"
+    tables = ("item", "pg_kept")
+    execute(case.target, case.name, " ".join(change.format(table, "+") for table in tables))
+    execute(case.target, case.name, " ".join(f"refresh materialized view {name};" for name in views))
+    execute(case.target, case.name, " ".join(change.format(table, "-") for table in tables))
+    assert differs(judge(case)) == {f"materialized view public.{name}" for name in views}
+
+
 def test_queries_that_no_reader_may_run(make: MakeCase) -> None:
     """A refresh is the owner's, and may write: what the source cannot tell, the target does, as far as it can."""
     case = make(f"""{ITEMS} create sequence s;

@@ -138,7 +138,8 @@ HOSTILE: t.Final = """
     create aggregate hostile.sum(bigint) (sfunc = hostile.first, stype = numeric, initcond = '0');
     create function hostile.hashint4extended(int, int) returns bigint language sql immutable as 'select 1::bigint';
     create table hostile.pg_class (oid oid, relname name); create view hostile.pg_locks as select 1 as pid;
-    create table t(id int primary key, v float8, c regclass, p regprocedure, s text);
+    create function hostile.fits(float8) returns bool language plpgsql immutable as $$ begin return $1 > 0; end $$;
+    create table t(id int primary key, v float8 check (hostile.fits(v)), c regclass, p regprocedure, s text);
     insert into t select g, g * 0.5, 'hostile.pg_class'::regclass, 'hostile.now()'::regprocedure, 'x'
         from generate_series(1, 50) g;
     create materialized view m as select c, p, count(*) from t group by c, p;
@@ -152,7 +153,7 @@ def test_names_that_users_have_taken(servers: Servers, path: str) -> None:
         execute(case.source, "postgres", f"alter database {case.name} set search_path = {path}")
         case.arrives()
         case.stays()
-        execute(case.target, case.name, "update public.t set v = 0 where id = 7")
+        execute(case.target, case.name, "update public.t set v = 9 where id = 7")
         migration = prepare(case.source, case.name, case.target, case.name, Path("unused"))
         migration.preflight()
         (difference,) = migration.compare().differences

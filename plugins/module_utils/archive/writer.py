@@ -142,7 +142,7 @@ def _describe(
         settings=database.begun_with,
         earlier=earlier and earlier.of(identity.hash),
     )
-    content = _with_reads(read_content(reading), find_reads(snapshot, database.search_path))
+    content = _with_reads(read_content(reading), find_reads(snapshot, database.serving_path))
     with doing(Step("the schema")):
         if before and before.manifest.identity == identity.hash:
             with create_private(folder / SCHEMA_FILE) as stream:

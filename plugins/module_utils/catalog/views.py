@@ -24,29 +24,44 @@ _ALONE: t.Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 #: A refresh is the owner's, and may write: a reader may not be allowed what the query does, or no reader can do it.
 _UNTOLD: t.Final = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
-#: What a query or the body of a function says that asks for the time, for the database's name, which is another one
-#: while a copy is made, or for what the server's catalogs hold just then: a statistic, a size, the objects that there
-#: are when the view is refreshed.
-_CLOCK: t.Final = (
-    r"\m(now|(clock|statement|transaction)_timestamp|timeofday|age|current_database|pg_\w+_size)\s*\("
-    r"|\m(current_(date|time|timestamp|catalog)|localtime(stamp)?|information_schema)\M"
-    r"|\mpg_(?!catalog\M)\w+\M(?!\s*[(.])"
-)
+#: Functions of PostgreSQL's that tell the time, the database's name, which is another one while a copy is made, or
+#: what there is just then, as sizes.
+_CLOCKS: t.Final = r"now|(clock|statement|transaction)_timestamp|timeofday|age|current_database|pg_\w+_size"
+#: What has words of its own for the same (SQLValueFunctionOp in primnodes.h).
+_CLOCK_WORDS: t.Final = r"\m(current_(date|time|timestamp|catalog)|localtime(stamp)?)\M"
+_CLOCK_NODES: t.Final = "[{]SQLVALUEFUNCTION :op ([0-8]|13) "
 
-# Views on the way, and the functions that are called by name in any of their queries.
-_DEFINITIONS: t.Final = f"""
+# Views on the way, and the functions that are called by name in any of their queries. What these ask for, the server's
+# trees of them tell by numbers: a user's column may be called as a catalog is. A blank within a name is escaped there
+# (outToken in outfuncs.c). Only of a body that is mere text, the words have to tell.
+_DEFINITIONS: t.Final = rf"""
 WITH RECURSIVE part(view, oid) AS (
     SELECT oid, oid FROM pg_class WHERE relkind = 'm' AND relispopulated
     UNION
     SELECT part.view, v.oid FROM part JOIN pg_rewrite r ON r.ev_class = part.oid
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
     JOIN pg_class v ON v.oid = d.refobjid AND v.relkind = 'v'
+), called(view, tree, body) AS (
+    SELECT part.view, p.prosqlbody::text, p.prosrc FROM part JOIN pg_rewrite r ON r.ev_class = part.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+), tree(view, nodes) AS (
+    SELECT part.view, r.ev_action::text FROM part JOIN pg_rewrite r ON r.ev_class = part.oid
+    UNION ALL SELECT view, tree FROM called WHERE tree IS NOT NULL
+), timed(view) AS (
+    SELECT view FROM tree WHERE nodes ~ '{_CLOCK_NODES}'
+    UNION SELECT view FROM tree, regexp_matches(nodes, ' :relid (\d+)', 'g') said
+    JOIN pg_class c ON c.oid = said[1]::oid
+    WHERE c.relnamespace IN ('pg_catalog'::regnamespace, to_regnamespace('information_schema'))
+    UNION SELECT view FROM tree, regexp_matches(nodes, ' :funcid (\d+)', 'g') said
+    JOIN pg_proc p ON p.oid = said[1]::oid
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.provolatile <> 'i' AND p.proname ~ '^({_CLOCKS})$'
+    UNION SELECT view FROM called WHERE tree IS NULL AND (
+        body ~* '\m({_CLOCKS})\s*\(|{_CLOCK_WORDS}|\minformation_schema\M' OR EXISTS (
+            SELECT FROM regexp_matches(body, '\mpg_\w+\M(?!\s*\()', 'gi') said
+            JOIN pg_class c ON c.relname = lower(said[1]) AND c.relnamespace = 'pg_catalog'::regnamespace))
 )
-SELECT n.nspname::text, c.relname::text, pg_get_viewdef(c.oid), EXISTS (
-    SELECT FROM part WHERE part.view = c.oid AND (pg_get_viewdef(part.oid) ~* '{_CLOCK}' OR EXISTS (
-        SELECT FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-        JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
-        WHERE r.ev_class = part.oid AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~* '{_CLOCK}')))
+SELECT n.nspname::text, c.relname::text, pg_get_viewdef(c.oid), c.oid IN (TABLE timed)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated
 """
 

@@ -34,8 +34,8 @@ _WRONG: t.Final[dict[Kind, str]] = {"check": "break it", "partition": "lie outsi
 def check_expressions(session: Session, source: DatabaseProperties, target_major: int | None) -> list[Finding]:
     """Return the expressions that the source's rows do not agree with, or that the target could not evaluate.
 
-    Rows are loaded under the database's own search_path, the rest is made under the one that serves; all of it under
-    the settings that a session of the source begins with.
+    All of it is loaded and made under the search_path that serves, and under the settings that a session of the source
+    begins with.
 
     :param session: of the source, which is left as it was
     :param target_major: the target's major version; None if it takes no part
@@ -44,8 +44,7 @@ def check_expressions(session: Session, source: DatabaseProperties, target_major
     for expression in list_expressions(session):
         safe = not expression.is_loaded and (target_major or 0) >= SAFE_SINCE
         with contextlib.suppress(psycopg.Rollback), session.transaction():
-            path = source.search_path if expression.is_loaded else source.serving_path
-            use_settings(session, source.begun_with, set_search_path(path))
+            use_settings(session, source.begun_with, set_search_path(source.serving_path))
             findings += _try_expression(session, expression, safe)
             raise psycopg.Rollback
     return findings

@@ -98,7 +98,7 @@ def _outcome(session: Session, ask: _Ask, settings: Settings) -> object:
 
 def _of_tables(session: Session, source: DatabaseProperties, selection: Selection | None) -> dict[str, _Ask]:
     def count(expression: Expression, settings: Settings) -> object:
-        use_settings(session, settings, set_search_path(source.search_path))
+        use_settings(session, settings, set_search_path(source.serving_path))
         return session.execute(expression.query()).fetchone()
 
     return {
