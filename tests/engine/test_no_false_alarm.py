@@ -13,12 +13,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 
 from tests import corpus
 from tests.case import Case, execute, new_case
 from tests.engine.test_corpus import create_roles
 from tests.engine.test_pairs import MEDIUM
-from tests.migration import Migration, migrate, prepare, run
+from tests.migration import Migration, endpoint, migrate, prepare, run
 from tests.servers import PostgresServer, Servers
 
 #: Small databases that are full of things, by source and target.
@@ -159,6 +161,26 @@ def test_odd_settings_of_the_source_from_the_start(servers: Servers, tmp_path: P
         assert outcome.status == "migrated", outcome
         assert prepared(case, tmp_path).compare().differences == ()
         assert case.migrate().status == "unchanged"
+
+
+def test_timeouts_of_milliseconds(servers: Servers) -> None:
+    """A statement's is lifted before it is over, mostly, on a busy machine; a transaction's is told."""
+    server = servers.target()
+    with new_case(servers.source(), server) as case:
+        case.make_roles("LOGIN SUPERUSER")
+
+        def begin() -> str:
+            """Return the limit in a session, or what is said of it."""
+            try:
+                with connect(endpoint("target", server, "postgres", case.target_user)) as session:
+                    return str(session.execute("SHOW statement_timeout").fetchone())
+            except MigrationError as error:
+                return str(error)
+
+        execute(server, "postgres", f'ALTER ROLE "{case.name}_role" SET statement_timeout = 1')
+        assert "('0',)" in {begin() for _ in range(50)}
+        execute(server, "postgres", f'ALTER ROLE "{case.name}_role" SET transaction_timeout = 1')
+        assert any("begins with a timeout that is too short to be lifted" in begin() for _ in range(50))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,9 @@ WHERE EXISTS (
       AND pg_catalog.starts_with(c, 'role='))
 """)
 
+#: statement_timeout, transaction_timeout, idle_session_timeout
+_TIMEOUTS: t.Final = ("57014", "25P04", "57P05")
+
 _CONNECT_TIMEOUT_SECONDS: t.Final = 10
 #: How long a server may take to cancel a statement, and how often it is looked whether it has.
 _BREAK_OFF_SECONDS: t.Final = 5
@@ -169,7 +172,16 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
             f"Cannot connect to the {endpoint} as {endpoint.user}: {said}\n"
             f"{advise(endpoint.side, endpoint.host, endpoint.password, said) or check}"
         ) from None
-    session.execute(pin_settings(endpoint, settings))
+    try:
+        session.execute(pin_settings(endpoint, settings))
+    except psycopg.Error as error:
+        if error.sqlstate not in _TIMEOUTS:
+            raise
+        session.close()
+        raise MigrationError(
+            f"A session in the {endpoint} as {endpoint.user} begins with a timeout that is too short to be lifted: "
+            f"{describe(error)}\nTake it back: ALTER ROLE ... RESET, or ALTER DATABASE ... RESET."
+        ) from None
     return session
 
 
@@ -195,7 +207,7 @@ def handing_on(first: contextlib.AbstractContextManager[Session], open_session: 
 
 
 def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> sql.Composed:
-    """Return the statement that pins a session: those of the settings that the server's version knows.
+    """Return the statements that pin a session: those of the settings that the server's version knows.
 
     :param settings: others besides
     """
@@ -207,9 +219,11 @@ def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None
         **(settings or {}),
     }
     pairs = sql.SQL(", ").join(sql.SQL("({}, {})").format(name, value) for name, value in pinned.items())
-    # pg_settings spells names as PostgreSQL does: DateStyle, not datestyle.
+    # A timeout of a few milliseconds would end what comes next. pg_settings spells names as PostgreSQL does: DateStyle,
+    # not datestyle.
     return sql.SQL(
-        "SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
+        "SET statement_timeout = 0;"
+        " SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
         " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name) UNION ALL {}"
     ).format(pairs, _OWN_ROLE)
 
