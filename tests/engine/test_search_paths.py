@@ -113,6 +113,28 @@ def test_the_same_text_with_another_operator(make: MakeCase) -> None:
     assert case.equal_answers(MEANINGS) == [80, 1, 1, 80, 80]
 
 
+def test_operator_of_the_users_beside_that_of_the_server(servers: Servers) -> None:
+    """One place of an object names its schema; another, for which there are no words, would find the server's own."""
+    script = """
+        create schema own;
+        create function own.alike(text, text) returns boolean language sql immutable as
+            'select lower($1) operator(pg_catalog.=) lower($2)';
+        create operator own.= (leftarg = text, rightarg = text, function = own.alike);
+        create table public.t(id int primary key, a text);
+        set search_path = own, pg_catalog;
+        create view public.distinct_from as select a is distinct from 'AB' as d, a = 'q' as e, id = 1 from public.t;
+        create view public.null_if as select nullif(a, 'AB') as n, a = 'q' as e from public.t;
+        create view public.cases as select case a when 'AB' then 1 end as c, a = 'q' as e from public.t;
+        create view public.named as select a = 'q' as e, a operator(pg_catalog.=) 'q' as f from public.t;
+        alter table public.t add constraint checked check (a is distinct from 'AB' or a = 'q');
+    """
+    with new_case(servers.source("15"), servers.target(), script) as case:
+        execute(case.source, "postgres", f"alter database {case.name} set search_path = own, pg_catalog")
+        objects = [f"view public.{name}" for name in ("cases", "distinct_from", "null_if")]
+        told = case.finds("other-binding")
+        assert told == [("error", name) for name in ("table constraint checked on public.t", *objects)]
+
+
 def test_path_that_serves(servers: Servers) -> None:
     """pg_catalog comes first; "$user" is a name; schemas that are not there do not count; operators' schemas follow."""
     with new_case(servers.source("15"), servers.target("15"), OPERATORS) as case:

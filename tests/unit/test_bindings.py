@@ -12,6 +12,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.bindings 
 
 VIEW = Binding("view public.v", "public.v", ("operator ext.=(ext.citext,ext.citext)",))
 OTHER = Binding("view public.v", "public.v", ("operator ext.=(ext.hstore,ext.hstore)",))
+SAME = Binding("view public.v", "public.v", VIEW.uses, ("operator ext.=(ext.citext,ext.citext)",))
+BESIDE = Binding("view public.v", "public.v", VIEW.uses, ("NULLIF by operator =(text,text)", *VIEW.uses))
 FUNCTION = Binding("function public.f()", None, ("function public.g()",))
 LOST = "operator ext.=(ext.citext,ext.citext) on the source alone"
 
@@ -30,6 +32,13 @@ LOST = "operator ext.=(ext.citext,ext.citext) on the source alone"
                 " operator ext.=(ext.hstore,ext.hstore) on the target alone"
             ],
         ),
+        (
+            [SAME],
+            [BESIDE],
+            ["view public.v: its text is bound to something else: NULLIF by operator =(text,text) on the target alone"],
+        ),
+        # An older archive does not tell.
+        ([VIEW], [BESIDE], []),
         (
             [],
             [FUNCTION],

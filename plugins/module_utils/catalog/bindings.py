@@ -5,7 +5,8 @@
 
 A definition's text does not tell: that of IS DISTINCT FROM names no operator, and the same words mean citext's = under
 one search_path and text's under another. The server has settled it once and for all, and noted it as a dependency,
-but for what every server has (docs: 53.18 pg_depend).
+but for what every server has (docs: 53.18 pg_depend). An object that is bound to an operator of the user's in one place
+may be bound to the server's own of that name in another: that, the expressions' trees tell.
 """
 
 from __future__ import annotations
@@ -19,42 +20,63 @@ from ..server.inquiry import Inquiry, answer
 
 @dataclasses.dataclass(frozen=True)
 class Binding:
-    """An object, the relation as ``schema.name`` that it is part of, if any, and what it is bound to, sorted."""
+    """An object, the relation as ``schema.name`` that it is part of, if any, and what it is bound to, sorted.
+
+    ``operators``: which of those operators its expressions use, and of others of the same names, and how; None where an
+    older archive does not tell.
+    """
 
     object: str
     relation: str | None
     uses: tuple[str, ...]
+    operators: tuple[str, ...] | None = None
 
 
 # What belongs to an extension is the extension's, which may be of another version there; so may be the arguments of its
 # functions. Copies of a key on partitions have names of their own on each server. A view is known by its name, not by
-# that of its rule.
-_BINDINGS: t.Final = """
+# that of its rule. Unqualified names are pg_catalog's: the session's search_path leads there first.
+_BINDINGS: t.Final = r"""
 WITH member AS MATERIALIZED (
-    SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
+    SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
 ), bound AS MATERIALIZED (
-    SELECT DISTINCT d.classid, d.objid, d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
-    WHERE d.refclassid IN ('pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+    SELECT DISTINCT d.classid, d.objid, d.refclassid, d.refobjid FROM pg_depend d
+    WHERE d.refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
       AND d.refobjid >= 16384 AND d.objid >= 16384 AND d.deptype IN ('n', 'a')
-      AND d.classid IN (
-        'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass,
-        'pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_policy'::pg_catalog.regclass,
-        'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_publication_rel'::pg_catalog.regclass,
-        'pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
-        'pg_catalog.pg_trigger'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass)
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = d.objid AND k.conparentid <> 0
-                      AND d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass)
+      AND d.classid = ANY ('{pg_attrdef,pg_class,pg_constraint,pg_policy,pg_proc,pg_publication_rel,pg_rewrite,
+        pg_statistic_ext,pg_trigger,pg_type}'::regclass[])
+      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conparentid <> 0
+                      AND d.classid = 'pg_constraint'::regclass)
 ), used AS MATERIALIZED (
     SELECT u.refclassid, u.refobjid,
            i.type || ' ' || CASE WHEN i.type <> 'operator' AND (u.refclassid, u.refobjid) IN (TABLE member)
-                                 THEN pg_catalog.split_part(i.identity, '(', 1) ELSE i.identity END AS name
+                                 THEN split_part(i.identity, '(', 1) ELSE i.identity END AS name
     FROM (SELECT DISTINCT refclassid, refobjid FROM bound) u
-    CROSS JOIN LATERAL pg_catalog.pg_identify_object(u.refclassid, u.refobjid, 0) i
+    CROSS JOIN LATERAL pg_identify_object(u.refclassid, u.refobjid, 0) i
+), operator AS MATERIALIZED (
+    SELECT classid, objid, array_agg(oprname) AS names
+    FROM bound JOIN pg_operator ON refclassid = 'pg_operator'::regclass AND oid = refobjid GROUP BY 1, 2
+), tree(classid, objid, nodes) AS (
+    SELECT tableoid, oid, adbin::text FROM pg_attrdef
+    UNION ALL SELECT 'pg_class'::regclass, indexrelid, concat(indexprs, indpred) FROM pg_index
+    UNION ALL SELECT 'pg_class'::regclass, partrelid, partexprs::text FROM pg_partitioned_table
+    UNION ALL SELECT tableoid, oid, conbin::text FROM pg_constraint
+    UNION ALL SELECT tableoid, oid, concat(polqual, polwithcheck) FROM pg_policy
+    UNION ALL SELECT tableoid, oid, concat(prosqlbody, proargdefaults) FROM pg_proc
+    UNION ALL SELECT tableoid, oid, prqual::text FROM pg_publication_rel
+    UNION ALL SELECT tableoid, oid, concat(ev_qual, ev_action) FROM pg_rewrite
+    UNION ALL SELECT tableoid, oid, stxexprs::text FROM pg_statistic_ext
+    UNION ALL SELECT tableoid, oid, tgqual::text FROM pg_trigger
+    UNION ALL SELECT tableoid, oid, typdefaultbin::text FROM pg_type
+), said AS MATERIALIZED (
+    SELECT DISTINCT classid, objid, o.oid,
+        CASE node[1] WHEN 'DISTINCTEXPR' THEN 'IS DISTINCT FROM by ' WHEN 'NULLIFEXPR' THEN 'NULLIF by ' ELSE '' END how
+    FROM operator JOIN tree USING (classid, objid) CROSS JOIN regexp_matches(nodes, '[{](\w+) :opno (\d+)', 'g') node
+    JOIN pg_operator o ON o.oid = node[2]::oid AND o.oprname = ANY (names)
 ), object AS MATERIALIZED (
-    SELECT b.classid, b.objid, pg_catalog.array_agg(DISTINCT used.name ORDER BY used.name) AS uses,
-           (SELECT d.refobjid FROM pg_catalog.pg_depend d
+    SELECT b.classid, b.objid, array_agg(DISTINCT used.name ORDER BY used.name) AS uses,
+           (SELECT d.refobjid FROM pg_depend d
             WHERE d.classid = b.classid AND d.objid = b.objid AND d.deptype IN ('a', 'i')
-              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass ORDER BY d.deptype DESC LIMIT 1) AS owner
+              AND d.refclassid = 'pg_class'::regclass ORDER BY d.deptype DESC LIMIT 1) AS owner
     FROM bound b JOIN used USING (refclassid, refobjid)
     WHERE (b.classid, b.objid) NOT IN (TABLE member)
     GROUP BY b.classid, b.objid
@@ -62,15 +84,17 @@ WITH member AS MATERIALIZED (
 SELECT CASE WHEN w.oid IS NULL THEN i.type || ' ' || i.identity
             ELSE CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || c.relname
        END,
-       n.nspname || '.' || c.relname, o.uses
+       n.nspname || '.' || c.relname, o.uses, ARRAY(
+    SELECT how || 'operator ' || (pg_identify_object('pg_operator'::regclass, s.oid, 0)).identity
+    FROM said s WHERE s.classid = o.classid AND s.objid = o.objid ORDER BY 1)
 FROM object o
-CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
-LEFT JOIN pg_catalog.pg_rewrite w ON w.oid = o.objid AND w.rulename = '_RETURN'
-    AND o.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-LEFT JOIN pg_catalog.pg_class c ON c.oid = coalesce(
-    CASE WHEN o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN coalesce(o.owner, o.objid) END, o.owner)
-LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE o.owner IS NULL OR ('pg_catalog.pg_class'::pg_catalog.regclass, o.owner) NOT IN (TABLE member)
+CROSS JOIN LATERAL pg_identify_object(o.classid, o.objid, 0) i
+LEFT JOIN pg_rewrite w ON w.oid = o.objid AND w.rulename = '_RETURN'
+    AND o.classid = 'pg_rewrite'::regclass
+LEFT JOIN pg_class c ON c.oid = coalesce(
+    CASE WHEN o.classid = 'pg_class'::regclass THEN coalesce(o.owner, o.objid) END, o.owner)
+LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE o.owner IS NULL OR ('pg_class'::regclass, o.owner) NOT IN (TABLE member)
 ORDER BY 1
 """
 
@@ -83,4 +107,4 @@ def read_bindings(session: Session) -> tuple[Binding, ...]:
 def ask_bindings() -> Inquiry[tuple[Binding, ...]]:
     """Ask for all objects that are bound to anything but what every server has, by name."""
     (rows,) = yield [_BINDINGS]
-    return tuple(Binding(name, relation, tuple(uses)) for name, relation, uses in rows)
+    return tuple(Binding(name, relation, tuple(uses), tuple(operators)) for name, relation, uses, operators in rows)

@@ -218,14 +218,14 @@ def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None
         "default_transaction_read_only": "on" if endpoint.side == "source" else "off",
         **(settings or {}),
     }
+    # One of a few milliseconds would end what comes next.
+    timeout = sql.SQL("SET statement_timeout = {}").format(pinned.pop("statement_timeout"))
     pairs = sql.SQL(", ").join(sql.SQL("({}, {})").format(name, value) for name, value in pinned.items())
-    # A timeout of a few milliseconds would end what comes next. pg_settings spells names as PostgreSQL does: DateStyle,
-    # not datestyle.
+    # pg_settings spells names as PostgreSQL does: DateStyle, not datestyle.
     return sql.SQL(
-        "SET statement_timeout = 0;"
-        " SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
+        "{}; SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
         " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name) UNION ALL {}"
-    ).format(pairs, _OWN_ROLE)
+    ).format(timeout, pairs, _OWN_ROLE)
 
 
 def break_off(session: Session) -> None:

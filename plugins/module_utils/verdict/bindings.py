@@ -46,6 +46,8 @@ def _counts(binding: Binding, selection: Selection | None) -> bool:
 
 def _change(source: Binding | None, target: Binding | None) -> str:
     ours, theirs = (set(binding.uses) if binding else set() for binding in (source, target))
+    if source and target and source.operators is not None and target.operators is not None:
+        ours, theirs = ours.union(source.operators), theirs.union(target.operators)
     lost, won = (", ".join(sorted(some)) for some in (ours - theirs, theirs - ours))
     told = [f"{lost} on the source alone"] if lost else []
     return "; ".join(told + ([f"{won} on the target alone"] if won else []))

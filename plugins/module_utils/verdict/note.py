@@ -29,7 +29,7 @@ from .definitions import definitions_of
 from .original import Original
 
 #: To be raised whenever the verdict on definitions sees more than before: what was found equal may not be any more.
-_EDITION: t.Final = 1
+_EDITION: t.Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
