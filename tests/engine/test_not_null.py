@@ -104,3 +104,24 @@ def test_names_that_both_know(servers: Servers) -> None:
         make(case.target, case.name)
         execute(case.target, case.name, "ALTER TABLE range RENAME CONSTRAINT range_b_not_null TO other")
         assert differing(case) == {"table public.range", "table public.range1"}
+
+
+def test_names_that_the_source_has_given_to_others(servers: Servers) -> None:
+    """They are told before anything is done, and what to do about them."""
+    script = """
+        CREATE DOMAIN d AS int NOT NULL CONSTRAINT d_not_null CHECK (value > 0);
+        CREATE TABLE c (a int NOT NULL CONSTRAINT c_a_not_null CHECK (a > 0));
+        CREATE TABLE n (a int NOT NULL); ALTER TABLE n ADD CONSTRAINT n_a_not_null CHECK (a > 0) NOT VALID;
+        CREATE TABLE u (a int NOT NULL CONSTRAINT u_a_not_null UNIQUE);
+        CREATE TABLE f (a int NOT NULL CONSTRAINT f_a_not_null REFERENCES u (a));
+    """
+    with new_case(servers.source("15"), servers.target("18"), script) as case:
+        names = {"check constraint public.n n_a_not_null", "constraint public.u u_a_not_null", "domain public.d"}
+        # What needs one of these is not tried.
+        assert {*case.finds("constraint-name")} == {("error", name) for name in names}
+        case.run("ALTER DOMAIN d RENAME CONSTRAINT d_not_null TO positive")
+        case.run("ALTER TABLE n RENAME CONSTRAINT n_a_not_null TO a; ALTER TABLE u RENAME CONSTRAINT u_a_not_null TO a")
+        assert case.finds("constraint-name") == [("error", "fk constraint public.f f_a_not_null")]
+        case.run("ALTER TABLE f RENAME CONSTRAINT f_a_not_null TO a")
+        case.arrives()
+        case.stays()

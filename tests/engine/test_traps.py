@@ -443,6 +443,8 @@ def test_words_about_databases_of_other_encodings(make: MakeCase) -> None:
     words = "comment on database {0} is 'naïve {1}'; alter database {0} set my.word = 'ÿ{1}'"
     execute(case.target, case.name, words.format(case.name, "live"))
     execute(case.target, case.name, f"alter database {case.name} set my.own = 'ö'")
+    execute(case.target, case.name, f"""alter database {case.name} set "größe.é" = 'ü'""")
+    case.run(f"""alter database {case.name} set "maß.é" = 'ß'""")
     # The oracle reads such words from outside, and cannot.
     assert case.migrate().status == "migrated"
     query = (
@@ -450,6 +452,11 @@ def test_words_about_databases_of_other_encodings(make: MakeCase) -> None:
     )
     assert case.ask(f"{query} current_database()") == "ÿlivenaïve live"
     assert case.ask("select current_setting('my.own')") == "ö"
+    named = """
+        select string_agg(entry, ' ' order by entry) from pg_db_role_setting, unnest(setconfig) entry
+        where setdatabase = (select oid from pg_database where datname = current_database()) and entry ~ '^[gm][^y]'
+    """
+    assert case.ask(named) == "größe.é=ü maß.é=ß"
     assert case.migrate().status == "unchanged"
     case.run(words.format(case.name, "source"))
     assert case.migrate().status == "migrated"

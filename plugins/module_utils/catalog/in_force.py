@@ -18,6 +18,7 @@ from psycopg import sql
 from ..server.batches import Question, change, encode
 from ..server.endpoint import PINNED_SETTINGS, Session
 from ..server.inquiry import Inquiry
+from .encodings import ENCODED
 
 #: Names and values.
 Settings: t.TypeAlias = tuple[tuple[str, str], ...]
@@ -29,20 +30,25 @@ _MEANINGFUL: t.Final = (
     *("lc_numeric", "lc_time", "transform_null_equals", "xmlbinary"),
 )
 # The users' own, as app.tenant, are listed nowhere but where a role or a database has been given them; the names of
-# PostgreSQL's own have no dot.
+# PostgreSQL's own have no dot. In which encoding a name is that holds in each database, nothing tells.
 _OWN: t.Final = """
-SELECT pg_catalog.split_part(entry, '=', 1), setdatabase <> 0
-FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) entry
-WHERE setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = {}))
-  AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
-  AND pg_catalog.split_part(entry, '=', 1) LIKE '%.%' AND entry NOT LIKE 'pgconvoy.%'
+FROM pg_db_role_setting, unnest(setconfig) entry, split_part(entry, '=', 1) n(name)
+WHERE (setdatabase = (SELECT oid FROM pg_database WHERE datname = {})
+       OR setdatabase = 0 AND textsend(n.name)::text ~ '^.x([0-7].)*$')
+  AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+  AND n.name LIKE '%.%' AND entry NOT LIKE 'pgconvoy.%'
+"""
+_OWN_ELSEWHERE: t.Final = f"""
+SELECT coalesce((SELECT convert_from(textsend(n.name), e.name) FROM pg_database d {ENCODED} WHERE setdatabase > 0),
+                n.name), setdatabase > 0
+{_OWN}
 """
 # What the session has been given since, as the pinned ones, reset_val does not tell.
 _IN_FORCE: t.Final = sql.SQL(f"""
 SELECT name, reset_val FROM pg_catalog.pg_settings WHERE name = ANY ({{}})
 UNION
 SELECT name, pg_catalog.current_setting(name, true)
-FROM ({_OWN.format("pg_catalog.current_database()")}) own(name)
+FROM (SELECT n.name {_OWN.format("current_database()")}) own
 WHERE pg_catalog.current_setting(name, true) IS NOT NULL
 ORDER BY 1
 """).format(list(_MEANINGFUL))
@@ -62,7 +68,7 @@ _IS_THERE: t.Final = f"""CASE name
         SELECT FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
         WHERE value IN (pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.cfgname),
                         CASE WHEN pg_catalog.pg_ts_config_is_visible(c.oid) THEN pg_catalog.quote_ident(c.cfgname) END))
-    WHEN 'lc_numeric' THEN {_HAS_LOCALE} WHEN 'lc_time' THEN {_HAS_LOCALE} ELSE true END"""
+    ELSE name NOT IN ('lc_numeric', 'lc_time') OR {_HAS_LOCALE} END"""
 # What a server does not have is not set: so this fails for nothing.
 _SET: t.Final = f"""
 SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {{}}) begun(name, value)
@@ -87,7 +93,7 @@ def ask_own(dbname: str) -> Inquiry[dict[str, bool]]:
 
     The same user is to enter it. The names are in lower case, which says the same.
     """
-    (rows,) = yield [sql.SQL(_OWN).format(dbname)]
+    (rows,) = yield [sql.SQL(_OWN_ELSEWHERE).format(dbname, dbname)]
     return {name.lower(): only for name, only in sorted(rows, reverse=True)}
 
 

@@ -19,6 +19,7 @@ _INVALID_VALUE: t.Final = "22023"
 _NO_RIGHT: t.Final = "42501"
 _INVALID_DEFINITION: t.Final = "42P13"
 _UNDEFINED_OBJECT: t.Final = "42704"
+_DUPLICATE_OBJECT: t.Final = "42710"
 _UNDEFINED_FUNCTION: t.Final = "42883"
 _UNCHANGEABLE: t.Final = "55P02"
 _NO_FILE: t.Final = "58P01"
@@ -26,6 +27,8 @@ _NO_FILE: t.Final = "58P01"
 _REMEDIES: t.Final[dict[str, str]] = {
     "collation": "Install the locale there and call pg_import_system_collations(), or use another collation on the "
     "source.",
+    "constraint-name": "A server from 18 on (from 17 on, in a domain) gives this name to NOT NULL. Give the constraint "
+    "another one on the source (ALTER ... RENAME CONSTRAINT).",
     "extension-missing": "Install it on the target's server, or drop it on the source if nothing uses it.",
     "extension-untrusted": "Use a superuser as target_user; or have an administrator create it in the live database, "
     "and set load_mode to in_place.",
@@ -87,6 +90,8 @@ def _classify(refusal: Refusal) -> str:
             return "library"
         if state in (_UNDEFINED_OBJECT, _INVALID_VALUE, _UNCHANGEABLE) and _SETTING.search(script):
             return "setting"
+    if state == _DUPLICATE_OBJECT and (kind.endswith("CONSTRAINT") or kind == "DOMAIN"):
+        return "constraint-name"
     if state == _NOT_SUPPORTED and _LZ4.search(script):
         return "lz4"
     if state == _UNDEFINED_OBJECT and in_place and _at(refusal).startswith("COLLATE "):

@@ -12,6 +12,7 @@ import typing as t
 from psycopg import sql
 
 from ..catalog.database import DatabaseProperties, split_settings
+from ..catalog.encodings import ENCODED
 from ..server.batches import Rows
 from ..server.inquiry import Inquiry
 
@@ -31,21 +32,15 @@ class Property:
     inside: bool = False
 
 
-# What is said in a database of another encoding than ours, its server hands out as bytes alone. Those of SQL_ASCII are
-# read as sessions of ours in it read them.
-_ENCODED: t.Final = """
-JOIN LATERAL (SELECT CASE pg_encoding_to_char(d.encoding) WHEN getdatabaseencoding() THEN pg_client_encoding()
-    WHEN 'SQL_ASCII' THEN 'LATIN1' ELSE pg_encoding_to_char(d.encoding) END) e(name) ON d.datname = {}
-"""
 _PLACE: t.Final = f"""
 SELECT pg_get_userbyid(datdba), convert_from(textsend(shobj_description(d.oid, 'pg_database')), e.name),
        datacl IS NOT NULL, datconnlimit
-FROM pg_catalog.pg_database d {_ENCODED}
+FROM pg_catalog.pg_database d {ENCODED}
 """
 #: For all roles (NULL) and for single ones.
 _SETTINGS: t.Final = f"""
 SELECT r.rolname, ARRAY(SELECT convert_from(textsend(c), e.name) FROM unnest(s.setconfig) c)
-FROM pg_catalog.pg_database d {_ENCODED} JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = d.oid
+FROM pg_catalog.pg_database d {ENCODED} JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = d.oid
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
 """
 _GRANTS: t.Final = """
