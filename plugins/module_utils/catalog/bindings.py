@@ -46,15 +46,10 @@ WITH member AS MATERIALIZED (
         pg_statistic_ext,pg_trigger,pg_type}'::regclass[])
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conparentid <> 0
                       AND d.classid = 'pg_constraint'::regclass)
-), used AS MATERIALIZED (
-    SELECT u.refclassid, u.refobjid,
-           i.type || ' ' || CASE WHEN i.type <> 'operator' AND (u.refclassid, u.refobjid) IN (TABLE member)
-                                 THEN split_part(i.identity, '(', 1) ELSE i.identity END AS name
-    FROM (SELECT DISTINCT refclassid, refobjid FROM bound) u
-    CROSS JOIN LATERAL pg_identify_object(u.refclassid, u.refobjid, 0) i
-), operator AS MATERIALIZED (
-    SELECT classid, objid, array_agg(oprname) AS names
-    FROM bound JOIN pg_operator ON refclassid = 'pg_operator'::regclass AND oid = refobjid GROUP BY 1, 2
+), named AS (
+    SELECT b.*, i.type || ' ' || CASE WHEN i.type <> 'operator' AND (b.refclassid, b.refobjid) IN (TABLE member)
+                                      THEN split_part(i.identity, '(', 1) ELSE i.identity END AS uses
+    FROM bound b CROSS JOIN LATERAL pg_identify_object(b.refclassid, b.refobjid, 0) i
 ), tree(classid, objid, nodes) AS (
     SELECT tableoid, oid, adbin::text FROM pg_attrdef
     UNION ALL SELECT 'pg_class'::regclass, indexrelid, concat(indexprs, indpred) FROM pg_index
@@ -67,17 +62,13 @@ WITH member AS MATERIALIZED (
     UNION ALL SELECT tableoid, oid, stxexprs::text FROM pg_statistic_ext
     UNION ALL SELECT tableoid, oid, tgqual::text FROM pg_trigger
     UNION ALL SELECT tableoid, oid, typdefaultbin::text FROM pg_type
-), said AS MATERIALIZED (
-    SELECT DISTINCT classid, objid, o.oid,
-        CASE node[1] WHEN 'DISTINCTEXPR' THEN 'IS DISTINCT FROM by ' WHEN 'NULLIFEXPR' THEN 'NULLIF by ' ELSE '' END how
-    FROM operator JOIN tree USING (classid, objid) CROSS JOIN regexp_matches(nodes, '[{](\w+) :opno (\d+)', 'g') node
-    JOIN pg_operator o ON o.oid = node[2]::oid AND o.oprname = ANY (names)
 ), object AS MATERIALIZED (
-    SELECT b.classid, b.objid, array_agg(DISTINCT used.name ORDER BY used.name) AS uses,
+    SELECT b.classid, b.objid, array_agg(DISTINCT uses ORDER BY uses) AS uses,
+           array_agg(oprname) FILTER (WHERE oprname IS NOT NULL) AS operators,
            (SELECT d.refobjid FROM pg_depend d
             WHERE d.classid = b.classid AND d.objid = b.objid AND d.deptype IN ('a', 'i')
               AND d.refclassid = 'pg_class'::regclass ORDER BY d.deptype DESC LIMIT 1) AS owner
-    FROM bound b JOIN used USING (refclassid, refobjid)
+    FROM named b LEFT JOIN pg_operator ON refclassid = 'pg_operator'::regclass AND oid = refobjid
     WHERE (b.classid, b.objid) NOT IN (TABLE member)
     GROUP BY b.classid, b.objid
 )
@@ -85,8 +76,12 @@ SELECT CASE WHEN w.oid IS NULL THEN i.type || ' ' || i.identity
             ELSE CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || n.nspname || '.' || c.relname
        END,
        n.nspname || '.' || c.relname, o.uses, ARRAY(
-    SELECT how || 'operator ' || (pg_identify_object('pg_operator'::regclass, s.oid, 0)).identity
-    FROM said s WHERE s.classid = o.classid AND s.objid = o.objid ORDER BY 1)
+    SELECT DISTINCT
+        CASE node[1] WHEN 'DISTINCTEXPR' THEN 'IS DISTINCT FROM by ' WHEN 'NULLIFEXPR' THEN 'NULLIF by ' ELSE '' END
+        || 'operator ' || (pg_identify_object('pg_operator'::regclass, node[2]::oid, 0)).identity
+    FROM tree CROSS JOIN regexp_matches(nodes, '[{](\w+) :opno (\d+)', 'g') node
+    WHERE o.operators IS NOT NULL AND tree.classid = o.classid AND tree.objid = o.objid
+      AND (SELECT oprname FROM pg_operator WHERE oid = node[2]::oid) = ANY (o.operators) ORDER BY 1)
 FROM object o
 CROSS JOIN LATERAL pg_identify_object(o.classid, o.objid, 0) i
 LEFT JOIN pg_rewrite w ON w.oid = o.objid AND w.rulename = '_RETURN'

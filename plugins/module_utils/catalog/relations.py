@@ -81,7 +81,8 @@ class Relation:
         return sql.SQL("{}{} {}").format(only, self.identifier, sql.SQL(self.condition))
 
 
-# Unqualified names are pg_catalog's: the session's search_path is empty. One that was dropped since has no size.
+# Unqualified names are pg_catalog's: the session's search_path is empty. One that was dropped since has no size. The
+# schema is looked up (OFFSET 0): where nobody has analyzed the catalogs, all would be gone through for each relation.
 #
 # Load through the root of a tree that is hash-partitioned by a polymorphic operator class (anyenum, anyarray, record,
 # anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7). So
@@ -119,7 +120,7 @@ SELECT n.nspname, c.relname,
        c.relrowsecurity AND c.relforcerowsecurity
 {more}
 FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT nspname FROM pg_namespace WHERE oid = c.relnamespace OFFSET 0) n
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}'),
            coalesce(array_agg(atttypid::bigint ORDER BY attnum), '{}'),
@@ -147,7 +148,8 @@ _EXTENSIONS: t.Final = "c.relkind = 'r' AND e.oid IS NOT NULL"
 #: For extensions' tables: whose, whether all of it may be read, and whether it is configuration.
 _MEMBERSHIP: t.Final = """,
 e.extname, configuration.relation IS NOT NULL,
-has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
+has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+    AND NOT row_security_active(c.oid)
 """
 
 

@@ -13,15 +13,16 @@ from ..errors import MigrationError
 from ..server.inquiry import Inquiry
 from .relations import Relation
 
-# A query sees pg_class as it was at the snapshot's instant, the functions see it as it is now.
+# A query sees pg_class as it was at the snapshot's instant, the functions see it as it is now. Name and schema are
+# looked for at once: of all schemas' tables of one name, all would be gone through for each.
 _REWRITTEN: t.Final = """
-SELECT n.nspname || '.' || c.relname
+SELECT read.schema || '.' || read.name
 FROM unnest({schemas}::text[], {names}::text[]) read(schema, name)
-JOIN pg_namespace n ON n.nspname = read.schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = read.name
+JOIN pg_class c ON c.relname = read.name
+    AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = read.schema)
 WHERE c.relkind = 'r' AND (
     pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
-    OR to_regclass(format('%I.%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
+    OR to_regclass(format('%I.%I', read.schema, read.name)) IS DISTINCT FROM c.oid)
 ORDER BY 1
 """
 

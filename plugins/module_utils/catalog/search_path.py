@@ -25,11 +25,12 @@ SAFE_SINCE: t.Final = 17
 # Where the operators are that rules, constraints, indexes, triggers, policies, defaults and so on depend on. What
 # operators and their classes depend on among themselves is always said with the schema.
 _OPERATORS: t.Final = """
-SELECT DISTINCT n.nspname::text
-FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid
-JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-WHERE d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid >= 16384
-  AND d.classid NOT IN ('pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_amop'::pg_catalog.regclass)
+SELECT nspname::text FROM pg_catalog.pg_namespace WHERE oid IN (
+    SELECT o.oprnamespace FROM pg_catalog.pg_operator o
+    WHERE o.oid >= 16384 AND EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.refclassid = o.tableoid AND d.refobjid = o.oid
+          AND d.classid NOT IN (o.tableoid, 'pg_catalog.pg_amop'::pg_catalog.regclass)))
 ORDER BY 1
 """
 

@@ -33,7 +33,8 @@ class Sequence:
         return f"{self.schema}.{self.name}"
 
 
-# A column owns its sequence as serial columns do (a) or as identity columns do (i).
+# A column owns its sequence as serial columns do (a) or as identity columns do (i). The schema is looked up, as a
+# relation's is.
 _LIST: t.Final = """
 SELECT n.nspname, c.relname,
        (SELECT ARRAY[ownn.nspname::text, own.relname::text]
@@ -41,7 +42,8 @@ SELECT n.nspname, c.relname,
         JOIN pg_catalog.pg_namespace ownn ON ownn.oid = own.relnamespace
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+FROM pg_catalog.pg_class c
+CROSS JOIN LATERAL (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = c.relnamespace OFFSET 0) n
 WHERE c.relkind = 'S' AND c.relpersistence <> 't'
   AND (c.oid IN (SELECT pg_catalog.unnest(extconfig) FROM pg_catalog.pg_extension) OR (
        n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

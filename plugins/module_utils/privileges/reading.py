@@ -24,7 +24,8 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 # functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an
 # extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
 # was changed since is told. The grants of information_schema are not recorded there. The schema public is the
-# user's. Event triggers belong to superusers alone, and extensions cannot be given away.
+# user's. Event triggers belong to superusers alone, and extensions cannot be given away. An array is told by its
+# element, which is found by its OID: there is no index on typarray.
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,
@@ -37,7 +38,7 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
            typnamespace, 'TYPE'
     FROM pg_type y
     WHERE typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
-      AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = y.oid)
+      AND (SELECT e.typarray FROM pg_type e WHERE e.oid = y.typelem) IS DISTINCT FROM y.oid
     UNION ALL SELECT 'n', 'pg_namespace'::regclass, oid, nspowner, nspacl, 0, 'SCHEMA'
     FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND nspname <> 'information_schema'
     UNION ALL SELECT 'l', 'pg_language'::regclass, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language
