@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import typing as t
+from pathlib import Path
 
 import pytest
 from psycopg import sql
 
 from tests import corpus, oracle
-from tests.migration import Outcome, migrate
+from tests.migration import Outcome, migrate, prepare, run
 from tests.servers import PostgresServer, Servers
 
 #: As `corpus.shared` takes them; written down so that they are seen to be skipped where the corpus is absent.
@@ -132,6 +134,12 @@ def test_from_16(servers: Servers, case: str) -> None:
     check(servers.source("16"), servers.target(), case)
 
 
+@pytest.mark.parametrize("case", ["iso3166", "pagila", "pgcopydb_blobs", "sakila"])
+def test_from_18(servers: Servers, case: str) -> None:
+    """Some that are small and full of things."""
+    check(servers.source(), servers.target(), case)
+
+
 def test_missing_roles_are_refused(servers: Servers) -> None:
     """Roles belong to a server: those that policies, user mappings and values name must be there."""
     source, target = servers.source("15"), servers.target("16")
@@ -146,12 +154,17 @@ def test_missing_roles_are_refused(servers: Servers) -> None:
 
 
 def check(source: PostgresServer, target: PostgresServer, case: str) -> None:
-    """Migrate one database and judge the outcome; afterwards the target has no other database than before."""
+    """Migrate one database and judge the outcome; afterwards the target has no other database than before.
+
+    What has arrived is found equal (no false alarm), and the next run finds nothing to do.
+    """
     name, options = CASES[case]
     source_db, target_db = corpus.shared(source, name, **options), f"corpus_{case}"
     create_roles(source, target)
     before = oracle.databases(target)
-    outcome = migrate(source, source_db, target, target_db)
+    with tempfile.TemporaryDirectory(prefix="pgconvoy-test-") as folder:
+        migration = prepare(source, source_db, target, target_db, Path(folder) / "archive")
+        outcome = run(migration)
     refused = REFUSED.get((case, target.major), set())
     assert outcome.refusals == refused, outcome
     # What is not refused arrives: nothing fails later for a reason that the rehearsal could have shown.
@@ -159,6 +172,8 @@ def check(source: PostgresServer, target: PostgresServer, case: str) -> None:
     if not refused:
         check_ledger(source, source_db, outcome)
         oracle.assert_equal(source, source_db, target, target_db)
+        assert migration.compare().differences == ()
+        assert migrate(source, source_db, target, target_db).status == "unchanged"
         target.drop_database(target_db)
     assert oracle.databases(target) == before
 

@@ -97,7 +97,7 @@ def _run_again(scene: Scene, by: By = "engine") -> tuple[str, set[bytes]]:
     return words, made
 
 
-@pytest.mark.parametrize("crash", [False, True], ids=["run", "server"])
+@pytest.mark.parametrize("crash", [False, pytest.param(True, marks=pytest.mark.faults)], ids=["run", "server"])
 @pytest.mark.parametrize(
     ("place", "again"),
     [
