@@ -16,12 +16,13 @@ import psycopg
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
-from ..server.endpoint import Session, break_off, set_search_path, use_search_path
+from ..server.endpoint import Session, set_search_path, use_search_path
 from ..server.inquiry import Inquiry, answer, ask, together
 from ..server.shared_memory import read
 from .checksums import ALGORITHM, add, digest, sum_query
 from .content import Content, Measured, Rows
 from .earlier import Comparison, Earlier
+from .evaluations import Evaluations
 from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .in_force import Settings
@@ -34,16 +35,9 @@ from .selection import Name, Selection
 from .sequences import Sequence, ask_sequences, sequence_dropped
 from .snapshot import Snapshot
 from .sums import ColumnSum, read_sums
+from .tasks import Reader, Task
 from .transaction import Transaction
-from .views import Evaluation, evaluate, read_definitions
-
-
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    """A part of the work, for whichever session is free, and what people are told of it."""
-
-    do: t.Callable[[Session], None]
-    step: Step
+from .views import read_definitions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,40 +122,39 @@ class _Begun:
         self.reading = reading
         self.relations = relations if selection is None else _only(relations, selection)
         self.rows: dict[Name, Rows] = dict(reading.known)
-        self.first: dict[Name, Evaluation] = {}
-        self.second: dict[Name, Evaluation] = {}
-        self._definitions = read_definitions(session) if reading.evaluated else {}
+        definitions = read_definitions(session) if reading.evaluated else {}
+        self._evaluations = Evaluations(definitions, reading.search_path, reading.settings)
         self._sums: dict[Name, list[tuple[int, int]]] = collections.defaultdict(list)
         self._large_objects: list[LargeObject] = []
         self._compared: Comparison | None = None
         #: what was told with the last rows, if it was
         self._last: list[t.Any] = []
 
-    def lane(self, tasks: t.Iterable[_Task]) -> Lane[_Task]:
+    def lane(self, tasks: t.Iterable[Task]) -> Lane[Task]:
         """Return the tasks with sessions that take part in the snapshot to do them in."""
         if self._is_for_one:
-            reader = _Reader(self.reading.snapshot.session)
+            reader = Reader(self.reading.snapshot.session)
             return Lane(in_order(tasks, lambda task: task.step), 1, lambda: contextlib.nullcontext(reader))
 
         # What a view's query yields is to be asked in two transactions.
-        open_session = self.reading.snapshot.readers(self.reading.search_path, fresh=bool(self._definitions))
+        open_session = self.reading.snapshot.readers(self.reading.search_path, fresh=bool(self._evaluations))
 
         @contextlib.contextmanager
-        def open_reader() -> t.Iterator[_Reader]:
+        def open_reader() -> t.Iterator[Reader]:
             with open_session() as session:
-                yield _Reader(session)
+                yield Reader(session)
 
         # Of a transaction there is one session.
         jobs = 1 if isinstance(self.reading.snapshot, Transaction) else self.reading.jobs
         return Lane(in_order(tasks, lambda task: task.step), jobs, open_reader)
 
-    def comparisons(self) -> list[_Task]:
+    def comparisons(self) -> list[Task]:
         """Return how it is found out which tables hold what they held before."""
         earlier, jobs = self.reading.earlier, 1 if self._is_for_one else self.reading.jobs
         if not earlier or earlier.search_path != self.reading.search_path:
             return []
         compared = self._compared = Comparison(earlier, self._unread(), jobs)
-        return [_Task(functools.partial(compared.ask, piece), piece.step) for piece in compared.pieces]
+        return [Task(functools.partial(compared.ask, piece), piece.step) for piece in compared.pieces]
 
     def _unread(self) -> list[Relation]:
         return [
@@ -170,37 +163,36 @@ class _Begun:
             if relation.kind != "partitioned table" and relation.populated and relation.full_name not in self.rows
         ]
 
-    def first_tasks(self) -> list[_Task]:
+    def first_tasks(self) -> list[Task]:
         """Return all that must be read, what may take longest first."""
         self.rows |= self._compared.same() if self._compared else {}
         stored = self._unread()
         if self._is_for_one:
             groups = list(group(stored)) or [[]]
             return [
-                _Task(
+                Task(
                     functools.partial(self._add_all, some, is_first=place == 0, is_last=place == len(groups) - 1),
                     Step("all tables" if len(groups) == 1 else "tables", sum(relation.size for relation in some)),
                 )
                 for place, some in enumerate(groups)
             ]
         pieces = cut(sorted(stored, key=lambda relation: -relation.size), self.reading.jobs)
-        large_objects = [_Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
+        large_objects = [Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
         return [
             *self.evaluations(),
             *large_objects,
-            *(_Task(functools.partial(self._add, piece), piece.step) for piece in pieces),
+            *(Task(functools.partial(self._add, piece), piece.step) for piece in pieces),
         ]
 
-    def evaluations(self) -> list[_Task]:
+    def evaluations(self) -> list[Task]:
         """Return the evaluation of each materialized view that is asked for."""
-        return [self._evaluation(view, self.first) for view in self.relations if self._is_asked(view)]
+        return self._evaluations.first(filter(self._is_asked, self.relations))
 
-    def second_tasks(self) -> list[_Task]:
+    def second_tasks(self) -> list[Task]:
         """Return another evaluation, in another transaction, of the views that do not hold what the first yielded."""
         for name, parts in self._sums.items():
             self.rows[name] = Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
-        stale = [relation for relation in self.relations if self.measured(relation).stale]
-        return [self._evaluation(view, self.second) for view in stale]
+        return self._evaluations.second(view for view in self.relations if self.measured(view).stale)
 
     def content(self) -> Content:
         """Return what was read; the tasks must have been done."""
@@ -246,16 +238,7 @@ class _Begun:
 
     def measured(self, relation: Relation) -> Measured:
         """Return what was read of a relation."""
-        name = relation.full_name
-        first, second = self.first.get(name), self.second.get(name)
-        return Measured(
-            relation,
-            self.rows.get(name),
-            first.rows if first else None,
-            second.rows if second else None,
-            first.read if first else (),
-            name in self._definitions and self._definitions[name].timed,
-        )
+        return self._evaluations.measured(relation, self.rows.get(relation.full_name))
 
     @property
     def _is_for_one(self) -> bool:
@@ -264,11 +247,11 @@ class _Begun:
         Where there is only one, it is asked seldom, too.
         """
         small = sum(relation.size for relation in self.relations) <= _FEW_BYTES
-        return not self._definitions and (small or self.reading.jobs == 1)
+        return not self._evaluations and (small or self.reading.jobs == 1)
 
     def _is_asked(self, view: Relation) -> bool:
-        asked, name = self.reading.evaluated, view.full_name
-        return name in self._definitions and (asked is True or (asked is not False and name in asked))
+        asked = self.reading.evaluated
+        return asked is True or (asked is not False and view.full_name in asked)
 
     def _read_large_objects(self, session: Session) -> None:
         self._large_objects = read_large_objects(session)
@@ -285,9 +268,6 @@ class _Begun:
                 f"Cannot read the rows of {relation.kind} {relation}: {describe(error, over_rows=True)}"
             ) from None
         self._sums[relation.full_name].append((int(count), int(hashes)))
-
-    def _evaluation(self, view: Relation, outcome: dict[Name, Evaluation]) -> _Task:
-        return _Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
 
     def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool, is_last: bool) -> None:
         queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
@@ -311,19 +291,3 @@ class _Begun:
                 self._sums[relation.full_name].append((int(count), int(hashes)))
         if listed and is_first and self.reading.selection is None:
             self._large_objects = read_listed(session, listed)
-
-    def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
-        definition, reading = self._definitions[view.full_name], self.reading
-        if found := evaluate(session, view, definition, reading.search_path, reading.settings):
-            outcome[view.full_name] = found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Reader:
-    session: Session
-
-    def run(self, task: _Task) -> None:
-        task.do(self.session)
-
-    def cancel(self) -> None:
-        break_off(self.session)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from psycopg import sql
@@ -196,6 +197,9 @@ def _make(
 ) -> list[tuple[Relation, list[t.Any]]]:
     """Return what was listed as relations, each with what was asked besides."""
     relations = []
+    # Thousands of tables have columns of the same names and types.
+    hashed = functools.cache(lambda name, oid: hashed_column(name, oid, types))
+    sent_alike = {oid: is_sent_alike(type_, types) for oid, type_ in types.items()}
     for schema, name, kind, names, type_oids, generated, stored, *rest in rows:
         key, size, pages, populated, partitions, through, condition, is_far, forces_security, *others = rest
         columns = list(zip(names, type_oids, generated, strict=True))
@@ -205,7 +209,7 @@ def _make(
             kind=kind,
             columns=tuple(column for column, _, computed in columns if not computed),
             hashed=tuple(
-                hashed_column(column, type_, types)
+                hashed(column, type_)
                 for (column, type_, _), is_stored in sorted(zip(columns, stored, strict=True))
                 if is_stored
             ),
@@ -219,7 +223,7 @@ def _make(
             condition=condition,
             is_far=is_far,
             forces_security=forces_security,
-            portable=all(is_sent_alike(types[type_], types) for _, type_, _ in columns),
+            portable=all(sent_alike[type_] for _, type_, _ in columns),
         )
         relations.append((relation, others))
     return relations
