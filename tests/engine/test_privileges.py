@@ -46,7 +46,7 @@ SOURCE: t.Final = """
     create table plain(id int primary key, note text);
     insert into shop.item(name, price) values ('pen', 1), ('ink', 3); insert into plain values (1, 'a');
     create materialized view shop.sums as select sum(price) from shop.item;
-    select lo_from_bytea(70001, 'large');
+    select lo_from_bytea(70001, 'large'), lo_from_bytea(7, 'with a number of the user''s choice');
 """
 
 #: What clients use meanwhile: the same objects but for one, others besides, and who may do what.
@@ -306,6 +306,7 @@ MUTATIONS: t.Final = (
     "alter schema shop owner to {app}",
     "alter type shop.mood owner to {app}",
     "alter large object 70001 owner to {app}",
+    "alter large object 7 owner to {app}",
     "revoke usage on language plpgsql from public",
     "grant execute on function pg_catalog.pg_read_file(text) to {app}",
     "revoke select on pg_catalog.pg_class from public",

@@ -24,8 +24,9 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 # functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an
 # extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
 # was changed since is told. The grants of information_schema are not recorded there. The schema public is the
-# user's. Event triggers belong to superusers alone, and extensions cannot be given away. An array is told by its
-# element, which is found by its OID: there is no index on typarray.
+# user's, and so is a large object, whose number the user may have chosen. Event triggers belong to superusers alone,
+# and extensions cannot be given away. An array is told by its element, which is found by its OID: there is no index on
+# typarray.
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,
@@ -65,7 +66,8 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     UNION ALL SELECT NULL, 'pg_publication'::regclass, oid, pubowner, NULL, 0, 'PUBLICATION' FROM pg_publication
 ), marked AS (
     SELECT o.*, n.nspname, CASE
-        WHEN (o.objid < 16384 AND NOT (o.kind = 'SCHEMA' AND o.objid = to_regnamespace('public'))) OR EXISTS (
+        WHEN (o.objid < 16384 AND o.kind <> 'LARGE OBJECT'
+              AND NOT (o.kind = 'SCHEMA' AND o.objid = to_regnamespace('public'))) OR EXISTS (
             SELECT FROM pg_depend d
             WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype = 'e')
         THEN coalesce(i.initprivs, acldefault(o.letter, o.owner), '{}') END AS made_with
