@@ -20,7 +20,12 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.settings import Settings
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.proof import read_before
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import AS_BEFORE, OwnersOf, Policy
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import (
+    AS_BEFORE,
+    GrantsOf,
+    OwnersOf,
+    Policy,
+)
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.carriage import ask_live
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.privileges import judge_privileges
@@ -489,6 +494,24 @@ def test_members_of_extensions(scene: Scene) -> None:
     assert scene.tries(scene.reader, "select public.similarity('a', 'b')")
     assert not scene.tries(scene.app, "select public.similarity('a', 'b')")
     case.stays()
+
+
+@newest
+@pytest.mark.parametrize("grants", ["live", "source"])
+def test_a_member_of_an_extension_with_an_owner_of_its_own(scene: Scene, grants: GrantsOf) -> None:
+    """Its owner is the extension's again, and who owned it still can what it could."""
+    case, extension = scene.case, "create extension pg_trgm;"
+    owned = f"{extension} revoke execute on function similarity from public; alter function similarity owner to {{app}}"
+    with roles(case.source, scene.app):
+        case.policy = Policy(grants)
+        case.run(owned.format(app=scene.app) if grants == "source" else extension)
+        scene.make_live(LIVE + (owned if grants == "live" else extension))
+        assert case.migrate().status == "migrated"
+        assert not scene.tries(scene.app, "select public.similarity('a', 'b')")
+        assert scene.tries(scene.reader, "select public.similarity('a', 'b')")
+        case.stays()
+        # A role cannot be dropped as long as members of an extension are its own.
+        case.run("drop extension pg_trgm")
 
 
 @newest

@@ -138,22 +138,26 @@ def _reown(grants: Grants, old: str, new: str) -> Grants:
 
 
 def _handed_over(grants: Grants, old: str, new: str, here: Privileges) -> Grants:
-    """Return the grants of an object that gets another owner: what the old one could do, it still can.
-
-    An owner may pass on all of its rights, so it may go on to. Superusers need no grant.
-    """
+    """Return the grants of an object that gets another owner: what the old one could do, it still can."""
     if old == new:
         return frozenset(_merged(grants, new))
-    kept = set()
-    role = here.roles.get(old)
-    if role is not None and not role.superuser:
-        kept = {Grant(old, grant.privilege, True, new) for grant in grants if grant.grantee == old}
     others = {
         dataclasses.replace(grant, grantor=new if grant.grantor == old else grant.grantor)
         for grant in grants
         if grant.grantee != old
     }
-    return frozenset(_merged(others | kept, new))
+    return frozenset(_merged(others | _still(grants, old, new, here), new))
+
+
+def _still(grants: Grants, old: str, new: str, here: Privileges) -> set[Grant]:
+    """Return what must be granted to an owner that is none any more, so that it still can what it could.
+
+    An owner may pass on all of its rights, so it may go on to. Superusers need no grant.
+    """
+    role = here.roles.get(old)
+    if old == new or role is None or role.superuser:
+        return set()
+    return {Grant(old, grant.privilege, True, new) for grant in grants if grant.grantee == old}
 
 
 def _merged(grants: t.Iterable[Grant], owner: str) -> list[Grant]:
@@ -184,7 +188,10 @@ def _changed_likewise(securable: Securable, there: Securable, here: Privileges, 
     taken = {(g.grantee, g.privilege) for g in _renamed(made_with - now, {there.owner: owner})}
     kept = [g for g in here.grants(securable) if (g.grantee, g.privilege) not in taken]
     columns = {name: frozenset(_merged(_renamed(c, {there.owner: owner}), owner)) for name, c in there.columns.items()}
-    return Wish(owner, frozenset(_merged([*kept, *added], owner)), columns)
+    # An extension's or the server's own owner is a superuser as a rule, who needs to own nothing.
+    by_owning = there.owner in grants.roles and not grants.roles[there.owner].superuser
+    still = _still(now, there.owner, owner, here) if by_owning else ()
+    return Wish(owner, frozenset(_merged([*kept, *added, *still], owner)), columns)
 
 
 def _initial(securable: Securable, owner: str, live: Privileges, here: Privileges) -> Grants:
@@ -232,6 +239,7 @@ def _mapped(source: Privileges, names: t.Mapping[str, str], here: Privileges) ->
 
     return dataclasses.replace(
         source,
+        roles={names.get(name, name): role for name, role in source.roles.items()},
         objects=tuple(
             dataclasses.replace(
                 o,
