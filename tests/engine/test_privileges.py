@@ -515,6 +515,36 @@ def test_a_member_of_an_extension_with_an_owner_of_its_own(scene: Scene, grants:
 
 
 @newest
+def test_a_member_of_an_extension_whose_owner_has_another_name(scene: Scene) -> None:
+    """The superuser who has made it on the source need not be known on the target."""
+    case = scene.case
+    boss = f"{case.name}_boss"
+    with roles(case.source, boss, attributes="superuser"):
+        case.policy = Policy("source")
+        case.run(
+            f"set role {boss}; create extension pg_trgm; revoke execute on function similarity from public; reset role"
+        )
+        outcome = case.migrate()
+        assert outcome.status == "migrated", outcome
+        assert scene.tries(scene.reader, "select public.similarity('a', 'b')")
+        case.run("drop extension pg_trgm")
+
+
+@newest
+def test_a_plain_role_grants_nothing_on_a_member_of_an_extension(scene: Scene) -> None:
+    """An extension's member is the superuser's once more, who alone may grant on it: preflight says so."""
+    case = scene.case
+    case.make_roles()
+    case.run("create extension pg_trgm")
+    scene.make_live("create extension pg_trgm; alter function similarity owner to {app}", owner=f"{case.name}_role")
+    execute(case.target, "postgres", f"grant {scene.app} to {case.name}_role")
+    case.source_user = None
+    assert case.finds("grant-forbidden") == [
+        ("error", "privileges of function public.similarity(pg_catalog.text,pg_catalog.text)")
+    ]
+
+
+@newest
 def test_a_schema_that_is_kept_keeps_its_grants(scene: Scene) -> None:
     case = scene.case
     scene.make_live(

@@ -18,6 +18,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import wr
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import dump_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query, ask
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import GrantsOf, Policy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging import row_security
 
 from tests import oracle
@@ -779,6 +780,30 @@ def test_own_rows_of_extensions(make: MakeCase, tiny_extension: Path, change: st
     assert outcome.status in ("refused", "failed"), outcome
     assert f"table {'ext.rates' if 'rates' in change else 'ext.private'}: " in str(outcome)
     assert oracle.databases(case.target) == before
+
+
+@pytest.mark.parametrize("grants", ["live", "source"])
+def test_who_owns_a_member_of_an_extension(make: MakeCase, tiny_extension: Path, grants: GrantsOf) -> None:
+    """Its owner is the extension's again. Nobody was granted anything, and who owned it still can what it could."""
+    case = make("create schema ext; create extension tiny schema ext; create table t(id int)")
+    case.make_roles("nologin")
+    case.source_user = case.target_user = None
+    case.policy = Policy(grants)
+    role = f"{case.name}_role"
+    owned = f"alter table ext.private owner to {role}"
+    if grants == "live":
+        case.target.create_database(case.name, template="template0")
+        execute(case.target, case.name, f"create schema ext; create extension tiny schema ext; {owned}")
+    else:
+        case.run(owned)
+        execute(case.target, "postgres", f"drop role {role}")
+        assert case.migrate().refusals == {("role-missing", f"role {role}")}
+        execute(case.target, "postgres", f"create role {role}")
+    assert case.migrate().status == "migrated"
+    can = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER"
+    for privilege in can.split(", "):
+        assert case.ask(f"select has_table_privilege('{role}', 'ext.private', '{privilege}')"), privilege
+    case.stays()
 
 
 def test_extension_that_the_target_does_not_offer(make: MakeCase, tiny_extension: Path) -> None:

@@ -134,6 +134,11 @@ class Privileges:
             return securable.acl
         return self.initial_grants(securable.kind, securable.owner)
 
+    def owned_only(self, securable: Securable) -> bool:
+        """Whether its owner can what it can by owning it: superusers need to own nothing."""
+        role = self.roles.get(securable.owner)
+        return role is not None and not role.superuser
+
     def first_grants(self, default: DefaultPrivileges) -> Grants:
         """Return what default privileges are as long as nobody has altered them."""
         return frozenset() if default.schema else self.initial_grants(default.kind, default.role)

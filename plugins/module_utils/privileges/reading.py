@@ -23,7 +23,8 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 # arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). A range's
 # functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an
 # extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
-# was changed since is told. The grants of information_schema are not recorded there. The schema public is the
+# was changed since is told, and what was given to a role that is no superuser: who owns it can more than it is granted.
+# The grants of information_schema are not recorded there. The schema public is the
 # user's, and so is a large object, whose number the user may have chosen. Event triggers belong to superusers alone,
 # and extensions cannot be given away. An array is told by its element, which is found by its OID: there is no index on
 # typarray.
@@ -76,8 +77,9 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
 ), securable AS (
     SELECT * FROM marked m
     WHERE nspname IS DISTINCT FROM 'information_schema' AND (made_with IS NULL
-       OR letter IS NOT NULL AND acl IS NOT NULL AND ARRAY(SELECT a::text FROM unnest(acl) a ORDER BY 1)
-          <> ARRAY(SELECT a::text FROM unnest(made_with) a ORDER BY 1)
+       OR letter IS NOT NULL AND (owner NOT IN (SELECT oid FROM pg_roles WHERE rolsuper)
+          OR acl IS NOT NULL AND ARRAY(SELECT a::text FROM unnest(acl) a ORDER BY 1)
+          <> ARRAY(SELECT a::text FROM unnest(made_with) a ORDER BY 1))
        OR kind = 'TABLE' AND EXISTS (
            SELECT FROM pg_attribute a
            WHERE a.attrelid = m.objid AND a.attacl IS NOT NULL AND NOT EXISTS (

@@ -11,8 +11,9 @@ import typing as t
 
 from psycopg import sql
 
+from ...privileges.acl import Grants
 from ...privileges.catalog import PLACES, PUBLIC_SCHEMA, Privileges, Securable
-from ...privileges.plan import commands
+from ...privileges.plan import after_owner, commands
 from ...privileges.wanted import Policy, Wishes, want
 from ...verdict.findings import Finding
 from .roles import NAMED, check_roles, name_some
@@ -88,7 +89,7 @@ def _imagined(
         places = [Securable("DATABASE", "", "database", "", server.user, None, {})]
     there = {o.key: o for o in live.objects} if live and in_place else {}
     theirs = [
-        there.get(o.key) or dataclasses.replace(o, acl=o.made_with, columns=dict.fromkeys(o.columns, frozenset()))
+        there.get(o.key) or _made_anew(o, o.made_with, server)
         for o in (changed.objects if changed else ())
         if o.made_with is not None
     ]
@@ -102,6 +103,18 @@ def _made(securable: Securable, user: str) -> Securable:
         securable,
         owner="pg_database_owner" if public else user,
         acl=None,
+        columns=dict.fromkeys(securable.columns, frozenset()),
+    )
+
+
+def _made_anew(securable: Securable, made_with: Grants, server: Privileges) -> Securable:
+    """Return what an extension or the server makes: it is a superuser's, who may have another name elsewhere."""
+    superusers = [name for name, role in server.roles.items() if role.superuser]
+    owner = securable.owner if securable.owner in superusers else superusers[0]
+    return dataclasses.replace(
+        securable,
+        owner=owner,
+        acl=after_owner(made_with, securable.owner, owner),
         columns=dict.fromkeys(securable.columns, frozenset()),
     )
 
@@ -228,7 +241,12 @@ def _tell_former_owners(here: Privileges, live: Privileges | None, policy: Polic
 
 def _tell_left_behind(policy: Policy, source: Privileges) -> list[Finding]:
     """Tell what of the source's owners and grants stays behind."""
-    owners = {o.owner for o in source.objects if not o.keeps_owner and o.kind != "SCHEMA"} - {source.user}
+    owners = {
+        o.owner
+        for o in source.objects
+        if (policy.owners != "source" and not o.keeps_owner and o.kind != "SCHEMA")
+        or (policy.grants != "source" and o.made_with is not None and source.owned_only(o))
+    } - {source.user}
     granted = [
         o
         for o in source.objects
@@ -237,7 +255,7 @@ def _tell_left_behind(policy: Policy, source: Privileges) -> list[Finding]:
         and (any(o.columns.values()) or source.grants(o) != (o.made_with or source.initial_grants(o.kind, o.owner)))
     ]
     said = []
-    if owners and policy.owners != "source":
+    if owners:
         said.append(f"{len(owners)} other roles own objects of the source ({', '.join(sorted(owners)[:NAMED])})")
     if granted and policy.grants != "source":
         said.append(f"{len(granted)} of its objects carry grants ({name_some([str(o) for o in granted])})")
