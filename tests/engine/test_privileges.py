@@ -514,6 +514,25 @@ def test_a_member_of_an_extension_with_an_owner_of_its_own(scene: Scene, grants:
         case.run("drop extension pg_trgm")
 
 
+@pytest.mark.parametrize("grants", ["live", "source"])
+def test_grants_of_the_information_schema(scene: Scene, grants: GrantsOf) -> None:
+    """It is the server's own, too, though initdb does not note down what it was granted."""
+    case = scene.case
+    script = """
+        revoke usage on schema information_schema from public; grant usage on schema information_schema to {app};
+        revoke select on information_schema.tables from public; grant select on information_schema.transforms to {app};
+    """
+    with roles(case.source, scene.app):
+        case.policy = Policy(grants)
+        case.run(script.format(app=scene.app) if grants == "source" else "")
+        scene.make_live(LIVE + (script if grants == "live" else ""))
+        assert case.migrate().status == "migrated"
+        assert scene.tries(scene.reader, "select * from information_schema.columns")
+        assert not scene.tries(scene.app, "select * from information_schema.columns, information_schema.transforms")
+        assert scene.tries(scene.app, "select * from information_schema.tables")
+        case.stays()
+
+
 @newest
 def test_a_member_of_an_extension_whose_owner_has_another_name(scene: Scene) -> None:
     """The superuser who has made it on the source need not be known on the target."""
@@ -536,8 +555,8 @@ def test_a_plain_role_grants_nothing_on_a_member_of_an_extension(scene: Scene) -
     case = scene.case
     case.make_roles()
     case.run("create extension pg_trgm")
-    scene.make_live("create extension pg_trgm; alter function similarity owner to {app}", owner=f"{case.name}_role")
-    execute(case.target, "postgres", f"grant {scene.app} to {case.name}_role")
+    scene.make_live("create extension pg_trgm", owner=f"{case.name}_role")
+    scene.live(f"alter function similarity owner to {case.name}_role")
     case.source_user = None
     assert case.finds("grant-forbidden") == [
         ("error", "privileges of function public.similarity(pg_catalog.text,pg_catalog.text)")

@@ -40,6 +40,8 @@ class Securable:
     made_with: Grants | None = None
     #: the table whose owner is its owner, too: of a sequence that belongs to a column
     follows: str = ""
+    #: whether what an extension or the server has made was given to a role that needs to own it: to no superuser
+    given_away: bool = False
 
     @property
     def key(self) -> Key:
@@ -133,11 +135,6 @@ class Privileges:
         if securable.acl is not None:
             return securable.acl
         return self.initial_grants(securable.kind, securable.owner)
-
-    def owned_only(self, securable: Securable) -> bool:
-        """Whether its owner can what it can by owning it: superusers need to own nothing."""
-        role = self.roles.get(securable.owner)
-        return role is not None and not role.superuser
 
     def first_grants(self, default: DefaultPrivileges) -> Grants:
         """Return what default privileges are as long as nobody has altered them."""

@@ -21,13 +21,14 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 
 # The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Types of rows,
 # arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). A range's
-# functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an
-# extension or initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what
-# was changed since is told, and what was given to a role that is no superuser: who owns it can more than it is granted.
-# The grants of information_schema are not recorded there. The schema public is the
-# user's, and so is a large object, whose number the user may have chosen. Event triggers belong to superusers alone,
-# and extensions cannot be given away. An array is told by its element, which is found by its OID: there is no index on
-# typarray.
+# functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an extension or
+# initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what was changed
+# since is told, and what was given away to a role that is no superuser, who can more by that than it was granted. There
+# is nothing of information_schema, which everybody is let read but what information_schema.sql leaves out. The schema
+# public is the user's, and so is a large object, whose number the user may have chosen. Event triggers belong to
+# superusers alone, and extensions cannot be given away. An array is told by its element, which is found by its OID:
+# there is no index on typarray. pg_identify_object does not tell procedures apart of which one takes an argument that
+# the other one returns; modes do (DROP).
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,
@@ -42,7 +43,7 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     WHERE typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
       AND (SELECT e.typarray FROM pg_type e WHERE e.oid = y.typelem) IS DISTINCT FROM y.oid
     UNION ALL SELECT 'n', 'pg_namespace'::regclass, oid, nspowner, nspacl, 0, 'SCHEMA'
-    FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND nspname <> 'information_schema'
+    FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND (oid < 16384 OR nspname <> 'information_schema')
     UNION ALL SELECT 'l', 'pg_language'::regclass, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language
     WHERE lanpltrusted
     UNION ALL SELECT 'L', 'pg_largeobject'::regclass, oid, lomowner, lomacl, 0, 'LARGE OBJECT'
@@ -71,15 +72,24 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
               AND NOT (o.kind = 'SCHEMA' AND o.objid = to_regnamespace('public'))) OR EXISTS (
             SELECT FROM pg_depend d
             WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype = 'e')
-        THEN coalesce(i.initprivs, acldefault(o.letter, o.owner), '{}') END AS made_with
+        THEN coalesce(i.initprivs, acldefault(o.letter, o.owner) || CASE
+            WHEN o.kind = 'SCHEMA' AND o.objid = to_regnamespace('information_schema')
+            THEN ARRAY[makeaclitem(0, o.owner, 'USAGE', false)]
+            WHEN o.kind = 'TABLE'
+                AND o.objid::regclass::text ~ '^information_schema[.](?!_pg_|sql_parts$|transforms$)'
+            THEN ARRAY[makeaclitem(0, o.owner, 'SELECT', false)] END, '{}') END AS made_with
     FROM object o LEFT JOIN pg_namespace n ON n.oid = o.namespace
     LEFT JOIN pg_init_privs i ON i.classoid = o.classid AND i.objoid = o.objid AND i.objsubid = 0
+), owned AS (
+    SELECT *, made_with IS NOT NULL AND owner NOT IN (SELECT oid FROM pg_roles WHERE rolsuper)
+        AND owner IS DISTINCT FROM (
+            SELECT e.extowner FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+            WHERE d.classid = m.classid AND d.objid = m.objid AND d.deptype = 'e') AS given_away
+    FROM marked m
 ), securable AS (
-    SELECT * FROM marked m
-    WHERE nspname IS DISTINCT FROM 'information_schema' AND (made_with IS NULL
-       OR letter IS NOT NULL AND (owner NOT IN (SELECT oid FROM pg_roles WHERE rolsuper)
-          OR acl IS NOT NULL AND ARRAY(SELECT a::text FROM unnest(acl) a ORDER BY 1)
-          <> ARRAY(SELECT a::text FROM unnest(made_with) a ORDER BY 1))
+    SELECT * FROM owned m
+    WHERE (objid < 16384 OR nspname IS DISTINCT FROM 'information_schema') AND (made_with IS NULL
+       OR letter IS NOT NULL AND (given_away OR NOT (acl <@ made_with AND acl @> made_with))
        OR kind = 'TABLE' AND EXISTS (
            SELECT FROM pg_attribute a
            WHERE a.attrelid = m.objid AND a.attacl IS NOT NULL AND NOT EXISTS (
@@ -89,7 +99,6 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
        OR cardinality(%(also)s::text[]) > 0 AND (pg_identify_object(classid, objid, 0)).identity = ANY (%(also)s))
 ), named AS (
     SELECT s.*, i.type AS word, CASE i.type
-        -- It does not tell procedures apart of which one takes an argument that the other one returns; modes do (DROP).
         WHEN 'procedure' THEN (
             SELECT format('%%I.%%I(%%s)', s.nspname, p.proname, (
                 SELECT string_agg(CASE a.mode WHEN 'o' THEN 'OUT ' WHEN 'b' THEN 'INOUT ' WHEN 'v' THEN 'VARIADIC '
@@ -122,14 +131,15 @@ SELECT kind, identity, CASE word WHEN 'server' THEN 'foreign server' ELSE word E
        coalesce(CASE WHEN kind = 'SEQUENCE' THEN (
            SELECT (pg_identify_object(d.refclassid, d.refobjid, 0)).identity FROM pg_depend d
            WHERE d.classid = n.classid AND d.objid = n.objid AND d.refclassid = n.classid AND d.deptype IN ('a', 'i')
-       ) END, '')
+       ) END, ''), given_away
 FROM named n
 UNION ALL
 SELECT 'DATABASE', '', 'database', '', datdba::bigint, CASE WHEN datacl IS NOT NULL THEN {_exploded("datacl")} END,
-       NULL, NULL, ''
+       NULL, NULL, '', false
 FROM pg_database WHERE datname = current_database()
 UNION ALL
-SELECT 'PARAMETER', parname, 'parameter', '', 10, {_exploded("paracl")}, NULL, {_exploded("acldefault('p', 10)")}, ''
+SELECT 'PARAMETER', parname, 'parameter', '', 10, {_exploded("paracl")}, NULL, {_exploded("acldefault('p', 10)")}, '',
+       false
 FROM pg_parameter_acl
 ORDER BY 1, 2
 """
@@ -209,7 +219,9 @@ def ask_privileges(like: Privileges | None = None) -> Inquiry[Privileges]:
 
 def _objects(also: list[str]) -> sql.Composed:
     """Return the query for all objects; those also named are told even where nothing of them is changed."""
-    before, *after = (sql.SQL(part) for part in _OBJECTS.replace("%%", "%").split("%(also)s"))
+    # A far server need not be sent how its lines are indented; none of its literals has two spaces.
+    query = " ".join(_OBJECTS.split()).replace("%%", "%")
+    before, *after = (sql.SQL(part) for part in query.split("%(also)s"))
     return sql.Composed([before, *(piece for part in after for piece in (sql.Literal(also), part))])
 
 
@@ -224,6 +236,7 @@ def _securable(
     columns: str | None,
     made_with: str | None,
     follows: str,
+    given_away: bool,
 ) -> Securable:
     return Securable(
         kind=kind,
@@ -235,6 +248,7 @@ def _securable(
         columns={name: _told(names, granted) for name, granted in json.loads(columns or "{}").items()},
         made_with=None if made_with is None else _grants(names, made_with),
         follows=follows,
+        given_away=given_away,
     )
 
 

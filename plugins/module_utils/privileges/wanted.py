@@ -189,7 +189,8 @@ def _changed_likewise(securable: Securable, there: Securable, here: Privileges, 
     kept = [g for g in here.grants(securable) if (g.grantee, g.privilege) not in taken]
     columns = {name: frozenset(_merged(_renamed(c, {there.owner: owner}), owner)) for name, c in there.columns.items()}
     # An extension's or the server's own owner is a superuser as a rule, who needs to own nothing.
-    still = _still(now, there.owner, owner, here) if grants.owned_only(there) else ()
+    by_owning = there.owner in grants.roles and not grants.roles[there.owner].superuser
+    still = _still(now, there.owner, owner, here) if by_owning else ()
     return Wish(owner, frozenset(_merged([*kept, *added, *still], owner)), columns)
 
 

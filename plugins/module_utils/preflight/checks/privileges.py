@@ -108,9 +108,10 @@ def _made(securable: Securable, user: str) -> Securable:
 
 
 def _made_anew(securable: Securable, made_with: Grants, server: Privileges) -> Securable:
-    """Return what an extension or the server makes: it is a superuser's, who may have another name elsewhere."""
-    superusers = [name for name, role in server.roles.items() if role.superuser]
-    owner = securable.owner if securable.owner in superusers else superusers[0]
+    """Return what an extension or the server makes: as a rule it is a superuser's, who may have another name here."""
+    owner = securable.owner
+    if securable.given_away or owner not in server.roles:
+        owner = next(name for name, role in server.roles.items() if role.superuser)
     return dataclasses.replace(
         securable,
         owner=owner,
@@ -245,7 +246,7 @@ def _tell_left_behind(policy: Policy, source: Privileges) -> list[Finding]:
         o.owner
         for o in source.objects
         if (policy.owners != "source" and not o.keeps_owner and o.kind != "SCHEMA")
-        or (policy.grants != "source" and o.made_with is not None and source.owned_only(o))
+        or (policy.grants != "source" and o.given_away)
     } - {source.user}
     granted = [
         o

@@ -73,7 +73,7 @@ def _used(policy: Policy, source: Privileges) -> dict[str, list[str]]:
             used[securable.owner].append(str(securable))
         if policy.grants == "source":
             made_with = securable.made_with or frozenset()
-            if securable.made_with is not None and source.owned_only(securable):
+            if securable.given_away:
                 used[securable.owner].append(str(securable))
             for grants in (source.grants(securable) - made_with, *securable.columns.values()):
                 for role in {g.grantee for g in grants} - {securable.owner, PUBLIC, ""}:
