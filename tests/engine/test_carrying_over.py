@@ -123,7 +123,12 @@ def test_owner_that_the_user_belongs_to_but_may_not_make_one(owned: Endpoint, ta
 def test_settings_of_the_source(owned: Endpoint, target: Database) -> None:
     """No value is told, and the user may allow what the server does not."""
     source = read(owned)
-    refused = (("log_min_duration_statement", "4711"), ("work_mem", "canary4711"))
+    refused = (
+        ("log_min_duration_statement", "4711"),
+        ("work_mem", "canary4711"),
+        ("lo_compat_privileges", "on"),
+        ("shop.letters", "a, b"),
+    )
     source = dataclasses.replace(source, settings=refused)
     with connect(owned) as session:
         findings = check_settings(session, source, {})
@@ -132,6 +137,9 @@ def test_settings_of_the_source(owned: Endpoint, target: Database) -> None:
         ]
         assert "4711" not in str(findings)
         assert "GRANT SET ON PARAMETER log_min_duration_statement" in str(findings[0])
+        # What a word has in common with a value is no value.
+        for (name, _), finding in zip(refused[2:], findings[2:], strict=True):
+            assert f'permission denied to set parameter "{name}"' in finding.message
         findings = check_settings(session, source, {f"database setting {name}": "no" for name, _ in refused})
         assert {(f.severity, f.code) for f in findings} == {("notice", "not-carried")}
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from psycopg import sql
@@ -80,7 +81,10 @@ def check_own_settings(
 
 
 def _without(refusal: str, value: str) -> str:
-    """Return a refusal without the value, which some checks of values quote: a role's name, a library's."""
+    """Return a refusal without the value, which some checks of values quote: a role's name, a library's.
+
+    Values are short at times, and words have the same letters in them: "on" is in "permission".
+    """
     for part in sorted({value, *split_list(value)}, key=len, reverse=True):
-        refusal = refusal.replace(part, HIDDEN) if part else refusal
+        refusal = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", HIDDEN, refusal) if part else refusal
     return refusal
