@@ -31,41 +31,33 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 # the other one returns; modes do (DROP).
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
-    SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", 'pg_class'::regclass, oid, relowner, relacl,
-           relnamespace, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END
+    SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", tableoid, oid, relowner, relacl, relnamespace,
+           CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END
     FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
-    UNION ALL SELECT 'f', 'pg_proc'::regclass, oid, proowner, proacl, pronamespace, 'ROUTINE'
+    UNION ALL SELECT 'f', tableoid, oid, proowner, proacl, pronamespace, 'ROUTINE'
     FROM pg_proc p WHERE NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
-    UNION ALL SELECT CASE WHEN typisdefined THEN 'T'::"char" END, 'pg_type'::regclass, oid, typowner, typacl,
-           typnamespace, 'TYPE'
+    UNION ALL SELECT CASE WHEN typisdefined THEN 'T'::"char" END, tableoid, oid, typowner, typacl, typnamespace, 'TYPE'
     FROM pg_type y
     WHERE typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
       AND (SELECT e.typarray FROM pg_type e WHERE e.oid = y.typelem) IS DISTINCT FROM y.oid
-    UNION ALL SELECT 'n', 'pg_namespace'::regclass, oid, nspowner, nspacl, 0, 'SCHEMA'
+    UNION ALL SELECT 'n', tableoid, oid, nspowner, nspacl, 0, 'SCHEMA'
     FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND (oid < 16384 OR nspname <> 'information_schema')
-    UNION ALL SELECT 'l', 'pg_language'::regclass, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language
-    WHERE lanpltrusted
+    UNION ALL SELECT 'l', tableoid, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language WHERE lanpltrusted
     UNION ALL SELECT 'L', 'pg_largeobject'::regclass, oid, lomowner, lomacl, 0, 'LARGE OBJECT'
     FROM pg_largeobject_metadata
-    UNION ALL SELECT 'F', 'pg_foreign_data_wrapper'::regclass, oid, fdwowner, fdwacl, 0, 'FOREIGN DATA WRAPPER'
+    UNION ALL SELECT 'F', tableoid, oid, fdwowner, fdwacl, 0, 'FOREIGN DATA WRAPPER'
     FROM pg_foreign_data_wrapper
-    UNION ALL SELECT 'S', 'pg_foreign_server'::regclass, oid, srvowner, srvacl, 0, 'FOREIGN SERVER'
-    FROM pg_foreign_server
-    UNION ALL SELECT NULL, 'pg_operator'::regclass, oid, oprowner, NULL, oprnamespace, 'OPERATOR' FROM pg_operator
-    UNION ALL SELECT NULL, 'pg_opclass'::regclass, oid, opcowner, NULL, opcnamespace, 'OPERATOR CLASS' FROM pg_opclass
-    UNION ALL SELECT NULL, 'pg_opfamily'::regclass, oid, opfowner, NULL, opfnamespace, 'OPERATOR FAMILY'
-    FROM pg_opfamily
-    UNION ALL SELECT NULL, 'pg_collation'::regclass, oid, collowner, NULL, collnamespace, 'COLLATION' FROM pg_collation
-    UNION ALL SELECT NULL, 'pg_conversion'::regclass, oid, conowner, NULL, connamespace, 'CONVERSION'
-    FROM pg_conversion
-    UNION ALL SELECT NULL, 'pg_ts_dict'::regclass, oid, dictowner, NULL, dictnamespace, 'TEXT SEARCH DICTIONARY'
-    FROM pg_ts_dict
-    UNION ALL SELECT NULL, 'pg_ts_config'::regclass, oid, cfgowner, NULL, cfgnamespace, 'TEXT SEARCH CONFIGURATION'
-    FROM pg_ts_config
-    UNION ALL SELECT NULL, 'pg_statistic_ext'::regclass, oid, stxowner, NULL, stxnamespace, 'STATISTICS'
-    FROM pg_statistic_ext
-    UNION ALL SELECT NULL, 'pg_publication'::regclass, oid, pubowner, NULL, 0, 'PUBLICATION' FROM pg_publication
+    UNION ALL SELECT 'S', tableoid, oid, srvowner, srvacl, 0, 'FOREIGN SERVER' FROM pg_foreign_server
+    UNION ALL SELECT NULL, tableoid, oid, oprowner, NULL, oprnamespace, 'OPERATOR' FROM pg_operator
+    UNION ALL SELECT NULL, tableoid, oid, opcowner, NULL, opcnamespace, 'OPERATOR CLASS' FROM pg_opclass
+    UNION ALL SELECT NULL, tableoid, oid, opfowner, NULL, opfnamespace, 'OPERATOR FAMILY' FROM pg_opfamily
+    UNION ALL SELECT NULL, tableoid, oid, collowner, NULL, collnamespace, 'COLLATION' FROM pg_collation
+    UNION ALL SELECT NULL, tableoid, oid, conowner, NULL, connamespace, 'CONVERSION' FROM pg_conversion
+    UNION ALL SELECT NULL, tableoid, oid, dictowner, NULL, dictnamespace, 'TEXT SEARCH DICTIONARY' FROM pg_ts_dict
+    UNION ALL SELECT NULL, tableoid, oid, cfgowner, NULL, cfgnamespace, 'TEXT SEARCH CONFIGURATION' FROM pg_ts_config
+    UNION ALL SELECT NULL, tableoid, oid, stxowner, NULL, stxnamespace, 'STATISTICS' FROM pg_statistic_ext
+    UNION ALL SELECT NULL, tableoid, oid, pubowner, NULL, 0, 'PUBLICATION' FROM pg_publication
 ), marked AS (
     SELECT o.*, n.nspname, CASE
         WHEN (o.objid < 16384 AND o.kind <> 'LARGE OBJECT'
