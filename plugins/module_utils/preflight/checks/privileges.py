@@ -111,7 +111,7 @@ def _made_anew(securable: Securable, made_with: Grants, server: Privileges) -> S
     """Return what an extension or the server makes: as a rule it is a superuser's, who may have another name here."""
     owner = securable.owner
     if securable.given_away or owner not in server.roles:
-        owner = next(name for name, role in server.roles.items() if role.superuser)
+        owner = next((name for name, role in server.roles.items() if role.superuser), owner)
     return dataclasses.replace(
         securable,
         owner=owner,
