@@ -144,6 +144,20 @@ def test_settings_of_the_source(owned: Endpoint, target: Database) -> None:
         assert {(f.severity, f.code) for f in findings} == {("notice", "not-carried")}
 
 
+def test_library_that_the_server_does_not_load(owned: Endpoint, target: Database) -> None:
+    """Its refusal quotes the value, which is not told."""
+    parameter = "session_preload_libraries"
+    source = dataclasses.replace(read(owned), settings=((parameter, "canary4711"),))
+    execute(target.server, "postgres", f"GRANT SET ON PARAMETER {parameter} TO {USER}")
+    try:
+        with connect(owned) as session:
+            (finding,) = check_settings(session, source, {})
+    finally:
+        execute(target.server, "postgres", f"REVOKE SET ON PARAMETER {parameter} FROM {USER}")
+    assert finding.object == f"database setting {parameter}"
+    assert "4711" not in str(finding)
+
+
 def test_clients_of_kept_databases(owned: Endpoint, target: Database) -> None:
     """They are renamed, too."""
     source = read(owned)

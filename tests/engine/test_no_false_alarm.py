@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import threading
@@ -16,9 +17,11 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import connect
 
+from bench.line import Line
 from tests.case import Case, execute, new_case
 from tests.engine.test_pairs import MEDIUM
 from tests.migration import Migration, endpoint, prepare
+from tests.playbooks import wait_until
 from tests.servers import PostgresServer, Servers
 
 #: What changes how values look, what names mean, or how long a statement may take.
@@ -130,24 +133,37 @@ def test_odd_settings_of_the_source_from_the_start(servers: Servers, tmp_path: P
         assert case.migrate().status == "unchanged"
 
 
-def test_timeouts_of_milliseconds(servers: Servers) -> None:
-    """A statement's is lifted before it is over, mostly, on a busy machine; a transaction's is told."""
+def test_statement_timeout_is_lifted_first(servers: Servers) -> None:
+    """What pins a session takes longer than a statement of the role's may."""
     server = servers.target()
-    with new_case(servers.source(), server) as case:
+    with (
+        new_case(servers.source(), server) as case,
+        server.connect() as other,
+        concurrent.futures.ThreadPoolExecutor() as beside,
+    ):
         case.make_roles("LOGIN SUPERUSER")
+        execute(server, "postgres", f'ALTER ROLE "{case.name}_role" SET statement_timeout = 100')
+        with other.transaction():
+            other.execute("LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE")
+            begun = beside.submit(connect, endpoint("target", server, "postgres", case.target_user))
+            waiting = """
+                SELECT FROM pg_locks WHERE NOT granted AND relation = 'pg_settings'::regclass
+                AND clock_timestamp() - waitstart > interval '300 ms'
+            """
+            wait_until(lambda: begun.done() or other.execute(waiting).fetchall())
+        with begun.result() as session:
+            assert session.execute("SHOW statement_timeout").fetchone() == ("0",)
 
-        def begin() -> str:
-            """Return the limit in a session, or what is said of it."""
-            try:
-                with connect(endpoint("target", server, "postgres", case.target_user)) as session:
-                    return str(session.execute("SHOW statement_timeout").fetchone())
-            except MigrationError as error:
-                return str(error)
 
-        execute(server, "postgres", f'ALTER ROLE "{case.name}_role" SET statement_timeout = 1')
-        assert "('0',)" in {begin() for _ in range(50)}
-        execute(server, "postgres", f'ALTER ROLE "{case.name}_role" SET transaction_timeout = 1')
-        assert any("begins with a timeout that is too short to be lifted" in begin() for _ in range(50))
+def test_timeout_that_is_too_short_to_be_lifted(servers: Servers) -> None:
+    """By a far line, a session is idle for longer before it is told anything."""
+    server = servers.target()
+    with new_case(servers.source(), server) as case, Line(server.port, one_way=0.05) as line:
+        case.make_roles("LOGIN SUPERUSER")
+        execute(server, "postgres", f'ALTER ROLE "{case.name}_role" SET idle_session_timeout = 1')
+        target = dataclasses.replace(endpoint("target", server, "postgres", case.target_user), port=line.port)
+        with pytest.raises(MigrationError, match="ended before its settings were made"):
+            connect(target)
 
 
 @pytest.mark.parametrize("subject", ["role", "database"])

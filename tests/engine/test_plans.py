@@ -51,7 +51,7 @@ _SETTINGS: t.Final = {
     "enable_seqscan": "off",
 }
 #: What tells a node from others.
-_TOLD: t.Final = ("Node Type", "Relation Name", "CTE Name", "Alias", "Index Cond", "Join Filter", "Filter", "Output")
+_TOLD: t.Final = ("Node Type", "Relation Name", "CTE Name", "Alias", "Index Cond", "Join Filter", "Filter")
 
 
 def test_no_plan_is_square(servers: Servers, tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def test_path_that_serves(servers: Servers) -> None:
             case.source, "postgres", f"""alter database {case.name} set search_path = none, "$user", "A b", public"""
         )
         case.run(f'create schema "{case.source.user}"; create schema "A b"; create schema other')
+        # An operator that nothing uses.
+        case.run("create operator other.## (procedure = int4pl, leftarg = int, rightarg = int)")
         with connect(endpoint("source", case.source, case.name)) as session:
             expected = f'"pg_catalog", "{case.source.user}", "A b", "public", "ext"'
             # What travels with that question, too, is asked under the session's own path.

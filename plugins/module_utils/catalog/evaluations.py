@@ -12,9 +12,9 @@ from ..schedule.progress import Step
 from ..server.endpoint import Session
 from .content import Measured, Rows
 from .in_force import Settings
+from .portions import Portion
 from .relations import Relation
 from .selection import Name
-from .tasks import Task
 from .views import Definition, Evaluation, evaluate
 
 
@@ -36,13 +36,13 @@ class Evaluations:
         """Whether there is any that may be evaluated."""
         return bool(self._definitions)
 
-    def first(self, views: t.Iterable[Relation]) -> list[Task]:
+    def first(self, views: t.Iterable[Relation]) -> list[Portion]:
         """Return the evaluation of those of the views that may be."""
-        return [self._task(view, self._first) for view in views if view.full_name in self._definitions]
+        return [self._portion(view, self._first) for view in views if view.full_name in self._definitions]
 
-    def second(self, views: t.Iterable[Relation]) -> list[Task]:
+    def second(self, views: t.Iterable[Relation]) -> list[Portion]:
         """Return another evaluation, in another transaction, of views that were evaluated before."""
-        return [self._task(view, self._second) for view in views]
+        return [self._portion(view, self._second) for view in views]
 
     def measured(self, relation: Relation, rows: Rows | None) -> Measured:
         """Return what a relation holds, with what its query has yielded, if it has one."""
@@ -57,8 +57,8 @@ class Evaluations:
             definition is not None and definition.timed,
         )
 
-    def _task(self, view: Relation, outcome: dict[Name, Evaluation]) -> Task:
-        return Task(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
+    def _portion(self, view: Relation, outcome: dict[Name, Evaluation]) -> Portion:
+        return Portion(functools.partial(self._evaluate, view, outcome), Step(f"{view.kind} {view}"))
 
     def _evaluate(self, view: Relation, outcome: dict[Name, Evaluation], session: Session) -> None:
         definition = self._definitions[view.full_name]

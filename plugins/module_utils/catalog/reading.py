@@ -29,13 +29,13 @@ from .in_force import Settings
 from .large_objects import LIST as LARGE_OBJECTS
 from .large_objects import LargeObject, read_large_objects, read_listed
 from .pieces import Piece, cut, group
+from .portions import Portion, Reader
 from .relations import Relation, in_the_same_forms, list_relations
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
 from .sequences import Sequence, ask_sequences, sequence_dropped
 from .snapshot import Snapshot
 from .sums import ColumnSum, read_sums
-from .tasks import Reader, Task
 from .transaction import Transaction
 from .views import read_definitions
 
@@ -83,8 +83,8 @@ def read_contents(*readings: Reading) -> list[Content]:
     begun = [_Begun(reading) for reading in readings]
     if any(reading.earlier for reading in readings):
         run_lanes([one.lane(one.comparisons()) for one in begun], "see what was written since")
-    run_lanes([one.lane(one.first_tasks()) for one in begun], "count and checksum rows")
-    run_lanes([one.lane(one.second_tasks()) for one in begun], "evaluate materialized views")
+    run_lanes([one.lane(one.first_portions()) for one in begun], "count and checksum rows")
+    run_lanes([one.lane(one.second_portions()) for one in begun], "evaluate materialized views")
     return [one.content() for one in begun]
 
 
@@ -96,7 +96,7 @@ def read_views(reading: Reading, content: Content) -> Content:
     begun = _Begun(reading)
     run_lanes([begun.lane(begun.evaluations())], "evaluate materialized views")
     begun.rows |= {m.relation.full_name: m.rows for m in content.relations if m.rows}
-    run_lanes([begun.lane(begun.second_tasks())], "evaluate materialized views")
+    run_lanes([begun.lane(begun.second_portions())], "evaluate materialized views")
     return dataclasses.replace(content, relations=tuple(begun.measured(m.relation) for m in content.relations))
 
 
@@ -130,11 +130,11 @@ class _Begun:
         #: what was told with the last rows, if it was
         self._last: list[t.Any] = []
 
-    def lane(self, tasks: t.Iterable[Task]) -> Lane[Task]:
-        """Return the tasks with sessions that take part in the snapshot to do them in."""
+    def lane(self, portions: t.Iterable[Portion]) -> Lane[Portion]:
+        """Return the portions with sessions that take part in the snapshot to do them in."""
         if self._is_for_one:
             reader = Reader(self.reading.snapshot.session)
-            return Lane(in_order(tasks, lambda task: task.step), 1, lambda: contextlib.nullcontext(reader))
+            return Lane(in_order(portions, lambda portion: portion.step), 1, lambda: contextlib.nullcontext(reader))
 
         # What a view's query yields is to be asked in two transactions.
         open_session = self.reading.snapshot.readers(self.reading.search_path, fresh=bool(self._evaluations))
@@ -146,15 +146,15 @@ class _Begun:
 
         # Of a transaction there is one session.
         jobs = 1 if isinstance(self.reading.snapshot, Transaction) else self.reading.jobs
-        return Lane(in_order(tasks, lambda task: task.step), jobs, open_reader)
+        return Lane(in_order(portions, lambda portion: portion.step), jobs, open_reader)
 
-    def comparisons(self) -> list[Task]:
+    def comparisons(self) -> list[Portion]:
         """Return how it is found out which tables hold what they held before."""
         earlier, jobs = self.reading.earlier, 1 if self._is_for_one else self.reading.jobs
         if not earlier or earlier.search_path != self.reading.search_path:
             return []
         compared = self._compared = Comparison(earlier, self._unread(), jobs)
-        return [Task(functools.partial(compared.ask, piece), piece.step) for piece in compared.pieces]
+        return [Portion(functools.partial(compared.ask, piece), piece.step) for piece in compared.pieces]
 
     def _unread(self) -> list[Relation]:
         return [
@@ -163,39 +163,39 @@ class _Begun:
             if relation.kind != "partitioned table" and relation.populated and relation.full_name not in self.rows
         ]
 
-    def first_tasks(self) -> list[Task]:
+    def first_portions(self) -> list[Portion]:
         """Return all that must be read, what may take longest first."""
         self.rows |= self._compared.same() if self._compared else {}
         stored = self._unread()
         if self._is_for_one:
             groups = list(group(stored)) or [[]]
             return [
-                Task(
+                Portion(
                     functools.partial(self._add_all, some, is_first=place == 0, is_last=place == len(groups) - 1),
                     Step("all tables" if len(groups) == 1 else "tables", sum(relation.size for relation in some)),
                 )
                 for place, some in enumerate(groups)
             ]
         pieces = cut(sorted(stored, key=lambda relation: -relation.size), self.reading.jobs)
-        large_objects = [Task(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
+        large_objects = [Portion(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
         return [
             *self.evaluations(),
             *large_objects,
-            *(Task(functools.partial(self._add, piece), piece.step) for piece in pieces),
+            *(Portion(functools.partial(self._add, piece), piece.step) for piece in pieces),
         ]
 
-    def evaluations(self) -> list[Task]:
+    def evaluations(self) -> list[Portion]:
         """Return the evaluation of each materialized view that is asked for."""
         return self._evaluations.first(filter(self._is_asked, self.relations))
 
-    def second_tasks(self) -> list[Task]:
+    def second_portions(self) -> list[Portion]:
         """Return another evaluation, in another transaction, of the views that do not hold what the first yielded."""
         for name, parts in self._sums.items():
             self.rows[name] = Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
         return self._evaluations.second(view for view in self.relations if self.measured(view).stale)
 
     def content(self) -> Content:
-        """Return what was read; the tasks must have been done."""
+        """Return what was read; the portions must have been done."""
         session, selection = self.reading.snapshot.session, self.reading.selection
         for tree in self.relations:
             if tree.kind == "partitioned table":

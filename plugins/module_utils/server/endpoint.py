@@ -175,12 +175,14 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
     try:
         session.execute(pin_settings(endpoint, settings))
     except psycopg.Error as error:
-        if error.sqlstate not in _TIMEOUTS:
+        # By a far line, what a server says as it ends a session may get lost.
+        if error.sqlstate not in _TIMEOUTS and not session.broken:
             raise
         session.close()
         raise MigrationError(
-            f"A session in the {endpoint} as {endpoint.user} begins with a timeout that is too short to be lifted: "
-            f"{describe(error)}\nTake it back: ALTER ROLE ... RESET, or ALTER DATABASE ... RESET."
+            f"A session in the {endpoint} as {endpoint.user} ended before its settings were made: {describe(error)}\n"
+            "If it begins with a timeout of a few milliseconds, take that back: ALTER ROLE ... RESET, or "
+            "ALTER DATABASE ... RESET."
         ) from None
     return session
 

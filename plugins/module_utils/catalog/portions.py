@@ -13,7 +13,7 @@ from ..server.endpoint import Session, break_off
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Portion:
     """A part of the work, and what people are told of it."""
 
     do: t.Callable[[Session], None]
@@ -26,9 +26,9 @@ class Reader:
 
     session: Session
 
-    def run(self, task: Task) -> None:
+    def run(self, portion: Portion) -> None:
         """Do it."""
-        task.do(self.session)
+        portion.do(self.session)
 
     def cancel(self) -> None:
         """Break off what is being done."""
