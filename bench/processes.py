@@ -43,6 +43,7 @@ class Process:
     """One process, as it was last seen."""
 
     pid: int
+    parent: int
     #: its command line at last: a process may become another program
     command: list[str]
     #: as time.time(), exact to a hundredth of a second
@@ -118,7 +119,7 @@ class Watch:
                     return 0
                 booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
                 began = booted + int(stat[19]) / _TICKS
-                self._own[entry] = Process(int(entry), [], began, began)
+                self._own[entry] = Process(int(entry), int(stat[1]), [], began, began)
                 self.processes.append(self._own[entry])
                 # One that is about to become another program has its parent's memory until then, and nothing beside it
                 # (vfork, as subprocess calls it): it counts from the second look on.

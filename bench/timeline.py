@@ -17,12 +17,12 @@ _COLLECTION: t.Final = "pgconvoy.migrate."
 #: The parts that the time of a run is made of.
 START: t.Final = "ansible-playbook starts and loads the playbook"
 TASKS: t.Final = "tasks that are no stage, skipped ones too"
-PREPARE: t.Final = "Ansible packs the module"
-IMPORT: t.Final = "the module's Python starts, unpacks and imports"
+PREPARE: t.Final = "Ansible imports the engine, once, and forks a worker for each stage"
+BEGIN: t.Final = "the module's process starts"
 STAGE: t.Final = "the stage itself"
-LEAVE: t.Final = "the module's Python ends, Ansible reads its result"
+LEAVE: t.Final = "the module's process ends, Ansible reads its result"
 END: t.Final = "ansible-playbook ends"
-PARTS: t.Final = (START, TASKS, PREPARE, IMPORT, STAGE, LEAVE, END)
+PARTS: t.Final = (START, TASKS, PREPARE, BEGIN, STAGE, LEAVE, END)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,20 +76,18 @@ def _module(name: str, run: OwnRun, began: float, ended: float) -> t.Iterator[tu
     yield PREPARE, name, process.began
     if name in run.records:
         begun = datetime.datetime.fromisoformat(run.records[name]["began_at"]).timestamp()
-        yield IMPORT, name, begun
+        yield BEGIN, name, begun
         yield STAGE, name, begun + run.records[name]["seconds"]
     else:
-        yield IMPORT, name, process.seen
+        yield BEGIN, name, process.seen
     yield LEAVE, name, ended
 
 
-def _process(processes: t.Iterable[Process], began: float, ended: float) -> Process | None:
-    """Return the module's process, if there is one: an interpreter that has its program from standard input."""
-    found = [
-        process
-        for process in processes
-        if began <= process.began <= ended and len(process.command) == 1 and "python" in process.command[0]
-    ]
+def _process(processes: t.Sequence[Process], began: float, ended: float) -> Process | None:
+    """Return the module's process, if there is one: what a worker of ansible-playbook's has started."""
+    main = min(processes, key=lambda process: process.began)
+    workers = {process.pid for process in processes if process.parent == main.pid}
+    found = [process for process in processes if began <= process.began <= ended and process.parent in workers]
     return min(found, key=lambda process: process.began, default=None)
 
 

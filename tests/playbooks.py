@@ -271,6 +271,15 @@ def command_lines() -> dict[int, str]:
     return found
 
 
+def parent_of(pid: int) -> int:
+    """Return the process that a process is a child of; 0 where there is none."""
+    # It may have ended by now.
+    with contextlib.suppress(OSError):
+        # From the third field on, since the second, a name, may hold anything (man 5 proc, /proc/pid/stat).
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    return 0
+
+
 def _environment(pid: int) -> str:
     # It may have ended by now, or be none of ours.
     with contextlib.suppress(OSError):

@@ -8,11 +8,14 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.run.presentation import visible
+from ..modules import preflight
 from ..plugin_utils.stage_action import StageAction
 
 
 class ActionModule(StageAction):
     """The action ``pgconvoy.migrate.preflight``."""
+
+    module = preflight
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Examine, and tell what it is about: before somebody is asked, and where nobody is."""

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from ..modules import report
 from ..plugin_utils.engine_action import EngineAction
 
 
 class ActionModule(EngineAction):
     """The action ``pgconvoy.migrate.report``."""
+
+    module = report

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from ..modules import switch
 from ..plugin_utils.stage_action import StageAction
 
 
 class ActionModule(StageAction):
     """The action ``pgconvoy.migrate.switch``."""
+
+    module = switch

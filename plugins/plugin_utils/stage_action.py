@@ -43,15 +43,15 @@ _FOR_PEOPLE: t.Final = ("default", "ansible.builtin.default")
 class StageAction(EngineAction):
     """Runs a stage's module."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Run the module, and show how far it is."""
-        host = visible(str((task_vars or {}).get("inventory_hostname", "")))
+    def follow(self, wait: t.Callable[[], dict[str, t.Any]], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Show how far the module is."""
+        host = visible(str(task_vars.get("inventory_hostname", "")))
         stage = self._task.action.rpartition(".")[2]
         title = f"{host}: {stage}"
         follower = progress.Follower(ProgressReader(self._file_finder(host), stage), self._view(host, title))
         undoing = _Undoing(title)
         with undoing, follower.following():
-            result: dict[str, t.Any] = super().run(tmp, task_vars)  # type: ignore[no-untyped-call]
+            result = wait()
         undoing.end(str(result.get("msg", "")))
         return result
 

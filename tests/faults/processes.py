@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import sys
 import typing as t
 
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.programs import wheel_bindir
@@ -19,6 +18,7 @@ from tests.faults.fault import Fault
 from tests.faults.places import Side
 from tests.faults.proxy import Message, Watch
 from tests.faults.scene import By, Scene
+from tests.playbooks import parent_of
 
 #: Where a run is when it happens: load mode, side and message.
 _PLACES: t.Final[dict[str, tuple[LoadMode, str, Watch]]] = {
@@ -37,12 +37,12 @@ def _is_main(scene: Scene, pid: int, line: str) -> bool:
 
 
 def _is_worker(scene: Scene, pid: int, line: str) -> bool:
-    return " ansible playbook " in line and pid != scene.run.process.pid
+    return parent_of(pid) == scene.run.process.pid
 
 
 def _is_module(scene: Scene, pid: int, line: str) -> bool:
-    """Tell whether this is the Python that Ansible has sent a module to on its standard input."""
-    return line.strip() == sys.executable
+    """Tell whether this is what a worker of Ansible's runs."""
+    return parent_of(parent_of(pid)) == scene.run.process.pid
 
 
 def _is_program(name: str, scene: Scene, pid: int, line: str) -> bool:
@@ -99,7 +99,7 @@ def _faults() -> t.Iterator[Fault]:
     for place in _PLACES:
         yield _killed("main", _is_main, place, "")
         yield _killed("worker", _is_worker, place, "worker|dead|killed")
-        yield _killed("module", _is_module, place, "killed|ended|MODULE FAILURE")
+        yield _killed("module", _is_module, place, "was killed by signal 9")
         # On SIGTERM Ansible ends without a word.
         for name, act, reason in (("ctrl-c", _interrupt, "interrupted"), ("sigterm", _terminate, "")):
             # Once the last rename is on its way, it may be done before the interruption comes.

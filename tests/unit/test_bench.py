@@ -37,13 +37,23 @@ def test_parts_are_the_whole() -> None:
         {"at": 124.0, "event": "done", "action": ""},
     ]
     began_at = datetime.datetime.fromtimestamp(107.0, datetime.UTC).isoformat()
-    watch = Watch(processes=[Process(1, ["ansible-playbook", "x"], 100.0, 125.0), Process(2, ["python"], 105.0, 119.0)])
+    main, worker, module = ["ansible-playbook", "x"], ["ansible-playbook", "x"], ["ansible-playbook", "x"]
+    watch = Watch(
+        processes=[
+            Process(1, 0, main, 100.0, 125.0),
+            # A process of another task, and one that the module starts.
+            Process(9, 1, worker, 103.5, 123.0),
+            Process(2, 1, worker, 104.5, 119.5),
+            Process(3, 2, module, 105.0, 119.0),
+            Process(4, 3, ["psql"], 104.9, 119.0),
+        ]
+    )
     run = OwnRun(25.0, watch, {}, {"dump": {"began_at": began_at, "seconds": 10.0}}, events)
     assert {part: seconds for part, (seconds, _) in timeline.sums(timeline.spans(run)).items()} == {
         timeline.START: 2.0,
         timeline.TASKS: 1.0 + 1.0 + 1.5 + 0.5 + 1.0,
         timeline.PREPARE: 2.0,
-        timeline.IMPORT: 2.0,
+        timeline.BEGIN: 2.0,
         timeline.STAGE: 10.0,
         "stage dump": 10.0,
         timeline.LEAVE: 3.0,
