@@ -533,6 +533,30 @@ def test_grants_of_the_information_schema(scene: Scene, grants: GrantsOf) -> Non
         case.stays()
 
 
+@pytest.mark.parametrize("grants", ["live", "source"])
+def test_grants_on_what_comes_with_tables(scene: Scene, grants: GrantsOf) -> None:
+    """Each table has columns of the system's; and what is stored beside tables, a schema of the server's."""
+    case, reader = scene.case, scene.reader
+    script = "grant select (ctid, xmin) on plain to {reader}; grant usage on schema pg_toast to {reader};"
+    with roles(case.source, reader):
+        case.policy = Policy(grants)
+        case.run(script.format(reader=reader) if grants == "source" else "")
+        scene.make_live(LIVE + (script if grants == "live" else ""))
+        assert case.migrate().status == "migrated"
+        granted = f"""
+            select has_schema_privilege('{reader}', 'pg_toast', 'usage')
+               and has_column_privilege('{reader}', 'plain', 'ctid', 'select')
+               and has_column_privilege('{reader}', 'plain', 'xmin', 'select')
+               and not has_column_privilege('{reader}', 'plain', 'cmin', 'select')
+        """
+        assert case.ask(granted)
+        case.stays()
+        if grants == "source":
+            scene.live("revoke select (ctid) on plain from {reader}; grant select (cmin) on plain to {reader}")
+            assert case.migrate().status == "migrated"
+            assert case.ask(granted)
+
+
 @newest
 def test_a_member_of_an_extension_whose_owner_has_another_name(scene: Scene) -> None:
     """The superuser who has made it on the source need not be known on the target."""

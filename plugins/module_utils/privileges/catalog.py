@@ -21,6 +21,10 @@ PUBLIC_SCHEMA: t.Final[Key] = ("SCHEMA", "public")
 PLACES: t.Final = ("DATABASE", "PARAMETER")
 
 
+#: Columns that each table has, on which grants are told where there are any (docs: 5.6 System Columns).
+_SYSTEM_COLUMNS: t.Final = frozenset({"tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"})
+
+
 @dataclasses.dataclass(frozen=True)
 class Securable:
     """An object that has an owner and perhaps grants; ``word`` is what people call its kind."""
@@ -47,6 +51,10 @@ class Securable:
     def key(self) -> Key:
         """What the object is known by on every server."""
         return self.kind, self.identity
+
+    def has_column(self, name: str) -> bool:
+        """Whether it is a table, and has this column."""
+        return name in self.columns or (self.kind == "TABLE" and name in _SYSTEM_COLUMNS)
 
     @property
     def keeps_owner(self) -> bool:

@@ -82,7 +82,7 @@ SELECT r.name, 'COLUMN', n.identity || '.' || quote_ident(a.attname),
        ARRAY(SELECT p FROM unnest(%(column)s::text[]) p
              WHERE has_column_privilege(r.name, n.objid, a.attnum, p))
 FROM role r CROSS JOIN named n
-JOIN pg_attribute a ON a.attrelid = n.objid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_attribute a ON a.attrelid = n.objid AND (a.attnum > 0 OR a.attacl IS NOT NULL) AND NOT a.attisdropped
 WHERE n.kind = 'TABLE' AND n.identity = ANY (%(with_columns)s)
 """.encode()
 

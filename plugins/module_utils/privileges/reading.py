@@ -42,7 +42,7 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     WHERE typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
       AND (SELECT e.typarray FROM pg_type e WHERE e.oid = y.typelem) IS DISTINCT FROM y.oid
     UNION ALL SELECT 'n', tableoid, oid, nspowner, nspacl, 0, 'SCHEMA'
-    FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND (oid < 16384 OR nspname <> 'information_schema')
+    FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_' AND (oid < 16384 OR nspname <> 'information_schema')
     UNION ALL SELECT 'l', tableoid, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language WHERE lanpltrusted
     UNION ALL SELECT 'L', 'pg_largeobject'::regclass, oid, lomowner, lomacl, 0, 'LARGE OBJECT'
     FROM pg_largeobject_metadata
@@ -118,7 +118,7 @@ SELECT kind, identity, CASE word WHEN 'server' THEN 'foreign server' ELSE word E
        CASE WHEN acl IS NOT NULL THEN {_exploded("acl")} END,
        CASE WHEN kind = 'TABLE' THEN (
            SELECT json_object_agg(attname, {_exploded("attacl")}::json)::text FROM pg_attribute
-           WHERE attrelid = n.objid AND attnum > 0 AND NOT attisdropped) END,
+           WHERE attrelid = n.objid AND (attnum > 0 OR attacl IS NOT NULL) AND NOT attisdropped) END,
        CASE WHEN made_with IS NOT NULL THEN {_exploded("made_with")} END,
        coalesce(CASE WHEN kind = 'SEQUENCE' THEN (
            SELECT (pg_identify_object(d.refclassid, d.refobjid, 0)).identity FROM pg_depend d

@@ -123,7 +123,7 @@ def _granted(
     columns = {
         name: _handed_over(granted, there.owner, owner, here)
         for name, granted in there.columns.items()
-        if name in securable.columns
+        if securable.has_column(name)
     }
     wanted = _handed_over(wanted, there.owner, owner, here)
     if owner != there.owner:
@@ -274,7 +274,7 @@ def _homeless(here: Privileges, there: Privileges) -> t.Iterator[tuple[str, tupl
                 yield str(securable), roles
         elif found is not None and found.made_with is None:
             for name, grants in securable.columns.items():
-                if name not in found.columns and (roles := _roles([grants], securable.owner)):
+                if not found.has_column(name) and (roles := _roles([grants], securable.owner)):
                     yield f"column {name} of {securable}", roles
     for default in there.defaults:
         if default.schema and default.schema not in schemas:
