@@ -32,7 +32,7 @@ of their properties (`tests/engine/test_extensions.py`).
 _TAIL: t.Final = """
 Not carried, and told by nobody: what belongs to a session (temporary tables), what the server finds out by itself
 (statistics, which `ANALYZE` makes anew), and, between servers of two majors, what was altered in PostgreSQL's own
-objects.
+functions, types and views.
 """
 
 

@@ -72,6 +72,7 @@ SAID: t.Final = {
     "comment on function span(int, int) is 'x'": "comment on function public.span(integer,integer)",
     "comment on constraint positive on leaf is 'x'": "comment on table constraint positive on public.leaf",
     "comment on trigger g on leaf is 'x'": "comment on trigger g on public.leaf",
+    "comment on column big.ctid is 'x'": "comment on table column public.big.ctid",
 }
 
 
@@ -148,6 +149,30 @@ def test_altered_builtin(case: Case) -> None:
         ("error", "text search dictionary german_stem"),
         ("error", "view information_schema.tables"),
     ]
+
+
+def test_altered_builtin_between_majors(servers: Servers) -> None:
+    """What each version has otherwise is not taken for altered, also where something was granted on it."""
+    with new_case(servers.source("15"), servers.target("18"), "create table t(id int)") as case:
+        case.run("""
+            grant execute on function pg_read_file(text), pg_ls_waldir() to pg_monitor;
+            revoke select on pg_stat_activity from public; grant select on pg_stat_activity to pg_monitor;
+            grant usage on language sql to pg_monitor; comment on extension plpgsql is 'PL/pgSQL procedural language';
+        """)
+        assert case.finds("builtin-altered") == []
+        case.run("""
+            alter text search configuration pg_catalog.english alter mapping for asciiword with simple;
+            alter text search dictionary pg_catalog.german_stem (stopwords = 'english');
+            comment on function upper(text) is 'mine'; alter operator =(int, int) set (restrict = none);
+            update information_schema.sql_sizing set comments = 'mine' where sizing_id = 34;
+        """)
+        assert case.finds("builtin-altered") == [
+            ("error", "function upper(text)"),
+            ("error", "operator =(integer,integer)"),
+            ("error", "table information_schema.sql_sizing"),
+            ("error", "text search configuration english"),
+            ("error", "text search dictionary german_stem"),
+        ]
 
 
 @pytest.mark.parametrize("name", corpus.names())

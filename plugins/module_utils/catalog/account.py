@@ -96,17 +96,17 @@ WHERE NOT EXISTS (
     WHERE d.classid = u.classid AND d.objid = u.objid AND d.deptype IN ('i', 'P', 'S', 'a'))
 UNION ALL
 -- What is said of an object that has no entry, pg_dump says of constraints' indexes, of composite types' columns and of
--- constraints, but for those that are inherited.
+-- constraints, but for those that are inherited; and of columns, but for the system's.
 SELECT said.what || ' on ' || i.type, i.identity, ''
 FROM (
-    SELECT 'comment', classoid, objoid FROM pg_description WHERE objsubid = 0
-    UNION ALL SELECT 'security label', classoid, objoid FROM pg_seclabel WHERE objsubid = 0
-) said(what, classid, objid)
-CROSS JOIN LATERAL pg_identify_object(said.classid, said.objid, 0) i
-WHERE said.objid >= 16384 AND said.classid <> 'pg_class'::regclass
-  AND (said.classid, said.objid) IN (SELECT classid, objid FROM part)
-  AND (said.classid, said.objid) IN (SELECT classid, objid FROM known)
-  AND (said.classid, said.objid) NOT IN (SELECT classid, objid FROM entry)
+    SELECT 'comment', classoid, objoid, objsubid FROM pg_description WHERE objsubid <= 0
+    UNION ALL SELECT 'security label', classoid, objoid, objsubid FROM pg_seclabel WHERE objsubid <= 0
+) said(what, classid, objid, place)
+CROSS JOIN LATERAL pg_identify_object(said.classid, said.objid, said.place) i
+WHERE said.objid >= 16384 AND (said.place < 0 OR (
+      said.classid <> 'pg_class'::regclass AND (said.classid, said.objid) IN (SELECT classid, objid FROM part)
+      AND (said.classid, said.objid) IN (SELECT classid, objid FROM known)
+      AND (said.classid, said.objid) NOT IN (SELECT classid, objid FROM entry)))
   AND (said.classid, said.objid) NOT IN (SELECT classid, objid FROM belonging)
   AND NOT EXISTS (SELECT FROM pg_constraint c
                   WHERE said.classid = 'pg_constraint'::regclass AND c.oid = said.objid AND c.conislocal)

@@ -4,7 +4,8 @@
 """PostgreSQL's own objects that somebody has altered in a database: pg_dump says nothing of them but their grants.
 
 initdb writes the catalogs before it makes the first database, and a copy of a database keeps each row's transaction. So
-the rows that are younger than one of the databases were written by somebody.
+the rows that are younger than one of the databases were written by somebody. What is granted is written there, too:
+between majors, which have other functions and views, rows of catalogs that have grants tell nothing.
 """
 
 from __future__ import annotations
@@ -48,19 +49,39 @@ SELECT * FROM ({facets}) facets(words, facet, fields) WHERE {words}::text[] IS N
 
 
 def find_altered(source: Session, target: Session) -> list[str]:
-    """Return PostgreSQL's own objects that are not on the source what they are on the target, a server of its major.
+    """Return PostgreSQL's own objects that are not on the source what they are on the target.
 
     Collations that initdb has found on the source's machine alone are not among them.
     """
-    catalogs = read_catalogs(source)
+    same_major = source.info.server_version // 10000 == target.info.server_version // 10000
+    catalogs = _telling(read_catalogs(source), same_major)
     ours, rows = _read(source, catalogs, _WRITTEN), _find_rows(source)
     if not ours:
         return rows
-    theirs = _read(target, catalogs, _EVERYTHING, [*ours])
+    there = catalogs if same_major else _telling(read_catalogs(target), same_major)
+    theirs = _read(target, there, _EVERYTHING, [*ours])
+    both = {catalog.name for catalog in catalogs} & {catalog.name for catalog in there}
     # A large object may have any number, and of the schema public, pg_dump says all that may be altered.
-    altered = (words for words in ours.keys() & theirs.keys() if ours[words] != theirs[words])
+    altered = (words for words in ours.keys() & theirs.keys() if _differ(ours[words], theirs[words], both))
     return sorted(
         [*rows, *(words for words in altered if words != "schema public" and not words.startswith("large object "))]
+    )
+
+
+def _telling(catalogs: list[Catalog], same_major: bool) -> list[Catalog]:
+    """Return the catalogs whose younger rows tell that something was altered."""
+    return [c for c in catalogs if same_major or all(column.type != "aclitem[]" for column in c.columns)]
+
+
+def _differ(ours: dict[str, Fields], theirs: dict[str, Fields], catalogs: t.Container[str]) -> bool:
+    """Whether an object's rows differ, in the catalogs and by the columns that both sides have."""
+    facets = {facet for facet in ours.keys() | theirs.keys() if facet.split()[0] in catalogs}
+    if any(facet not in ours or facet not in theirs for facet in facets):
+        return True
+    return any(
+        ours[facet][column] != theirs[facet][column]
+        for facet in facets
+        for column in ours[facet].keys() & theirs[facet].keys()
     )
 
 
