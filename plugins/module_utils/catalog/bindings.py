@@ -101,5 +101,6 @@ def read_bindings(session: Session) -> tuple[Binding, ...]:
 
 def ask_bindings() -> Inquiry[tuple[Binding, ...]]:
     """Ask for all objects that are bound to anything but what every server has, by name."""
-    (rows,) = yield [_BINDINGS]
+    # A far server need not be sent how lines are indented; no literal has two spaces that count.
+    (rows,) = yield [" ".join(_BINDINGS.split())]
     return tuple(Binding(name, relation, tuple(uses), tuple(operators)) for name, relation, uses, operators in rows)

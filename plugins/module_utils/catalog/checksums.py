@@ -176,7 +176,7 @@ def ask_types() -> Inquiry[dict[int, Type]]:
     The session's search_path must be empty.
     """
     types = {}
-    (rows,) = yield [_TYPES]
+    (rows,) = yield [" ".join(_TYPES.split())]
     for oid, schema, name, builtin, kind, is_array, element, base, subtype, output, send in rows:
         printer, sender = tuple(output), tuple(send) if send else None
         types[oid] = Type(schema, name, builtin, kind, is_array, element, base, subtype, printer, sender)
@@ -260,9 +260,15 @@ def _xor(hashes: t.Sequence[sql.Composable]) -> sql.Composable:
     return sql.SQL("pg_catalog.int8xor({}, {})").format(_xor(hashes[:half]), _xor(hashes[half:]))
 
 
-def sum_query(columns: t.Sequence[HashedColumn], source: sql.Composable) -> sql.Composed:
-    """Return the query for the number of rows and the sum of their hashes, of what a FROM clause yields."""
-    return sql.SQL("SELECT count(*), coalesce(sum({}), 0) FROM {}").format(row_hash(columns), source)
+def sum_query(
+    columns: t.Sequence[HashedColumn], source: sql.Composable, *others: t.Sequence[HashedColumn]
+) -> sql.Composed:
+    """Return the query for the number of rows and the sum of their hashes, of what a FROM clause yields.
+
+    :param others: of these columns, there is another sum each
+    """
+    sums = [sql.SQL("coalesce(sum({}), 0)").format(row_hash(some)) for some in (columns, *others)]
+    return sql.SQL("SELECT count(*), {} FROM {}").format(sql.SQL(", ").join(sums), source)
 
 
 def digest(sums: t.Iterable[int]) -> str:

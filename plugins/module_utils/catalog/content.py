@@ -24,6 +24,8 @@ class Rows:
 
     count: int
     checksum: str
+    #: that of what they were given alone, where a server computes some columns (Relation.generated)
+    given: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,14 @@ class Measured:
     read: tuple[Name, ...] = ()
     #: its query asks for the time, or for the database's name
     timed: bool = False
+
+    @property
+    def given(self) -> Measured:
+        """A table by what its rows were given alone, without what is generated, as far as that was told apart."""
+        if not self.rows or not self.rows.given:
+            return self
+        relation = dataclasses.replace(self.relation, hashed=self.relation.given)
+        return dataclasses.replace(self, relation=relation, rows=Rows(self.rows.count, self.rows.given))
 
     @property
     def stale(self) -> bool:

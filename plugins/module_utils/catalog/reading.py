@@ -12,6 +12,7 @@ import functools
 import typing as t
 
 import psycopg
+from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
@@ -124,7 +125,7 @@ class _Begun:
         self.rows: dict[Name, Rows] = dict(reading.known)
         definitions = read_definitions(session) if reading.evaluated else {}
         self._evaluations = Evaluations(definitions, reading.search_path, reading.settings)
-        self._sums: dict[Name, list[tuple[int, int]]] = collections.defaultdict(list)
+        self._sums: dict[Name, list[tuple[int, ...]]] = collections.defaultdict(list)
         self._large_objects: list[LargeObject] = []
         self._compared: Comparison | None = None
         #: what was told with the last rows, if it was
@@ -191,7 +192,8 @@ class _Begun:
     def second_portions(self) -> list[Portion]:
         """Return another evaluation, in another transaction, of the views that do not hold what the first yielded."""
         for name, parts in self._sums.items():
-            self.rows[name] = Rows(sum(count for count, _ in parts), digest(hashes for _, hashes in parts))
+            counts, *sums = zip(*parts, strict=True)
+            self.rows[name] = Rows(sum(counts), *map(digest, sums))
         return self._evaluations.second(view for view in self.relations if self.measured(view).stale)
 
     def content(self) -> Content:
@@ -201,7 +203,9 @@ class _Begun:
             if tree.kind == "partitioned table":
                 leaves = [self.rows[leaf] for leaf in tree.partitions]
                 self.rows[tree.full_name] = Rows(
-                    sum(leaf.count for leaf in leaves), add(leaf.checksum for leaf in leaves)
+                    sum(leaf.count for leaf in leaves),
+                    add(leaf.checksum for leaf in leaves),
+                    add(leaf.given or leaf.checksum for leaf in leaves) if any(leaf.given for leaf in leaves) else "",
                 )
         try:
             _, keys, sequences, *others = self._last or answer(session, self._ask_last())
@@ -259,7 +263,7 @@ class _Begun:
     def _add(self, piece: Piece, session: Session) -> None:
         relation = piece.relation
         try:
-            ((count, hashes),) = read(session, sum_query(relation.hashed, piece.rows))
+            (sums,) = read(session, _sum_up(relation, piece.rows))
         except psycopg.errors.LockNotAvailable:
             # The snapshot tells who stands in the way.
             raise
@@ -267,10 +271,10 @@ class _Begun:
             raise MigrationError(
                 f"Cannot read the rows of {relation.kind} {relation}: {describe(error, over_rows=True)}"
             ) from None
-        self._sums[relation.full_name].append((int(count), int(hashes)))
+        self._sums[relation.full_name].append(tuple(map(int, sums)))
 
     def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool, is_last: bool) -> None:
-        queries = [sum_query(relation.hashed, relation.own_rows) for relation in relations]
+        queries = [_sum_up(relation, relation.own_rows) for relation in relations]
         # What goes with them is asked under the session's own path.
         sums = ask(set_search_path(self.reading.search_path), *queries, set_search_path(""), LARGE_OBJECTS)
         try:
@@ -287,7 +291,13 @@ class _Begun:
         else:
             _, *answers, _, listed = told
             self._last = [*last]
-            for relation, ((count, hashes),) in zip(relations, answers, strict=True):
-                self._sums[relation.full_name].append((int(count), int(hashes)))
+            for relation, (found,) in zip(relations, answers, strict=True):
+                self._sums[relation.full_name].append(tuple(map(int, found)))
         if listed and is_first and self.reading.selection is None:
             self._large_objects = read_listed(session, listed)
+
+
+def _sum_up(relation: Relation, rows: sql.Composable) -> sql.Composed:
+    """Return the query for the sums of some rows: of all that is hashed, and of what they were given."""
+    given = relation.given
+    return sum_query(relation.hashed, rows, *([given] if len(given) < len(relation.hashed) else []))

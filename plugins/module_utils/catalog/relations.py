@@ -32,7 +32,10 @@ class Relation:
     #: the stored columns by name, with the form in which each enters the checksum; of a virtual one, all is in its
     #: definition
     hashed: tuple[HashedColumn, ...] = ()
-    #: the columns of the primary key
+    #: the stored columns that functions of the server's own compute of texts: on another server, they may come out
+    #: otherwise; none of the primary key, by which rows are known
+    generated: tuple[str, ...] = ()
+    #: the columns of the primary key, in its order
     key: tuple[str, ...] = ()
     #: heap and TOAST, in bytes: the big ones are copied first
     size: int = 0
@@ -66,6 +69,16 @@ class Relation:
         return self.schema, self.name
 
     @property
+    def stored_in(self) -> t.Collection[tuple[str, str]]:
+        """The tables that hold its rows, as (schema, name)."""
+        return self.partitions if self.kind == "partitioned table" else (self.full_name,)
+
+    @property
+    def given(self) -> tuple[HashedColumn, ...]:
+        """The hashed columns that have one value on every server."""
+        return tuple(column for column in self.hashed if column.name not in self.generated)
+
+    @property
     def identifier(self) -> sql.Identifier:
         """The qualified name."""
         return sql.Identifier(self.schema, self.name)
@@ -88,6 +101,8 @@ class Relation:
 # Load through the root of a tree that is hash-partitioned by a polymorphic operator class (anyenum, anyarray, record,
 # anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7). So
 # are those of regclass and the like, which have the class of oid (26).
+#
+# What depends on a locale or on text search has an argument with a collation, or a regconfig (3734), for JSON, too.
 _LIST: t.Final = """
 WITH RECURSIVE configuration AS (
     SELECT unnest(extconfig) AS relation, unnest(extcondition) AS condition
@@ -98,10 +113,10 @@ WITH RECURSIVE configuration AS (
 )
 SELECT n.nspname, c.relname,
        CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' ELSE 'materialized view' END,
-       columns.names, columns.types, columns.generated, columns.stored,
+       columns.names, columns.types, columns.generated, columns.stored, columns.own,
        ARRAY(SELECT a.attname::text FROM pg_index i
              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
-             WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY 1),
+             WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)),
        coalesce(pg_table_size(c.oid), 0), coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
        c.relispopulated,
        ARRAY(SELECT ARRAY[pn.nspname::text, l.relname::text] FROM pg_partition_tree(c.oid) p
@@ -126,9 +141,16 @@ CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}'),
            coalesce(array_agg(atttypid::bigint ORDER BY attnum), '{}'),
            coalesce(array_agg(attgenerated <> '' ORDER BY attnum), '{}'),
-           coalesce(array_agg(attgenerated <> 'v' ORDER BY attnum), '{}')
+           coalesce(array_agg(attgenerated <> 'v' ORDER BY attnum), '{}'),
+           coalesce(array_agg(attname::text) FILTER (WHERE attgenerated = 's' AND EXISTS (
+               SELECT FROM pg_attrdef x
+               WHERE adrelid = attrelid AND adnum = attnum AND adbin::text ~ ':(inputcollid [1-9]|consttype 3734 )'
+                 AND NOT EXISTS (
+                     SELECT FROM pg_depend d
+                     WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = x.oid AND d.refobjid >= 16384
+                       AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)))), '{}')
     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-) columns(names, types, generated, stored)
+) columns(names, types, generated, stored, own)
 LEFT JOIN configuration ON configuration.relation = c.oid
 LEFT JOIN (pg_depend d JOIN pg_extension e ON e.oid = d.refobjid)
      ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_extension'::regclass
@@ -189,7 +211,8 @@ def ask_extension_tables() -> Inquiry[list[ExtensionTable]]:
 
 
 def _list(which: t.LiteralString, more: t.LiteralString = "") -> t.LiteralString:
-    return _LIST.replace("{which}", which).replace("{more}", more)
+    # A far server need not be sent how lines are indented; no literal has two spaces.
+    return " ".join(_LIST.replace("{which}", which).replace("{more}", more).split())
 
 
 def _make(
@@ -200,7 +223,7 @@ def _make(
     # Thousands of tables have columns of the same names and types.
     hashed = functools.cache(lambda name, oid: hashed_column(name, oid, types))
     sent_alike = {oid: is_sent_alike(type_, types) for oid, type_ in types.items()}
-    for schema, name, kind, names, type_oids, generated, stored, *rest in rows:
+    for schema, name, kind, names, type_oids, generated, stored, own, *rest in rows:
         key, size, pages, populated, partitions, through, condition, is_far, forces_security, *others = rest
         columns = list(zip(names, type_oids, generated, strict=True))
         relation = Relation(
@@ -213,6 +236,7 @@ def _make(
                 for (column, type_, _), is_stored in sorted(zip(columns, stored, strict=True))
                 if is_stored
             ),
+            generated=tuple(sorted({*own}.difference(key))),
             key=tuple(key),
             size=size,
             pages=pages,
@@ -254,7 +278,7 @@ def read_refresh_order(session: Session) -> dict[tuple[str, str], tuple[tuple[st
 
 def ask_refresh_order() -> Inquiry[dict[tuple[str, str], tuple[tuple[str, str], ...]]]:
     """Ask for the populated materialized views; see `read_refresh_order`."""
-    (rows,) = yield [_VIEWS]
+    (rows,) = yield [" ".join(_VIEWS.split())]
     materialized = {(schema, name) for schema, name, is_materialized, *_ in rows if is_materialized}
     populated = {(schema, name) for schema, name, _, is_populated, _ in rows if is_populated} & materialized
     edges = {(schema, name): {(of, view) for of, view in read} for schema, name, *_, read in rows}
@@ -270,12 +294,15 @@ def ask_refresh_order() -> Inquiry[dict[tuple[str, str], tuple[tuple[str, str], 
 def in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:
     """Return the relations, hashed as those of the other side are, where the columns are the same.
 
-    An extension may give its types a send function on one server and not yet on the other.
+    An extension may give its types a send function on one server and not yet on the other. Generated columns may be
+    left out there.
     """
     wanted = {relation.full_name: relation.hashed for relation in like}
     same = []
     for relation in relations:
         hashed = wanted.get(relation.full_name, ())
-        alike = [(c.name, c.type) for c in hashed] == [(c.name, c.type) for c in relation.hashed]
+        names = {column.name for column in hashed}
+        compared = [(c.name, c.type) for c in relation.hashed if c.name in names or c in relation.given]
+        alike = [(c.name, c.type) for c in hashed] == compared
         same.append(dataclasses.replace(relation, hashed=hashed) if alike else relation)
     return same

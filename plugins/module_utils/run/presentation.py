@@ -105,6 +105,7 @@ def visible(text: str, keep: str = "") -> str:
 _EQUAL_BY: t.Final = {
     "query": "equal to its query",
     "count": "equal in number",
+    "given": "equal in what was given",
     "tree": "equal as a tree",
     "nothing": "not compared",
 }

@@ -43,7 +43,7 @@ class TableDifference:
     @property
     def tables(self) -> t.Collection[Name]:
         """The tables that hold the rows."""
-        return self.relation.partitions if self.is_tree else (self.relation.full_name,)
+        return self.relation.stored_in
 
     @property
     def is_tree(self) -> bool:
@@ -77,13 +77,20 @@ class Differences:
 
 
 def find_table_differences(
-    source: Session, target: Session, ours: Content, theirs: Content, since: int | None = None
+    source: Session,
+    target: Session,
+    ours: Content,
+    theirs: Content,
+    since: int | None = None,
+    computed: t.Container[Name] = (),
 ) -> t.Iterator[TableDifference]:
     """Yield, for each table that is not the same on both sides, what differs.
 
     Both sessions must be in a transaction, each at its instant, of which the contents were read.
 
     :param since: the number of the source's transaction before which the target was its copy; None if it never was
+    :param computed: the target's tables whose generated columns hold what its server makes of their rows, of which what
+        they are given is compared
     """
     there = {measured.relation.full_name: measured for measured in theirs.relations}
     trees = {m.relation.load_through for m in ours.relations}
@@ -91,11 +98,14 @@ def find_table_differences(
         relation = measured.relation
         # Of a tree whose rows may lie in other partitions on the target, the whole is compared.
         is_whole = relation.kind == "table" and not relation.load_through
-        if (is_whole or relation.full_name in trees) and measured.rows != there[relation.full_name].rows:
-            found = there[relation.full_name].rows
+        found = there[relation.full_name]
+        if (is_whole or relation.full_name in trees) and measured.rows != found.rows:
+            if all(name in computed for name in found.relation.stored_in) and measured.given.relation != relation:
+                measured, found = measured.given, found.given
             assert measured.rows
-            assert found
-            yield _compare_rows(source, target, relation, measured.rows, found, since)
+            assert found.rows
+            if measured.rows != found.rows:
+                yield _compare_rows(source, target, measured.relation, measured.rows, found.rows, since)
 
 
 def _compare_rows(

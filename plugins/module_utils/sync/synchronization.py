@@ -15,6 +15,7 @@ import pathlib
 import typing as t
 
 from ..archive.archive import Archive
+from ..catalog.computed import find_computed
 from ..catalog.content import Content
 from ..catalog.reading import Reading, read_content
 from ..catalog.snapshot import Snapshot
@@ -106,9 +107,17 @@ def _find_differences(
     here: Snapshot, live: LockedDatabase, target: Session, found: Content, since: int | None
 ) -> Differences:
     """Compare what there is: counts and checksums of all, and the rows of what differs by these."""
-    ours = live.manifest.content
-    with here.another_session(live.manifest.database.serving_path) as source:
-        tables = list(find_table_differences(source, target, ours, found, since))
+    ours, database = live.manifest.content, live.manifest.database
+    there = {measured.relation.full_name: measured.rows for measured in ours.relations}
+    generated = [m.relation for m in found.relations if m.relation.generated and m.rows != there[m.relation.full_name]]
+    computed = find_computed(
+        live.transaction.session,
+        {name for relation in generated for name in relation.stored_in},
+        database.serving_path,
+        database.begun_with,
+    )
+    with here.another_session(database.serving_path) as source:
+        tables = list(find_table_differences(source, target, ours, found, since, computed))
     return Differences(
         tuple(sorted(tables, key=lambda table: max(map(live.order.tables.index, table.tables)))),
         compare_large_objects(ours.large_objects, found.large_objects),

@@ -81,13 +81,12 @@ def _read_privileges(live: LockedDatabase) -> Privileges:
 
 
 def _keyed(found: Content, differences: Differences) -> t.Iterator[Measured]:
-    """Yield what the database holds; where rows go, by the key by which these were found."""
-    keys = {difference.relation.full_name: difference.relation.key for difference in differences.tables}
+    """Yield what the database holds; where rows go, by the key and the columns by which these were found."""
+    differing = {difference.relation.full_name: difference.relation for difference in differences.tables}
     for measured in found.relations:
-        relation = measured.relation
-        yield dataclasses.replace(
-            measured, relation=dataclasses.replace(relation, key=keys.get(relation.full_name, relation.key))
-        )
+        relation = differing.get(measured.relation.full_name, measured.relation)
+        by = measured if len(relation.hashed) == len(measured.relation.hashed) else measured.given
+        yield dataclasses.replace(by, relation=dataclasses.replace(by.relation, key=relation.key))
 
 
 def _describe(differences: Differences) -> Changes:

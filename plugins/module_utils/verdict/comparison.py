@@ -12,6 +12,7 @@ from ..catalog.content import Content
 from ..catalog.foreign_keys import ForeignKey
 from ..catalog.large_objects import LargeObject
 from ..catalog.queries import SAME, Query
+from ..catalog.selection import Name
 from ..catalog.sequences import Sequence
 from ..catalog.sums import ColumnSum
 from ..privileges.effective import Change
@@ -112,9 +113,12 @@ class Verdict:
         return dataclasses.replace(self, differences=differences)
 
 
-def compare(source: Content, target: Content) -> Verdict:
-    """Compare what two databases hold; ``source`` is what must be."""
-    tables, differences, notices = compare_relations(source.relations, target.relations)
+def compare(source: Content, target: Content, computed: t.Collection[Name] = ()) -> Verdict:
+    """Compare what two databases hold; ``source`` is what must be.
+
+    :param computed: the target's tables whose generated columns hold what its server makes of their rows
+    """
+    tables, differences, notices = compare_relations(source.relations, target.relations, computed)
     owners = {str(sequence): sequence.owner for sequence in (*target.sequences, *source.sequences)}
     sequences = [
         SequenceVerdict(**vars(pair), owner=owners[pair.name])

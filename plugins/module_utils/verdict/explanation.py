@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..catalog.content import Content
 from ..catalog.relations import Relation
 from ..catalog.snapshot import Snapshot
 from ..server.endpoint import use_search_path
@@ -17,6 +18,15 @@ from .tables import TableVerdict
 
 #: In how many tables the differing rows are looked for; the others differ all the same.
 _EXPLAINED_TABLES: t.Final = 20
+
+
+def told_by(source: Content, target: Content) -> list[Relation]:
+    """Return the source's relations by the columns in which they differ: what rows were given, unless that is equal."""
+    given = {measured.relation.full_name: measured.given.rows for measured in target.relations}
+    return [
+        measured.relation if measured.given.rows == given.get(measured.relation.full_name) else measured.given.relation
+        for measured in source.relations
+    ]
 
 
 def explain_rows(

@@ -36,7 +36,7 @@ from ..staging.row_security import owner_unbound, read_unbound
 from ..work_folder import WorkFolder
 from .comparison import Verdict, compare_answers
 from .contents import compare_contents
-from .explanation import explain_rows
+from .explanation import explain_rows, told_by
 from .extensions import judge_extension_rows
 from .note import NewNote
 from .original import Original, archived_original, read_original
@@ -247,7 +247,7 @@ class Judge(SchemaJudge):
                 seen(ours, theirs)
             content = compare_contents(ours, theirs, reading)
             if not stop_early:
-                content = explain_rows(content, here, there, relations, path, self.show_rows)
+                content = explain_rows(content, here, there, told_by(ours, theirs), path, self.show_rows)
             content = content.joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(self._ask(here, database), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)

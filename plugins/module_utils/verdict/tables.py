@@ -13,8 +13,9 @@ from ..catalog.selection import Name
 from .findings import Difference, Finding
 
 #: What was compared of a relation: its ``rows`` with the source's; with what its own ``query`` yields on the target,
-#: where the source's does not tell; their ``count`` alone; those of the ``tree`` that it is part of; or ``nothing``.
-Compared = t.Literal["rows", "query", "count", "tree", "nothing"]
+#: where the source's does not tell; what its rows were ``given``, of which its server computes the rest; their
+#: ``count`` alone; those of the ``tree`` that it is part of; or ``nothing``.
+Compared = t.Literal["rows", "query", "given", "count", "tree", "nothing"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,25 +44,48 @@ class _Judgement(t.NamedTuple):
 
 
 def compare_relations(
-    source: t.Iterable[Measured], target: t.Iterable[Measured]
+    source: t.Iterable[Measured], target: t.Iterable[Measured], computed: t.Collection[Name] = ()
 ) -> tuple[list[TableVerdict], list[Difference], list[Finding]]:
-    """Return a verdict on each relation, the differences, and what is good to know of materialized views."""
+    """Return a verdict on each relation, the differences, and what is good to know of what servers compute.
+
+    :param computed: the target's tables whose generated columns hold what its server makes of their rows
+    """
     ours, theirs = _by_name(source), _by_name(target)
     doubtful = _doubtful(ours)
     tables, differences, notices = [], [], []
     for name in sorted(ours.keys() | theirs.keys()):
         expected, found = ours.get(name), theirs.get(name)
         kind = (expected or theirs[name]).relation.kind
-        judgement = _judge(expected, found, doubtful)
+        judgement = _judge(expected, found, doubtful, computed)
         if judgement.message:
             differences.append(Difference(f"{kind} {'.'.join(name)}", judgement.message))
         elif expected:
-            notices += _tell_view(expected, judgement.compared, elsewhere=name not in doubtful)
+            notices += _tell(expected, judgement.compared, elsewhere=name not in doubtful)
         tables.append(_enter(name, kind, expected, found, judgement))
     return tables, differences, notices
 
 
-def find_undecided(source: t.Iterable[Measured], target: t.Iterable[Measured]) -> frozenset[Name]:
+def find_recomputed(source: t.Iterable[Measured], target: t.Iterable[Measured]) -> frozenset[Name]:
+    """Return the target's tables that differ in their generated columns alone, as a whole or within a tree.
+
+    Text search has other dictionaries in another version, and locales another order: what a column holds must be what
+    its own server makes of the row, as it looks for it by the same.
+    """
+    ours, theirs = _by_name(source), _by_name(target)
+    differing = [found for name, found in theirs.items() if name in ours and _is_recomputed(ours[name], found)]
+    return frozenset(name for found in differing for name in found.relation.stored_in)
+
+
+def _is_recomputed(expected: Measured, found: Measured) -> bool:
+    ours, theirs = expected.rows, found.rows
+    return bool(
+        ours and theirs and ours != theirs and ours.count == theirs.count and ours.given == theirs.given and ours.given
+    )
+
+
+def find_undecided(
+    source: t.Iterable[Measured], target: t.Iterable[Measured], computed: t.Collection[Name] = ()
+) -> frozenset[Name]:
     """Return the materialized views of the target that must be compared with what their own queries yield there.
 
     These are the doubtful ones and, where every table is equal, those that differ all the same: what a query yields may
@@ -69,7 +93,9 @@ def find_undecided(source: t.Iterable[Measured], target: t.Iterable[Measured]) -
     """
     ours, theirs = _by_name(source), _by_name(target)
     doubtful = _doubtful(ours)
-    differing = {name for name in ours.keys() | theirs.keys() if _judge(ours.get(name), theirs.get(name), ()).message}
+    differing = {
+        name for name in ours.keys() | theirs.keys() if _judge(ours.get(name), theirs.get(name), (), computed).message
+    }
     views = {name for name, found in theirs.items() if found.relation.kind == "materialized view" and found.rows}
     return frozenset(views & (doubtful if differing - views else doubtful | differing))
 
@@ -98,7 +124,9 @@ def _doubtful(source: t.Mapping[Name, Measured]) -> set[Name]:
 _OTHER_COLUMNS: t.Final = "its columns are not the same on both sides"
 
 
-def _judge(expected: Measured | None, found: Measured | None, doubtful: t.Container[Name]) -> _Judgement:
+def _judge(
+    expected: Measured | None, found: Measured | None, doubtful: t.Container[Name], computed: t.Container[Name]
+) -> _Judgement:
     if found is None:
         return _Judgement("missing on the target")
     if expected is None:
@@ -121,6 +149,8 @@ def _judge(expected: Measured | None, found: Measured | None, doubtful: t.Contai
         return _judge_by_query(expected, found, wanted, found.rows)
     if found.rows == wanted:
         return _Judgement("")
+    if _is_recomputed(expected, found) and all(name in computed for name in found.relation.stored_in):
+        return _Judgement("", "given")
     if expected.volatile:
         return _judge_count(wanted, expected.again, found.rows)
     if found.fresh == found.rows:
@@ -187,7 +217,14 @@ def _enter(
     )
 
 
-def _tell_view(expected: Measured, compared: Compared, *, elsewhere: bool) -> list[Finding]:
+def _tell(expected: Measured, compared: Compared, *, elsewhere: bool) -> list[Finding]:
+    if compared == "given":
+        columns = ", ".join(expected.relation.generated)
+        message = (
+            f"of the same rows, the target's server makes something else than the source holds in what is generated "
+            f"({columns}), as text search or a locale of another version does; they hold what it makes of them there."
+        )
+        return [Finding("notice", "generated-elsewhere", f"{expected.relation.kind} {expected.relation}", message)]
     name = f"materialized view {expected.relation}"
     if compared in ("count", "nothing"):
         what = "the number of its rows" if compared == "count" else "nothing of it, not even the number of its rows,"
