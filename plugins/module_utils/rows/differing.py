@@ -96,7 +96,7 @@ def key_columns(relation: Relation) -> list[HashedColumn]:
 
 def name_keys(session: Session, relation: Relation, key_hashes: t.Sequence[int]) -> dict[int, str]:
     """Return the values of the primary key as text, by their hash, of those of some rows that the session has."""
-    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in key_columns(relation))
+    columns = sql.SQL(", ").join(map(sql.Identifier, relation.key))
     query = sql.SQL("SELECT {}, ROW({})::text FROM {}").format(
         key_hash(relation), columns, rows_of(relation, key_hashes)
     )
