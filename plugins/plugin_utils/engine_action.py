@@ -11,16 +11,27 @@ of it is imported once, by one process, and the others have it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import types
 import typing as t
 
-from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action.normal import ActionModule as NormalAction
-from ansible.vars.clean import remove_internal_keys
 
-from .forked_module import CAN_FORK, PROFILE, ForkedModule
+from .forked_module import CAN_FORK, ForkedModule
+
+try:
+    from ansible.executor.module_common import _BuiltModule
+    from ansible.module_utils.common.json import Direction, get_module_encoder
+except ImportError:
+    # They are Ansible's own, the same from 2.19 to 2.21; without them it packs, as ever.
+    _CAN_SPARE_PACKING = False
+else:
+    _CAN_SPARE_PACKING = CAN_FORK
+
+#: How a module's arguments are written where it does not say otherwise.
+_PROFILE: t.Final = "legacy"
 
 _KILLED: t.Final = (
     "The process of {} was killed by signal {} and could not say what it had done. See whether the machine ran out of "
@@ -34,37 +45,21 @@ class EngineAction(NormalAction):
     #: the one of the action's name
     module: types.ModuleType
 
-    def follow(self, wait: t.Callable[[], dict[str, t.Any]], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Wait until the module has ended, and return its result."""
-        return wait()
+    #: what it is given, from when it is known to be forked until it is
+    _arguments: bytes | None = None
+
+    def meanwhile(self) -> contextlib.AbstractContextManager[object]:
+        """Do something while the module runs."""
+        return contextlib.nullcontext()
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Run the module: in Ansible's own way, if it would not run here or shall outlive its task."""
-        task_vars = task_vars or {}
-        run: t.Callable[..., dict[str, t.Any]] = super().run
-        if not CAN_FORK or self._task.async_val or not self._is_here(task_vars):
-            return self.follow(lambda: run(tmp, task_vars), task_vars)
-        given, environment = dict(self._task.args), dict[str, t.Any]()
-        self._update_module_args(self._task.action, given, task_vars)
-        self._compute_environment_string(environment)  # type: ignore[no-untyped-call]
-        encoder = get_module_encoder(PROFILE, Direction.CONTROLLER_TO_MODULE)
-        forked = ForkedModule(
-            self.module,
-            json.dumps({"ANSIBLE_MODULE_ARGS": given}, cls=encoder).encode(),
-            folder=self._loader.get_basedir(),
-            environment={str(name): str(value) for name, value in environment.items()},
-        )
-
-        def wait() -> dict[str, t.Any]:
-            ended = forked.wait()
-            if ended["rc"] < 0:
-                return {"failed": True, "msg": _KILLED.format(self._task.action, -ended["rc"])}
-            result: dict[str, t.Any] = self._parse_returned_data(ended, PROFILE)
-            remove_internal_keys(result)
-            return result
-
-        # Who follows has threads, and a fork would have the locks of theirs.
-        return self.follow(wait, task_vars)
+        """Run the module."""
+        self._forks = _CAN_SPARE_PACKING and not self._task.async_val and self._is_here(task_vars or {})
+        with contextlib.ExitStack() as self._running:
+            if not self._forks:
+                self._running.enter_context(self.meanwhile())
+            result: dict[str, t.Any] = super().run(tmp, task_vars)  # type: ignore[no-untyped-call]
+        return result
 
     def _is_here(self, task_vars: dict[str, t.Any]) -> bool:
         """Whether the module would run on this machine, as this user, in the Python of ansible-playbook."""
@@ -75,3 +70,44 @@ class EngineAction(NormalAction):
             and not self._task.delegate_to
             and interpreter == sys.executable
         )
+
+    def _configure_module(
+        self, module_name: str, module_args: dict[str, t.Any], task_vars: dict[str, t.Any]
+    ) -> tuple[t.Any, str]:
+        """Return what a Python is sent to run the module: nothing, if it is forked."""
+        if not self._forks:
+            built: tuple[t.Any, str] = super()._configure_module(module_name, module_args, task_vars)
+            return built
+        encoder = get_module_encoder(_PROFILE, Direction.CONTROLLER_TO_MODULE)
+        self._arguments = json.dumps({"ANSIBLE_MODULE_ARGS": module_args}, cls=encoder).encode()
+        nothing = _BuiltModule(
+            b_module_data=b"", module_style="new", shebang=f"#!{sys.executable}", serialization_profile=_PROFILE
+        )
+        return nothing, str(self.module.__file__)
+
+    def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
+        # Otherwise a file would be made of the nothing.
+        return self._arguments is not None or bool(super()._is_pipelining_enabled(module_style, wrap_async))
+
+    def _low_level_execute_command(self, *args: t.Any, **named: t.Any) -> dict[str, t.Any]:
+        """Fork the module in place of the command that would read it from its standard input."""
+        if self._arguments is None:
+            executed: dict[str, t.Any] = super()._low_level_execute_command(*args, **named)  # type: ignore[no-untyped-call]
+            return executed
+        environment: dict[str, t.Any] = {}
+        self._compute_environment_string(environment)  # type: ignore[no-untyped-call]
+        forked = ForkedModule(
+            self.module,
+            self._arguments,
+            _PROFILE,
+            folder=self._loader.get_basedir(),
+            environment={str(name): str(value) for name, value in environment.items()},
+        )
+        self._arguments = None
+        # It has threads, and a fork would have the locks of theirs.
+        self._running.enter_context(self.meanwhile())
+        status, stdout, stderr = forked.wait()
+        if status < 0:
+            stdout = json.dumps({"failed": True, "msg": _KILLED.format(self._task.action, -status)})
+        lines = {"stdout_lines": stdout.splitlines(), "stderr_lines": stderr.splitlines()}
+        return {"rc": status, "stdout": stdout, "stderr": stderr, **lines}

@@ -23,19 +23,19 @@ else:
     # Elsewhere, a system's libraries may end a process that was forked and goes on with them (macOS: Kerberos).
     CAN_FORK = sys.platform == "linux" and callable(run_module) and hasattr(_internal, "is_controller")
 
-#: How a module's arguments are written where it does not say otherwise.
-PROFILE: t.Final = "legacy"
-
 _SIGNALS: t.Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class ForkedModule:
     """A module at work."""
 
-    def __init__(self, module: types.ModuleType, arguments: bytes, folder: str, environment: t.Mapping[str, str]):
+    def __init__(
+        self, module: types.ModuleType, arguments: bytes, profile: str, folder: str, environment: t.Mapping[str, str]
+    ):
         """Begin it.
 
         :param arguments: as Ansible writes them for a module, in JSON
+        :param profile: how they are written, and the result
         :param folder: where it works
         :param environment: what it has beyond this process's
         """
@@ -50,7 +50,7 @@ class ForkedModule:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 os.chdir(folder)
                 os.environ.update(environment)
-                status = _run(module, arguments)
+                status = _run(module, arguments, profile)
             except BaseException:  # noqa: BLE001 - never back into the code of Ansible's worker
                 traceback.print_exc()
                 status = 1
@@ -67,8 +67,8 @@ class ForkedModule:
             os.dup2(output, place)
         sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8")
 
-    def wait(self) -> dict[str, t.Any]:
-        """Wait until it has ended; return what it has said, in the form of a command's result in Ansible."""
+    def wait(self) -> tuple[int, str, str]:
+        """Wait until it has ended; return its status, the negative of a signal that killed it, and what it has said."""
         try:
             status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         except BaseException:
@@ -77,15 +77,15 @@ class ForkedModule:
             os.waitpid(self._pid, 0)
             raise
         stdout, stderr = (_read(output) for output in self._outputs)
-        return {"rc": status, "stdout": stdout, "stderr": stderr}
+        return status, stdout, stderr
 
 
-def _run(module: types.ModuleType, arguments: bytes) -> int:
+def _run(module: types.ModuleType, arguments: bytes, profile: str) -> int:
     # Otherwise a module's warnings would be shown, not returned, and its result be written as between Ansible's parts.
     _internal.is_controller = False
     try:
         # What a packed module ends in, too (ansible/_internal/_ansiballz/_wrapper.py).
-        run_module(json_params=arguments, profile=PROFILE, module_fqn=module.__name__, modlib_path="", extensions={})
+        run_module(json_params=arguments, profile=profile, module_fqn=module.__name__, modlib_path="", extensions={})
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

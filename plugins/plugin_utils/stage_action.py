@@ -43,17 +43,21 @@ _FOR_PEOPLE: t.Final = ("default", "ansible.builtin.default")
 class StageAction(EngineAction):
     """Runs a stage's module."""
 
-    def follow(self, wait: t.Callable[[], dict[str, t.Any]], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Show how far the module is."""
-        host = visible(str(task_vars.get("inventory_hostname", "")))
-        stage = self._task.action.rpartition(".")[2]
-        title = f"{host}: {stage}"
-        follower = progress.Follower(ProgressReader(self._file_finder(host), stage), self._view(host, title))
-        undoing = _Undoing(title)
-        with undoing, follower.following():
-            result = wait()
-        undoing.end(str(result.get("msg", "")))
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the module, and say what it has undone if it was interrupted."""
+        self._host = visible(str((task_vars or {}).get("inventory_hostname", "")))
+        self._stage = self._task.action.rpartition(".")[2]
+        self._undoing = _Undoing(f"{self._host}: {self._stage}")
+        result = super().run(tmp, task_vars)
+        self._undoing.end(str(result.get("msg", "")))
         return result
+
+    @contextlib.contextmanager
+    def meanwhile(self) -> t.Iterator[None]:
+        """Show how far the module is."""
+        follower = progress.Follower(ProgressReader(self._file_finder(), self._stage), self._view())
+        with self._undoing, follower.following():
+            yield
 
     def tell(self, lines: t.Iterable[str]) -> None:
         """Show lines to people, who would not see them in a task's result."""
@@ -61,13 +65,13 @@ class StageAction(EngineAction):
             for line in lines:
                 self._display.display(line)
 
-    def _view(self, host: str, title: str) -> progress.View:
+    def _view(self) -> progress.View:
         if _STDERR is not None and progress.CAN_DRAW and not self._display.verbosity and _is_terminal(_STDERR):
-            return progress.Bar(_write, lambda: os.get_terminal_size(_STDERR).columns, host)
+            return progress.Bar(_write, lambda: os.get_terminal_size(_STDERR).columns, self._host)
         # Standard error is written line by line, standard output is not where it is no terminal.
-        return progress.Lines(lambda line: self._display.display(line, stderr=True), title)
+        return progress.Lines(lambda line: self._display.display(line, stderr=True), f"{self._host}: {self._stage}")
 
-    def _file_finder(self, host: str) -> t.Callable[[], pathlib.Path | None]:
+    def _file_finder(self) -> t.Callable[[], pathlib.Path | None]:
         """Return what finds the file: in the run's folder, which the first stage has yet to make."""
         given, began = self._task.args, datetime.datetime.now(datetime.UTC)
 
@@ -77,7 +81,7 @@ class StageAction(EngineAction):
             if not given.get("runs_root"):
                 return None
             runs_root = pathlib.Path(given["runs_root"])
-            folder = RunFolder.find(runs_root, given.get("host", host), os.getppid(), began)
+            folder = RunFolder.find(runs_root, given.get("host", self._host), os.getppid(), began)
             return folder.progress if folder else None
 
         return find

@@ -18,7 +18,7 @@ from ansible_collections.pgconvoy.migrate.plugins.plugin_utils.forked_module imp
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="modules are forked on Linux alone")
 
-Fork = t.Callable[..., dict[str, t.Any]]
+Fork = t.Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fork:
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"module_of_{tmp_path.parent.name}_{tmp_path.name}".replace("-", "_")
 
-    def run(code: str, arguments: t.Mapping[str, t.Any] | None = None, **environment: str) -> dict[str, t.Any]:
+    def run(code: str, arguments: t.Mapping[str, t.Any] | None = None, **environment: str) -> tuple[int, str, str]:
         # An action has imported its module, but has not run it.
         guarded = "".join(f"    {line}\n" for line in code.splitlines())
         (tmp_path / f"{name}.py").write_text(f"if __name__ == '__main__':\n{guarded}", encoding="utf-8")
         module = importlib.import_module(name)
         sent = json.dumps({"ANSIBLE_MODULE_ARGS": dict(arguments or {})}).encode()
-        return ForkedModule(module, sent, str(tmp_path), environment).wait()
+        return ForkedModule(module, sent, "legacy", str(tmp_path), environment).wait()
 
     return run
 
@@ -41,7 +41,7 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fork:
 def test_arguments_and_result(fork: Fork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are as for any module: read, judged, returned with the warnings, secrets left out."""
     monkeypatch.setattr(_internal, "is_controller", True)
-    done = fork(
+    status, stdout, stderr = fork(
         """\
 import os
 from ansible.module_utils.basic import AnsibleModule
@@ -52,11 +52,11 @@ module.exit_json(changed=True, folder=os.getcwd(), word=module.params["word"], s
         {"word": "a", "secret": "hidden-canary"},
         CANARY="sings",
     )
-    assert (done["rc"], done["stderr"]) == (0, "")
-    result = json.loads(done["stdout"])
+    assert (status, stderr) == (0, "")
+    result = json.loads(stdout)
     assert (result["changed"], result["folder"], result["word"], result["there"]) == (True, str(tmp_path), "a", "sings")
     assert "beware" in str(result["warnings"])
-    assert "hidden-canary" not in done["stdout"]
+    assert "hidden-canary" not in stdout
     assert "CANARY" not in os.environ
     assert _internal.is_controller, "who forks remains Ansible's controller"
     assert basic._ANSIBLE_ARGS is None
@@ -78,9 +78,9 @@ module.exit_json(changed=True, folder=os.getcwd(), word=module.params["word"], s
 )
 def test_end(fork: Fork, code: str, rc: int, said: str) -> None:
     """However it ends, who has forked it goes on, and is told."""
-    done = fork(code)
-    assert done["rc"] == rc
-    assert said in done["stdout"] + done["stderr"]
+    status, stdout, stderr = fork(code)
+    assert status == rc
+    assert said in stdout + stderr
 
 
 def test_it_is_interrupted(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,15 +88,17 @@ def test_it_is_interrupted(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: caught.append(number))
     try:
-        done = fork("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()")
+        status, _, stderr = fork("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()")
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert done["rc"] == 1
-    assert "KeyboardInterrupt" in done["stderr"]
+    assert status == 1
+    assert "KeyboardInterrupt" in stderr
     assert caught == []
 
 
 def test_more_than_a_pipe_holds(fork: Fork) -> None:
     """Nobody reads what it says until it has ended."""
-    done = fork("import sys\nprint('x' * 3_000_000)\nprint('y' * 3_000_000, file=sys.stderr)\nraise SystemExit")
-    assert (len(done["stdout"]), len(done["stderr"])) == (3_000_001, 3_000_001)
+    _, stdout, stderr = fork(
+        "import sys\nprint('x' * 3_000_000)\nprint('y' * 3_000_000, file=sys.stderr)\nraise SystemExit"
+    )
+    assert (len(stdout), len(stderr)) == (3_000_001, 3_000_001)
