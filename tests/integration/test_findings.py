@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.databases import Database, role
+from tests.databases import Database, role, untouched
 from tests.playbooks import Controller
 
 
@@ -43,3 +43,13 @@ def test_archive_root_that_cannot_be_written(sandbox: Controller, target: Databa
     (sandbox.folder / "file").write_text("")
     sandbox.vary(archive_root=str(sandbox.folder / "file" / "archives"))
     assert "is not a directory in which this user may write. Point archive_root elsewhere." in sandbox.refuse()
+
+
+def test_runs_root_that_cannot_be_written(sandbox: Controller, source: Database, target: Database) -> None:
+    """It is told with what to do, though there is no folder for a report."""
+    (sandbox.folder / "file").write_text("")
+    sandbox.vary(runs_root=str(sandbox.folder / "file"))
+    with untouched(source, target):
+        message = sandbox.refuse()
+    assert f"No folder of this run's can be made in {sandbox.folder}/file/sandbox-db: Not a directory." in message
+    assert "Point runs_root elsewhere" in message

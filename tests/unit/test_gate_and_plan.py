@@ -70,3 +70,12 @@ def test_run_folder(tmp_path: Path) -> None:
     assert folder.read_records()["b"]["x"] == "é"
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder.path / "stages").iterdir()} == {0o600}
     assert RunFolder.create(tmp_path, "host").run_id != folder.run_id
+
+
+def test_later_run_has_a_later_name(tmp_path: Path) -> None:
+    """Also where the clock was ahead before: rollbacks and promotions take the newest by its name."""
+    ahead = tmp_path / "other" / "20991231T235959Z-ffffff"
+    ahead.mkdir(parents=True)
+    (tmp_path / "host" / "2100-kept by handZ-").mkdir(parents=True)
+    first, second = (RunFolder.create(tmp_path, "host").run_id for _ in range(2))
+    assert [first[:-6], second[:-6]] == ["21000101T000000Z-", "21000101T000001Z-"]

@@ -33,9 +33,8 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs_root: pathlib.Path, host: str) -> RunFolder:
-        """Make the folder of a new run; identifiers sort by time."""
-        now = datetime.datetime.now(datetime.UTC)
-        run_id = f"{_stamp(now)}-{secrets.token_hex(3)}"
+        """Make the folder of a new run; identifiers sort by time, also where the clock was set back since the last."""
+        run_id = f"{_stamp_after(runs_root)}-{secrets.token_hex(3)}"
         folder = runs_root / host / run_id
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(mode=0o700)
@@ -140,8 +139,30 @@ class RunFolder:
         return dict(sorted(records.items(), key=lambda item: str(item[1]["began_at"])))
 
 
+_STAMP: t.Final = "%Y%m%dT%H%M%SZ"
+
+
 def _stamp(moment: datetime.datetime) -> str:
-    return f"{moment.astimezone(datetime.UTC):%Y%m%dT%H%M%SZ}"
+    return f"{moment.astimezone(datetime.UTC):{_STAMP}}"
+
+
+def _stamp_after(runs_root: pathlib.Path) -> str:
+    """Return the time, or the next second after the newest run of any host: which undo is the newest, names tell."""
+    now = _stamp(datetime.datetime.now(datetime.UTC))
+    later = (path.name.partition("-")[0] for path in runs_root.glob("*/[!.]*Z-*") if path.name > now)
+    newest = max(filter(_is_stamp, later), default=now)
+    return _stamp(_moment(newest) + datetime.timedelta(seconds=1)) if newest > now else now
+
+
+def _is_stamp(text: str) -> bool:
+    try:
+        return _stamp(_moment(text)) == text
+    except ValueError:
+        return False
+
+
+def _moment(stamp: str) -> datetime.datetime:
+    return datetime.datetime.strptime(stamp, _STAMP).replace(tzinfo=datetime.UTC)
 
 
 def write_private(path: pathlib.Path, text: str) -> None:
@@ -150,12 +171,16 @@ def write_private(path: pathlib.Path, text: str) -> None:
     What no Unicode text can hold, as a byte in a name of the file system's that is not UTF-8, is written as JSON would.
     """
     partial = path.with_name(f".{path.name}.partial")
-    with open(
-        partial,
-        "w",
-        encoding="utf-8",
-        errors="backslashreplace",
-        opener=lambda name, flags: os.open(name, flags, 0o600),
-    ) as stream:
-        stream.write(text)
-    partial.replace(path)
+    try:
+        with open(
+            partial,
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            opener=lambda name, flags: os.open(name, flags, 0o600),
+        ) as stream:
+            stream.write(text)
+        partial.replace(path)
+    except OSError as error:
+        # A full disk does not say of which file it was.
+        raise OSError(error.errno, error.strerror, str(path)) from None

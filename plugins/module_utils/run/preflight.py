@@ -43,8 +43,7 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
     """
     host, playbook_pid, tried_on = request.host, stage.params["playbook_pid"], stage.params["tried_on"]
     if not request.check_mode:
-        stage.folder = RunFolder.create(runs_root, host)
-        stage.folder.playbook_pid = playbook_pid
+        stage.folder = _begin_folder(runs_root, host, playbook_pid)
     run_dir = stage.folder.path if stage.folder else None
     outcome = Outcome(
         record={"goal": request.goal, "host": host, "rerun": earlier.run_id if earlier else None},
@@ -79,6 +78,18 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
     except MigrationError as error:
         raise MigrationError(str(error), outcome) from None
     return outcome
+
+
+def _begin_folder(runs_root: pathlib.Path, host: str, playbook_pid: int) -> RunFolder:
+    try:
+        folder = RunFolder.create(runs_root, host)
+        folder.playbook_pid = playbook_pid
+    except OSError as error:
+        raise MigrationError(
+            f"Nothing was changed. No folder of this run's can be made in {runs_root / host}: {error.strerror}. "
+            "Point runs_root elsewhere, or free some space there."
+        ) from None
+    return folder
 
 
 def _begin_to_claim(folder: RunFolder, target: Endpoint, playbook_pid: int, outcome: Outcome) -> Claim:
