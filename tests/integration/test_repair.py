@@ -63,6 +63,11 @@ def test_everything_else_is_looked_at_as_a_whole(servers: Servers, controller: C
         controller.run("playbooks/repair.yml", limit="production", extra={"confirm_answer": "MIGRATE PRODUCTION"})
         assert verified(controller) == ("equal", set())
         assert "found source and target equal" in refused(controller, "repair")
+        target.execute("UPDATE owner SET name = 'somebody'")
+        assert verified(controller) == ("different", {"table public.owner"})
+        source.execute("ALTER TABLE owner ADD note text")
+        # Nobody has selected anything, or chosen how: what replaces the schema is another playbook.
+        assert "or have migrate.yml replace all" in refused(controller, "repair")
 
 
 def verified(controller: Controller, **extra: str) -> tuple[str, set[str]]:

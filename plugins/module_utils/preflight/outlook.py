@@ -245,7 +245,7 @@ def _tell_other(difference: Difference) -> Finding:
         "schema-differs",
         difference.object,
         f"{difference.message}; the live database's schema is to be kept.",
-        "Bring it up to date first, or leave out load_mode, fk_strategy and the selection, to have it replaced.",
+        "Bring it up to date first, or have migrate.yml replace all, without load_mode, fk_strategy and a selection.",
     )
 
 
