@@ -590,7 +590,7 @@ def test_empty_search_path_is_carried(make: MakeCase) -> None:
 
 
 def test_place_of_the_live_database_is_kept(make: MakeCase) -> None:
-    """Owner, grants, connection limit and roles' settings are the live database's; the old one is kept as it was."""
+    """Owner, grants, limits and roles' settings are the live database's; the old one is kept as it was, then dropped."""
     case = make("create table t(id int); insert into t values (1)")
     case.make_roles()
     case.source_user = None
@@ -604,6 +604,7 @@ def test_place_of_the_live_database_is_kept(make: MakeCase) -> None:
         f"""create role {role}2; revoke connect on database {name} from public;
             grant create, connect on database {name} to {role}2 with grant option;
             grant temporary on database {name} to pg_monitor; alter database {name} connection limit 7;
+            alter database {name} is_template true;
             alter database {name} set app.place = 'here'; alter database {name} set work_mem = '1MB';
             alter role {role} in database {name} set search_path = "A b", public;
                 comment on database {name} is 'the live one';
@@ -620,7 +621,10 @@ def test_place_of_the_live_database_is_kept(make: MakeCase) -> None:
     case.run("insert into t values (2)")
     case.arrives()
     assert oracle.scalar(target, f"{name}__pgconvoy_previous", "select count(*) from t") == 1
-    for dbname in (name, f"{name}__pgconvoy_previous"):
+    databases = (name, f"{name}__pgconvoy_previous")
+    assert [found for found in oracle.databases(target) if found.startswith(name)] == [*databases]
+    for dbname in databases:
+        execute(target, "postgres", f"alter database {dbname} is_template false")
         target.drop_database(dbname)
     execute(target, "postgres", f"drop role {role}2")
 

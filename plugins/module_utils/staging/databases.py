@@ -190,8 +190,15 @@ def drop_database(session: Session, name: str) -> None:
 
     :raises MigrationError: when the server refuses, with its message
     """
+    database = sql.Identifier(name)
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database)
     try:
-        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        try:
+            session.execute(drop)
+        except psycopg.errors.WrongObjectType:
+            # It was live once, and a template (dropdb in dbcommands.c).
+            session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(database))
+            session.execute(drop)
     except psycopg.Error as error:
         raise MigrationError(f'Cannot drop the database "{name}": {describe(error)}') from None
 

@@ -34,7 +34,7 @@ class Property:
 
 _PLACE: t.Final = f"""
 SELECT pg_get_userbyid(datdba), convert_from(textsend(shobj_description(d.oid, 'pg_database')), e.name),
-       datacl IS NOT NULL, datconnlimit
+       datacl IS NOT NULL, datconnlimit, datistemplate
 FROM pg_catalog.pg_database d {ENCODED}
 """
 #: For all roles (NULL) and for single ones.
@@ -55,8 +55,8 @@ def ask_carried(copy: str, live: str, source: DatabaseProperties, with_grants: b
     """Ask outside of the live database for the properties that give the copy what that must have, in order.
 
     Settings and comment are the source's, and the live database's where the source says nothing; owner, grants,
-    connection limit and single roles' settings are bound to the place and are the live database's. Without a live
-    database they stay as CREATE DATABASE made them.
+    connection limit, whether it is a template, and single roles' settings are bound to the place and are the live
+    database's. Without a live database they stay as CREATE DATABASE made them.
 
     :param with_grants: whether grants are the live database's, or what the copy has been given already
     """
@@ -66,11 +66,13 @@ def ask_carried(copy: str, live: str, source: DatabaseProperties, with_grants: b
     place: list[Property] = []
     asked = [sql.SQL(query).format(live) for query in (_PLACE, _SETTINGS, _GRANTS)]
     found, configured, granted, ((encoding,),) = yield [*asked, "SELECT getdatabaseencoding()"]
-    for owner, live_comment, has_grants, connection_limit in found:
+    for owner, live_comment, has_grants, connection_limit, is_template in found:
         settings = {(role, name): value for role, config in configured for name, value in split_settings(config)}
         comment = live_comment if comment is None else comment
         limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, connection_limit)
         place.append(Property("database connection limit", limit))
+        if is_template:
+            place.append(Property("database template", sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(database)))
         if with_grants and has_grants:
             place += [Property("database grants", statement) for statement in _grants(granted, database)]
         # The owner comes last: it may be a role that this one belongs to, but is not.
