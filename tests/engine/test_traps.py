@@ -590,7 +590,7 @@ def test_empty_search_path_is_carried(make: MakeCase) -> None:
 
 
 def test_place_of_the_live_database_is_kept(make: MakeCase) -> None:
-    """Owner, grants, limits and roles' settings are the live database's; the old one is kept as it was, then dropped."""
+    """Owner, grants, limits and roles' settings are the live database's; the old one is kept as it was, and dropped."""
     case = make("create table t(id int); insert into t values (1)")
     case.make_roles()
     case.source_user = None

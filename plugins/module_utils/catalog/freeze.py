@@ -19,6 +19,7 @@ from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..server.endpoint import Endpoint, Session, connect, pin_settings
+from .holders import HOLDER, JOINED
 from .selection import Name
 from .snapshot import ExportedSnapshot
 
@@ -90,26 +91,17 @@ def _lock(session: Session, endpoint: Endpoint, list_tables: t.Callable[[Session
 
 
 # What SHARE waits for (docs: 13.3.1 Table-Level Locks).
-_HOLDERS: t.Final = """
-SELECT n.nspname || '.' || c.relname, l.pid, l.mode, coalesce(a.usename, '?'),
-       coalesce(nullif(a.application_name, ''), 'no application name')
+_HOLDERS: t.Final = f"""
+SELECT {HOLDER}, l.mode, n.nspname || '.' || c.relname
 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace {JOINED}
 WHERE l.locktype = 'relation' AND l.granted AND n.nspname !~ '^pg_' AND l.mode IN ('RowExclusiveLock',
       'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-ORDER BY 1, 2, 3
+ORDER BY 3, 1, 2
 """
 
 
 def _tell_holders(session: Session) -> str:
-    """Return who holds locks, a line each; a prepared transaction has no session."""
-    holders = [
-        (
-            f"session {pid} of {user} ({application})" if pid else "a prepared transaction (pg_prepared_xacts)",
-            mode,
-            table,
-        )
-        for table, pid, mode, user, application in session.execute(_HOLDERS)
-    ]
-    return "".join(f"\n  {holder} holds {mode} on {table}" for holder, mode, table in holders)
+    """Return who holds locks, a line each."""
+    return "".join(f"\n  {holder} holds {mode} on {table}" for holder, mode, table in session.execute(_HOLDERS))

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from ..archive.manifest import Manifest
+from ..catalog.holders import HOLDER, JOINED
 from ..catalog.selection import Name, Selection
 from ..errors import MigrationError, describe
 from ..server.endpoint import Session
@@ -128,19 +129,15 @@ def lock(session: Session, locks: t.Iterable[tuple[t.Collection[Name], str]]) ->
             session.execute(sql.SQL("; ").join([_begin(PATIENCE), *statements, sql.SQL(_END)]))
 
 
+_HOLDERS: t.Final = f"""
+SELECT DISTINCT {HOLDER} FROM pg_catalog.pg_locks l {JOINED}
+WHERE l.locktype = 'relation' AND l.granted AND l.relation >= 16384
+  AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+ORDER BY 1
+"""
+
+
 def _holders(session: Session) -> str:
-    """Return who has locked the user's tables, a line each; a prepared transaction has no session."""
-    rows = session.execute(
-        "SELECT DISTINCT l.pid, a.usename, a.application_name FROM pg_catalog.pg_locks l"
-        " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
-        " WHERE l.locktype = 'relation' AND l.granted AND l.relation >= 16384"
-        " AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
-        " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
-        " ORDER BY 1"
-    ).fetchall()
-    return "\n".join(
-        f"  session {pid} of {user} ({application or 'no application name'})"
-        if pid
-        else "  a prepared transaction (pg_prepared_xacts)"
-        for pid, user, application in rows
-    )
+    """Return who has locked the user's tables, a line each."""
+    return "\n".join(f"  {holder}" for (holder,) in session.execute(_HOLDERS))
