@@ -207,9 +207,9 @@ def replace_in_manifest(old: str, new: str) -> t.Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (alter, "rows-000001.copy was altered"),
+        (alter, "rows-000001.copy was altered. Dump again.$"),
         (lose, "schema.dump is missing"),
-        (add, "notes.txt does not belong to it"),
+        (add, "notes.txt does not belong to it. Remove what does not belong to it.$"),
         (link, "rows-000001.copy is not a regular file"),
         (link_manifest, "Cannot read the archive's manifest .*Too many levels of symbolic links"),
         (make_pipe, "schema.dump is not a regular file"),
@@ -234,7 +234,9 @@ def test_damaged(archive: Path, damage: t.Callable[[Path], None], told: str) -> 
 def test_all_faults_at_once(archive: Path) -> None:
     for damage in (alter, lose, add):
         damage(archive)
-    with pytest.raises(MigrationError, match=r"notes.txt does.*schema.dump is missing.*rows-000001.copy was altered"):
+    with pytest.raises(
+        MigrationError, match=r"notes.txt does.*schema.dump is missing.*rows-000001.copy was altered. Dump again.$"
+    ):
         check_archive(archive)
 
 

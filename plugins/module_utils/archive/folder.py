@@ -148,8 +148,8 @@ def check_archive(folder: pathlib.Path, *, loaded: bool = False) -> Archive:
     entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(folder)}
     present = entries.keys() - {FILE_NAME}
     expected = {file.name: file for file in manifest.files}
-    faults = [f"{name} does not belong to it" for name in sorted(present - expected.keys())]
-    faults += [f"{name} is not a regular file" for name in sorted(entries) if name in expected and not entries[name]]
+    foreign = [f"{name} does not belong to it" for name in sorted(present - expected.keys())]
+    faults = [f"{name} is not a regular file" for name in sorted(entries) if name in expected and not entries[name]]
     faults += [f"{name} is missing" for name in sorted(expected.keys() - present)]
     there = [file for name, file in sorted(expected.items()) if entries.get(name)]
     altered = [file.name for file in there if (folder / file.name).stat().st_size != file.size]
@@ -162,8 +162,9 @@ def check_archive(folder: pathlib.Path, *, loaded: bool = False) -> Archive:
     whole = [file for file in there if file.name in summed and file.name not in altered]
     run_parallel(whole, os.cpu_count() or 1, open_checker, "check the archive", lambda file: Step(file.name, file.size))
     faults += [f"{name} was altered" for name in sorted(altered)]
-    if faults:
-        raise MigrationError(f"The archive {folder} is not as it was written: {'; '.join(faults)}. Dump again.")
+    if foreign or faults:
+        told = f"The archive {folder} is not as it was written: {'; '.join([*foreign, *faults])}."
+        raise MigrationError(f"{told} {'Dump again' if faults else 'Remove what does not belong to it'}.")
     return archive
 
 
