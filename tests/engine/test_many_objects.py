@@ -198,6 +198,6 @@ def test_included_columns_are_no_key(servers: Servers) -> None:
             exported_snapshot(endpoint("target", case.target, case.name)) as there,
         ):
             (relation,) = list_relations(here.session)
-            assert relation.key == ("c", "id")
+            assert relation.key == ("id", "c")
             found = rows.find_row_differences(here.session, there.session, relation)
-    assert str(found) == "1 changed in b: (3,2)"
+    assert str(found) == "1 changed in b: (2,3)"

@@ -194,8 +194,10 @@ def test_oldest_that_cannot_be_dropped(place: Place) -> None:
     """The switch has happened all the same, and that is not its failure."""
     place.stage()
     place.switch()
-    with place.live.server.connect() as connection:
-        connection.execute(f"ALTER DATABASE {place.generations.previous} IS_TEMPLATE true")
+    # One that leads nowhere, and keeps its database all the same.
+    subscribe = "CREATE SUBSCRIPTION kept CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE)"
+    with place.live.server.connect(place.generations.previous) as connection:
+        connection.execute(subscribe)
     staging, discarded = place.stage(), place.generations.discarded
     try:
         switched = place.switch()
@@ -203,8 +205,8 @@ def test_oldest_that_cannot_be_dropped(place: Place) -> None:
         assert f'Cannot drop the database "{discarded}"' in switched.left[0]
         assert place.oids()[place.live.name] == staging
     finally:
-        with place.live.server.connect() as connection:
-            connection.execute(f"ALTER DATABASE {discarded} IS_TEMPLATE false")
+        with place.live.server.connect(discarded) as connection:
+            connection.execute("DROP SUBSCRIPTION kept")
     with maintenance_session(place.target) as session:
         assert drop_leftovers(session, place.generations) == [discarded]
 
