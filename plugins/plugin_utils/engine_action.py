@@ -12,6 +12,7 @@ of it is imported once, by one process, and the others have it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 import types
@@ -29,6 +30,9 @@ except ImportError:
     _CAN_SPARE_PACKING = False
 else:
     _CAN_SPARE_PACKING = CAN_FORK
+
+# What ansible-playbook has by now, its forks need not look through for garbage: that would copy it (docs: gc.freeze).
+gc.freeze()
 
 #: How a module's arguments are written where it does not say otherwise.
 _PROFILE: t.Final = "legacy"
