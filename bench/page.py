@@ -141,10 +141,11 @@ def _crossed(measured: Measured, run: str) -> str:
 def _parts(measured: Measured) -> t.Iterator[str]:
     """Give a table of the parts; the columns are seconds, and seconds of processors."""
     first, again = (measured.typical(run).parts for run in (FIRST, AGAIN))
-    stages = [what for what in first if what not in timeline.PARTS]
+    # By the names under which they were measured, which may have been others then.
+    stages = [what for what in first if what.startswith("stage ")]
     yield "| part | first run, s | its processor, s | nothing to do, s | its processor, s |"
     yield "|---|---|---|---|---|"
-    for part in timeline.PARTS:
+    for part in (what for what in first if what not in stages):
         rows = [part, *stages] if part == timeline.STAGE else [part]
         for what in rows:
             cells = [f"{value:.2f}" for parts in (first, again) for value in parts.get(what, (0.0, 0.0))]
