@@ -62,7 +62,7 @@ class EngineAction(NormalAction):
         with contextlib.ExitStack() as self._running:
             if not self._forks:
                 self._running.enter_context(self.meanwhile())
-            result: dict[str, t.Any] = super().run(tmp, task_vars)  # type: ignore[no-untyped-call]
+            result: dict[str, t.Any] = super().run(tmp, task_vars)  # type: ignore[no-untyped-call]  # of Ansible's class
         return result
 
     def _is_here(self, task_vars: dict[str, t.Any]) -> bool:
@@ -96,10 +96,10 @@ class EngineAction(NormalAction):
     def _low_level_execute_command(self, *args: t.Any, **named: t.Any) -> dict[str, t.Any]:
         """Fork the module in place of the command that would read it from its standard input."""
         if self._arguments is None:
-            executed: dict[str, t.Any] = super()._low_level_execute_command(*args, **named)  # type: ignore[no-untyped-call]
-            return executed
+            execute: t.Callable[..., dict[str, t.Any]] = super()._low_level_execute_command
+            return execute(*args, **named)
         environment: dict[str, t.Any] = {}
-        self._compute_environment_string(environment)  # type: ignore[no-untyped-call]
+        self._compute_environment_string(environment)  # type: ignore[no-untyped-call]  # likewise
         forked = ForkedModule(
             self.module,
             self._arguments,

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import traceback
 import types
 import typing as t
@@ -50,6 +51,8 @@ class ForkedModule:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 os.chdir(folder)
                 os.environ.update(environment)
+                # It may have been looked for by now, and have another place there.
+                tempfile.tempdir = None
                 status = _run(module, arguments, profile)
             except BaseException:  # noqa: BLE001 - never back into the code of Ansible's worker
                 traceback.print_exc()

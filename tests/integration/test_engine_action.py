@@ -69,3 +69,34 @@ def test_task_that_takes_too_long(tmp_path: Path) -> None:
         assert "Timed out after 2 second(s)" in done.stdout + done.stderr
         record = json.loads((folder / "compare.json").read_text())
         assert record["error"] == "compare was interrupted; the live database is as it was."
+
+
+def test_environment_of_a_task(tmp_path: Path) -> None:
+    """What a task's environment says holds for its module: which docker is there, say."""
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\necho no engine but a canary >&2\nexit 1\n", encoding="utf-8")
+    docker.chmod(0o755)
+    (tmp_path / "stages").mkdir()
+    source = {"container": "any", "port": 1, "dbname": "a", "user": "a"}
+    target = {"host": "127.0.0.1", "port": 1, "dbname": "a", "user": "a"}
+    given = {"source": source, "target": target, "run_dir": str(tmp_path), "settings": {}}
+    module = {"pgconvoy.migrate.compare": {**given, "client_bindir": str(wheel_bindir())}}
+    play = {
+        "name": "Compare",
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": sys.executable},
+        "tasks": [{"name": "Compare", **module, "environment": {"PATH": str(tmp_path)}}],
+    }
+    playbook = tmp_path / "compare.yml"
+    playbook.write_text(json.dumps([play]), encoding="utf-8")
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), str(playbook)],
+        env={**clean_environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "no engine but a canary" in done.stdout

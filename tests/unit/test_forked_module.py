@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import signal
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -41,20 +42,23 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fork:
 def test_arguments_and_result(fork: Fork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are as for any module: read, judged, returned with the warnings, secrets left out."""
     monkeypatch.setattr(_internal, "is_controller", True)
+    assert tempfile.gettempdir() != str(tmp_path)
     status, stdout, stderr = fork(
         """\
-import os
+import os, tempfile
 from ansible.module_utils.basic import AnsibleModule
 module = AnsibleModule({"word": {"type": "str"}, "secret": {"type": "str", "no_log": True}})
 module.warn("beware")
 module.exit_json(changed=True, folder=os.getcwd(), word=module.params["word"], said=module.params["secret"],
-                 there=os.environ["CANARY"])""",
+                 there=os.environ["CANARY"], temporary=tempfile.gettempdir())""",
         {"word": "a", "secret": "hidden-canary"},
         CANARY="sings",
+        TMPDIR=str(tmp_path),
     )
     assert (status, stderr) == (0, "")
     result = json.loads(stdout)
     assert (result["changed"], result["folder"], result["word"], result["there"]) == (True, str(tmp_path), "a", "sings")
+    assert result["temporary"] == str(tmp_path)
     assert "beware" in str(result["warnings"])
     assert "hidden-canary" not in stdout
     assert "CANARY" not in os.environ
@@ -88,7 +92,9 @@ def test_it_is_interrupted(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: caught.append(number))
     try:
-        status, _, stderr = fork("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()")
+        status, _, stderr = fork(
+            "import os, signal\nsignal.alarm(30)\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
+        )
     finally:
         signal.signal(signal.SIGTERM, before)
     assert status == 1

@@ -15,7 +15,7 @@ import dataclasses
 import typing as t
 
 from ..server.endpoint import Session
-from ..server.inquiry import Inquiry, answer
+from ..server.inquiry import Inquiry, answer, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,5 @@ def read_bindings(session: Session) -> tuple[Binding, ...]:
 
 def ask_bindings() -> Inquiry[tuple[Binding, ...]]:
     """Ask for all objects that are bound to anything but what every server has, by name."""
-    # A far server need not be sent how lines are indented; no literal has two spaces that count.
-    (rows,) = yield [" ".join(_BINDINGS.split())]
+    (rows,) = yield [one_line(_BINDINGS)]
     return tuple(Binding(name, relation, tuple(uses), tuple(operators)) for name, relation, uses, operators in rows)

@@ -17,7 +17,7 @@ import typing as t
 from psycopg import sql
 
 from ..server.endpoint import Session
-from ..server.inquiry import Inquiry, answer
+from ..server.inquiry import Inquiry, answer, one_line
 
 #: The name of this way to compute; checksums of two names cannot be compared.
 ALGORITHM: t.Final = "column-hashes-2"
@@ -176,7 +176,7 @@ def ask_types() -> Inquiry[dict[int, Type]]:
     The session's search_path must be empty.
     """
     types = {}
-    (rows,) = yield [" ".join(_TYPES.split())]
+    (rows,) = yield [one_line(_TYPES)]
     for oid, schema, name, builtin, kind, is_array, element, base, subtype, output, send in rows:
         printer, sender = tuple(output), tuple(send) if send else None
         types[oid] = Type(schema, name, builtin, kind, is_array, element, base, subtype, printer, sender)

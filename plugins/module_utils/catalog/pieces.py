@@ -12,6 +12,7 @@ import typing as t
 from psycopg import sql
 
 from ..schedule.progress import Step
+from .checksums import sum_query
 from .relations import Relation
 
 #: A larger relation is read in pieces of so many pages (16 MiB) at least, so that several jobs can share it.
@@ -45,6 +46,12 @@ class Piece:
         return sql.SQL("(SELECT * FROM {}) {} {}").format(
             self.stored, sql.Identifier(self.relation.name), sql.SQL(self.relation.condition)
         )
+
+    @property
+    def sums(self) -> sql.Composed:
+        """The query for the sums of its rows: of all that is hashed and, if that is less, of what they were given."""
+        given = self.relation.given
+        return sum_query(self.relation.hashed, self.rows, *([given] if len(given) < len(self.relation.hashed) else []))
 
     @property
     def stored(self) -> sql.Composed:

@@ -12,7 +12,6 @@ import functools
 import typing as t
 
 import psycopg
-from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
@@ -20,7 +19,7 @@ from ..schedule.threads import Lane, in_order, run_lanes
 from ..server.endpoint import Session, set_search_path, use_search_path
 from ..server.inquiry import Inquiry, answer, ask, together
 from ..server.shared_memory import read
-from .checksums import ALGORITHM, add, digest, sum_query
+from .checksums import ALGORITHM, add, digest
 from .content import Content, Measured, Rows
 from .earlier import Comparison, Earlier
 from .evaluations import Evaluations
@@ -263,7 +262,7 @@ class _Begun:
     def _add(self, piece: Piece, session: Session) -> None:
         relation = piece.relation
         try:
-            (sums,) = read(session, _sum_up(relation, piece.rows))
+            (sums,) = read(session, piece.sums)
         except psycopg.errors.LockNotAvailable:
             # The snapshot tells who stands in the way.
             raise
@@ -274,7 +273,7 @@ class _Begun:
         self._sums[relation.full_name].append(tuple(map(int, sums)))
 
     def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool, is_last: bool) -> None:
-        queries = [_sum_up(relation, relation.own_rows) for relation in relations]
+        queries = [Piece(relation, None, None).sums for relation in relations]
         # What goes with them is asked under the session's own path.
         sums = ask(set_search_path(self.reading.search_path), *queries, set_search_path(""), LARGE_OBJECTS)
         try:
@@ -295,9 +294,3 @@ class _Begun:
                 self._sums[relation.full_name].append(tuple(map(int, found)))
         if listed and is_first and self.reading.selection is None:
             self._large_objects = read_listed(session, listed)
-
-
-def _sum_up(relation: Relation, rows: sql.Composable) -> sql.Composed:
-    """Return the query for the sums of some rows: of all that is hashed, and of what they were given."""
-    given = relation.given
-    return sum_query(relation.hashed, rows, *([given] if len(given) < len(relation.hashed) else []))

@@ -13,9 +13,9 @@ from psycopg import sql
 
 from ..server.batches import Rows
 from ..server.endpoint import Session
-from ..server.inquiry import Inquiry, answer, ask, together
+from ..server.inquiry import Inquiry, answer, ask, one_line, together
 from .checksums import HashedColumn, Type, ask_types, hashed_column, is_sent_alike
-from .graph import find_components
+from .refresh_order import ask_refresh_order
 
 Kind = t.Literal["table", "partitioned table", "materialized view"]
 
@@ -211,8 +211,7 @@ def ask_extension_tables() -> Inquiry[list[ExtensionTable]]:
 
 
 def _list(which: t.LiteralString, more: t.LiteralString = "") -> t.LiteralString:
-    # A far server need not be sent how lines are indented; no literal has two spaces.
-    return " ".join(_LIST.replace("{which}", which).replace("{more}", more).split())
+    return one_line(_LIST.replace("{which}", which).replace("{more}", more))
 
 
 def _make(
@@ -251,44 +250,6 @@ def _make(
         )
         relations.append((relation, others))
     return relations
-
-
-# A view depends on others through its rules, of which one holds its query.
-_VIEWS: t.Final = """
-SELECT n.nspname, c.relname, c.relkind = 'm', c.relispopulated,
-       ARRAY(SELECT DISTINCT ARRAY[rn.nspname::text, read.relname::text]
-             FROM pg_catalog.pg_rewrite r
-             JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-                  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> c.oid
-             JOIN pg_catalog.pg_class read ON read.oid = d.refobjid AND read.relkind IN ('v', 'm')
-             JOIN pg_catalog.pg_namespace rn ON rn.oid = read.relnamespace
-             WHERE r.ev_class = c.oid)
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm')
-"""
-
-
-def read_refresh_order(session: Session) -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
-    """Return the populated materialized views by (schema, name), each after those that it reads, which are told.
-
-    Those that are read by way of plain views are among them.
-    """
-    return answer(session, ask_refresh_order())
-
-
-def ask_refresh_order() -> Inquiry[dict[tuple[str, str], tuple[tuple[str, str], ...]]]:
-    """Ask for the populated materialized views; see `read_refresh_order`."""
-    (rows,) = yield [" ".join(_VIEWS.split())]
-    materialized = {(schema, name) for schema, name, is_materialized, *_ in rows if is_materialized}
-    populated = {(schema, name) for schema, name, _, is_populated, _ in rows if is_populated} & materialized
-    edges = {(schema, name): {(of, view) for of, view in read} for schema, name, *_, read in rows}
-    read: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for component in find_components(edges):
-        next_ = set().union(*(edges[view] for view in component))
-        reached = next_.union(*(read.get(view, ()) for view in next_))
-        read |= dict.fromkeys(component, reached)
-    order = sorted(populated, key=lambda view: (len(read[view] & materialized), view))
-    return {view: tuple(sorted(read[view] & materialized)) for view in order}
 
 
 def in_the_same_forms(relations: t.Iterable[Relation], like: t.Iterable[Relation]) -> list[Relation]:

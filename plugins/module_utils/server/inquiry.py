@@ -31,6 +31,14 @@ def answer(session: Session, inquiry: Inquiry[T]) -> T:
         return t.cast(T, end.value)
 
 
+def one_line(query: t.LiteralString) -> t.LiteralString:
+    """Return a query without its indentation, which a far server need not be sent.
+
+    :param query: has no comment, and no literal in which two spaces or a line's end count
+    """
+    return " ".join(query.split())
+
+
 def ask(*questions: Question) -> Inquiry[t.Sequence[Rows]]:
     """Ask questions, and return the rows of each."""
     return (yield questions)

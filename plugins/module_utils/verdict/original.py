@@ -14,7 +14,8 @@ from ..catalog.bindings import Binding, read_bindings
 from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.extension_rows import ExtensionRows, read_extension_rows
 from ..catalog.members import Members, read_members
-from ..catalog.relations import list_relations, read_refresh_order
+from ..catalog.refresh_order import read_refresh_order
+from ..catalog.relations import list_relations
 from ..catalog.requirements import Extension, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot

@@ -14,7 +14,7 @@ import typing as t
 from psycopg import sql
 
 from ...server.endpoint import Endpoint, Session
-from ...server.inquiry import Inquiry, answer
+from ...server.inquiry import Inquiry, answer, one_line
 from ...verdict.findings import Finding
 from .check import RELATIONS
 
@@ -167,7 +167,7 @@ def check_connections(session: Session, endpoint: Endpoint, jobs: int) -> list[F
 def ask_connections(endpoint: Endpoint, jobs: int) -> Inquiry[list[Finding]]:
     """Ask which limits leave too few connections for a run with so many jobs."""
     needed = jobs + _SESSIONS_BESIDE_JOBS
-    (rows,) = yield [sql.SQL(" ".join(_CONNECTIONS.split())).format(endpoint.dbname)]
+    (rows,) = yield [sql.SQL(one_line(_CONNECTIONS)).format(endpoint.dbname)]
     return [
         Finding(
             "error",
