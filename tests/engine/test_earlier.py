@@ -75,7 +75,7 @@ def reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
         names.append("other" if '"other"' in rows.as_string() else "t")
         return checksums.sum_query(columns, rows)
 
-    monkeypatch.setattr(reading, "sum_query", sum_query)
+    monkeypatch.setattr(pieces, "sum_query", sum_query)
     return names
 
 

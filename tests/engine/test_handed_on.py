@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import checksums, earlier, reading
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import checksums, earlier, pieces
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import bringing
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
@@ -98,7 +98,7 @@ def sums(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         told.append(rows.as_string())
         return checksums.sum_query(columns, rows)
 
-    monkeypatch.setattr(reading, "sum_query", sum_query)
+    monkeypatch.setattr(pieces, "sum_query", sum_query)
     monkeypatch.setattr(earlier, "_LARGE_PAGES", 1)
     return told
 
