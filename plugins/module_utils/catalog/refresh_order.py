@@ -39,7 +39,7 @@ def ask_refresh_order() -> Inquiry[dict[tuple[str, str], tuple[tuple[str, str], 
     (rows,) = yield [one_line(_VIEWS)]
     materialized = {(schema, name) for schema, name, is_materialized, *_ in rows if is_materialized}
     populated = {(schema, name) for schema, name, _, is_populated, _ in rows if is_populated} & materialized
-    edges = {(schema, name): {(of, view) for of, view in read} for schema, name, *_, read in rows}
+    edges = {(schema, name): {tuple(relation) for relation in read} for schema, name, *_, read in rows}
     read: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for component in find_components(edges):
         next_ = set().union(*(edges[view] for view in component))
