@@ -185,6 +185,7 @@ def tell(stage: Stage, verdict: Verdict, target: Endpoint) -> Outcome:
     outcome = Outcome(
         record={
             "equal": verdict.equal,
+            "staging": stage.params["staging"],
             **told,
             "findings": [dataclasses.asdict(finding) for finding in findings],
         },

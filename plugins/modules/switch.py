@@ -106,9 +106,10 @@ from ..module_utils.run.stage import Stage
 try:
     from ..module_utils.archive.archive import Archive
     from ..module_utils.archive.folder import read_archive
-    from ..module_utils.errors import Outcome
+    from ..module_utils.errors import MigrationError, Outcome
     from ..module_utils.preflight.judging import serving_by
     from ..module_utils.run.confirmation import require_confirmation
+    from ..module_utils.run.folder import RunFolder
     from ..module_utils.run.held_freeze import kept_until_committed
     from ..module_utils.server.client_tools import tools_in
     from ..module_utils.server.endpoint import Endpoint
@@ -167,6 +168,7 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
     params, settings = stage.params, stage.settings
     archive, serving = read_archive(pathlib.Path(params["archive"])), serving_by(settings, host)
     with dropped_on_failure(target, generations, run_id), source_frozen(stage, archive) as let_go:
+        require_verdict(stage.folder)
 
         def committed() -> None:
             stage.committed()
@@ -182,6 +184,19 @@ def switch_to_staging(stage: Stage, target: Endpoint, generations: Generations, 
             committed,
             with_grants=settings.policy.grants != "source",
             prove=lambda: serving.require(target, archive.manifest),
+        )
+
+
+def require_verdict(folder: RunFolder | None) -> None:
+    """Refuse a copy that this run has not judged: whoever goes step by step (``--step``) may leave out the stage.
+
+    :raises MigrationError: when it has not been found equal
+    """
+    compared = folder.read_records().get("compare", {}) if folder else {}
+    if not (compared.get("staging") and compared.get("equal")):
+        raise MigrationError(
+            "The switch did not happen. This run has not verified the copy, and nothing goes live that is not. Call "
+            "pgconvoy.migrate.compare before, with staging and the same run_dir."
         )
 
 

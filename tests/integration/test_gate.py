@@ -144,6 +144,17 @@ def test_run_in_parts_does_not_open_it(
     assert told in message
 
 
+def test_step_that_leaves_out_the_verdict(sandbox: Controller, source: Database, target: Database) -> None:
+    """Whoever goes step by step may leave out any; nothing goes live that was not judged."""
+    # Of what is shown, ansible-runner looks at the last 100 characters; what was asked is shown again, with stars.
+    answers = {r"Compare every table \(N\)o/\(y\)es/\(c\)ontinue: \Z": "n", r"\(c\)ontinue: \Z": "y"}
+    with untouched(source, target):
+        run = sandbox.run("migrate.yml", "--step", answers=answers)
+    assert run.rc != 0
+    assert "The switch did not happen. This run has not verified the copy" in run.message
+    assert run.report("sandbox-db")["status"] == "failed"
+
+
 def test_check_mode_asks_nothing_and_changes_nothing(
     production: Controller, source: Database, target: Database
 ) -> None:
