@@ -42,6 +42,8 @@ class ForkedModule:
         """
         # Files without a name: whatever the module says, nobody has to read it meanwhile.
         self._outputs = [os.memfd_create(name) for name in ("stdout", "stderr")]
+        # Otherwise nobody could tell how it ended, where whoever has started ansible-playbook ignores this signal.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Until the new process has handlers of its own.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._pid = os.fork()

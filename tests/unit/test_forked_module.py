@@ -87,6 +87,15 @@ def test_end(fork: Fork, code: str, rc: int, said: str) -> None:
     assert said in stdout + stderr
 
 
+def test_end_where_the_ends_of_processes_are_ignored(fork: Fork) -> None:
+    """As by whoever has started ansible-playbook, for all that come after it."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert fork("raise SystemExit(3)")[0] == 3
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_it_is_interrupted(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
     """By SIGTERM as by Ctrl-C, whatever Ansible's worker does of these; its caller's handlers are its caller's."""
     caught: list[int] = []

@@ -37,7 +37,9 @@ stage.run(work)
 """
 
 
-def run(tmp_path: Path, work: str, *, check: bool = False) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+def run(
+    tmp_path: Path, work: str, *, check: bool = False, starter: t.Sequence[str] = (sys.executable,)
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """Run a stage; return what Ansible gets, and the record."""
     folder = tmp_path / "run"
     (folder / "stages").mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,7 @@ def run(tmp_path: Path, work: str, *, check: bool = False) -> tuple[dict[str, t.
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
     done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [*starter, str(script)], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout, done.stderr
     assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
@@ -80,6 +82,24 @@ def test_failed_after_the_commit(tmp_path: Path) -> None:
     result, record = run(tmp_path, "stage.committed()\nraise ValueError('canary')")
     assert result["failed"]
     assert record["uncertain"] is True
+
+
+@pytest.mark.parametrize("inherited", ["SIGCHLD, signal.SIG_IGN", "SIGINT, signal.SIG_IGN"])
+def test_signals_that_are_ignored(tmp_path: Path, inherited: str) -> None:
+    """By whoever has started ansible-playbook: a program that fails is still seen to, and what is sent arrives."""
+    program = f"import signal, os, sys; signal.signal(signal.{inherited}); os.execv(sys.executable, sys.argv[1:])"
+    starter = [sys.executable, "-c", program, sys.executable]
+    work = "import subprocess\nif subprocess.call(['false']) != 1: return Outcome()\ninterrupt()\nreturn Outcome()"
+    result, _ = run(tmp_path, work, starter=starter)
+    assert result.get("msg") == "switch was interrupted; the live database is as it was."
+
+
+def test_signals_that_are_blocked(tmp_path: Path) -> None:
+    """Likewise."""
+    program = "import signal, os, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); "
+    starter = [sys.executable, "-c", f"{program}os.execv(sys.executable, sys.argv[1:])", sys.executable]
+    result, _ = run(tmp_path, "interrupt()\nreturn Outcome()", starter=starter)
+    assert result.get("msg") == "switch was interrupted; the live database is as it was."
 
 
 UNEXPECTED: t.Final = (

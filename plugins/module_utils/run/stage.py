@@ -18,6 +18,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.parameters import remove_values
 
+from ..schedule.signals import heed_all
 from .folder import RunFolder
 from .playbook_process import PlaybookProcess, interrupt_when_ended
 from .unexpected import tell_unexpected
@@ -64,6 +65,7 @@ class Stage:
         # Ansible ends a module by SIGTERM; like Ctrl-C it must unwind, so that nothing is left behind.
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGINT, _interrupt)
+        heed_all()
 
     def endpoint(self, side: t.Literal["source", "target"]) -> Endpoint | None:
         """Return the side's database, or None when it takes no part."""

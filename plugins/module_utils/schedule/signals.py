@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Threads beside the main one, and what is sent to the process."""
+"""Signals: what is sent to the process, to its main thread and to those beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ import signal
 import threading
 
 _INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+def heed_all() -> None:
+    """Undo what whoever has started ansible-playbook has left of signals: that is inherited (man 7 signal).
+
+    Where SIGCHLD is ignored, a program that fails looks like one that ended well (subprocess takes 0 for a status that
+    nobody can tell any more); what is blocked interrupts nothing.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
 
 
 def start_beside(thread: threading.Thread) -> None:
