@@ -596,6 +596,8 @@ def test_missing_parents_are_found_before(servers: Servers) -> None:
         )
         (finding,) = missing_parents(case)
         assert (finding.code, finding.object) == ("parent-missing", "fk constraint public.child led")
+        # A repair has no selection of the user's.
+        assert "for a repair, verify anew" in finding.remedy
         # One row, by its name; what it refers to by no means.
         assert re.search(r"Such rows are #[0-9a-f]{8}\.$", finding.message)
 

@@ -18,6 +18,8 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive import wr
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.archive.schema import dump_schema
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.queries import Query, ask
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.examine import examine
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.request import Request
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.privileges.wanted import GrantsOf, Policy
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging import row_security
 
@@ -865,3 +867,17 @@ def test_row_security_that_is_forced_upon_the_owner(
         assert "target-not-readable" in case.migrate().codes
     else:
         case.arrives()
+
+
+def test_row_security_that_is_forced_where_only_what_differs_is_brought(make: MakeCase) -> None:
+    """That it cannot be done is told in words about that, and not about a backup of all."""
+    case = make(FORCED)
+    case.make_roles("LOGIN")
+    case.target.create_database(case.name, template="template0", owner=f"{case.name}_role")
+    execute(case.target, case.name, f"SET ROLE {case.name}_role; {FORCED}")
+    source = endpoint("source", case.source, case.name)
+    target = endpoint("target", case.target, case.name, case.target_user)
+    (told,) = examine(Request(source, target, load_mode="sync")).unless_equal
+    assert (told.severity, told.code, told.object) == ("error", "target-not-readable", "table public.item")
+    assert "which rows differ cannot be told" in told.message
+    assert "target_user" in told.remedy

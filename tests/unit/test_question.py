@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import typing as t
+from pathlib import Path
 
+import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.goals import LoadMode
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.question import (
     History,
     Past,
     Standing,
     put_question,
 )
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.history import Entry
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.run.trials import read_trials
 
 _STANDING = Standing(
     live="shop",
@@ -72,3 +79,61 @@ def test_nothing_there_yet() -> None:
         "time",
         "tried",
     ]
+
+
+@pytest.mark.parametrize(
+    ("load_mode", "copies", "told"),
+    [
+        ("swap", True, ["about 3 min for the copy, by run R1", "clients wait for about 1 s, as they did then"]),
+        ("swap", False, ["clients wait for about 1 s, as they did then, by run R1"]),
+        (
+            "in_place",
+            True,
+            ["about 3 min for dump and backup, by run R1", "clients wait for about 1 s, as they did then"],
+        ),
+        ("sync", True, ["clients who write wait for about 1 s, as they did then, by run R1"]),
+    ],
+)
+def test_time_of_each_way(load_mode: LoadMode, copies: bool, told: list[str]) -> None:
+    standing = dataclasses.replace(_STANDING, load_mode=load_mode, copies=copies)
+    assert time_told(standing, History(rate=_RUN)) == told
+    (nothing,) = time_told(standing, History())
+    assert nothing.startswith("not known: no earlier run of this host ")
+    # A rehearsal is one of a copy.
+    assert ("rehearse" in nothing) is (load_mode == "swap" and copies)
+
+
+def time_told(standing: Standing, history: History) -> list[str]:
+    told = [line.partition("  ") for line in put_question(standing, history)]
+    headings = [heading for heading, _, _ in told]
+    return [line.strip() for _, _, line in told[headings.index("time") : headings.index("tried")]]
+
+
+@pytest.mark.parametrize(
+    ("load_mode", "copies", "rate"),
+    [("swap", True, "R3"), ("swap", False, "R4"), ("in_place", True, "R2"), ("sync", True, None)],
+)
+def test_time_is_told_by_a_run_of_the_same_way(
+    tmp_path: Path, load_mode: LoadMode, copies: bool, rate: str | None
+) -> None:
+    """What differed is brought in another time than all is copied; a rollback copies nothing."""
+    for run_id, goal, status, timings in (
+        ("R1", "migrate", "migrated", {"dump": 1, "switch": 0.1}),
+        ("R2", "migrate", "migrated", {"dump": 1, "backup": 1, "replace": 20}),
+        ("R3", "rehearse", "rehearsed", {"dump": 1, "compare": 1}),
+        ("R4", "rollback", "rolled_back", {"switch": 0.1}),
+        ("R5", "migrate", "failed", {"dump": 1}),
+    ):
+        folder = tmp_path / "shop-db" / run_id
+        folder.mkdir(parents=True)
+        mode = "in_place" if "replace" in timings else "swap"
+        ended = dataclasses.asdict(_RUN) | {"run_id": run_id, "status": status}
+        report: dict[str, t.Any] = {**ended, "goal": goal, "load_mode": mode, "timings": timings, "source": None}
+        (folder / "report.json").write_text(json.dumps(report))
+        entry = {key: report.get(key) for key in Entry.__annotations__}
+        (folder / "summary.json").write_text(json.dumps(entry))
+    standing = dataclasses.replace(_STANDING, load_mode=load_mode, copies=copies)
+    history = read_trials(tmp_path, "shop-db", None, Path("archive"), standing)
+    assert (history.rate and history.rate.run_id) == rate
+    assert history.last
+    assert history.last.run_id == "R4"

@@ -10,6 +10,7 @@ import datetime
 import typing as t
 
 from ..catalog.selection import Name
+from .goals import LoadMode
 from .row_counts import Counts
 
 #: How many tables are named of those that lose rows, and of those that gain some.
@@ -28,7 +29,7 @@ class Past:
     ended_at: str
     #: the source's size then, in bytes, if that is known
     size: int | None
-    #: how long it took until a verified copy was there, and how long the switch took, in seconds
+    #: how long it took until a verified copy was there, and how long the live database was replaced, in seconds
     copying: float
     switching: float | None
 
@@ -39,7 +40,7 @@ class History:
 
     #: the last that replaced this live database
     last: Past | None = None
-    #: the last by which it can be told how long this one will take
+    #: the last of the same way by which it can be told how long this one will take
     rate: Past | None = None
     #: the last runs of other hosts with the same source, or the same archive
     tried: tuple[Past, ...] = ()
@@ -60,6 +61,9 @@ class Standing:
     undo: str
     #: the source's size in bytes
     size: int | None
+    load_mode: LoadMode = "swap"
+    #: whether a copy is made; not if what was live before returns
+    copies: bool = True
 
 
 def put_question(standing: Standing, history: History) -> list[str]:
@@ -69,7 +73,7 @@ def put_question(standing: Standing, history: History) -> list[str]:
         told += _tell_rows(standing)
         told.append(("connected", [standing.clients or "nobody, as far as the target's user may see"]))
     told.append(("the undo", [standing.undo]))
-    told.append(("time", _tell_time(standing.size, history.rate)))
+    told.append(("time", _tell_time(standing, history.rate)))
     tried = [f"on {run.host} at {_moment(run.ended_at)}: {run.status} (run {run.run_id})" for run in history.tried]
     told.append(("tried", tried or ["not yet on another target, as far as the reports here tell"]))
     width = max(len(heading) for heading, _ in told)
@@ -115,14 +119,30 @@ def _tell_tables(changes: t.Mapping[Name, int], how: str, elsewhere: t.Collectio
 _WHOLE: t.Final = {"fewer": "and the table goes", "more": "in a table that is new"}
 
 
-def _tell_time(size: int | None, rate: Past | None) -> list[str]:
+def _tell_time(standing: Standing, rate: Past | None) -> list[str]:
     if rate is None:
-        return ["not known: no earlier run of this host tells; playbooks/rehearse.yml would"]
-    scale = size / rate.size if size and rate.size else 1.0
-    told = [f"about {_duration(rate.copying * scale)} for the copy, by run {rate.run_id}"]
-    if rate.switching is not None:
-        told.append(f"clients wait for about {_duration(rate.switching)}, as they did then")
-    return told
+        return [f"not known: no earlier run of this host {_UNKNOWN[standing.load_mode, standing.copies]}"]
+    scale = standing.size / rate.size if standing.size and rate.size else 1.0
+    told, who, waiting = [], "clients wait", rate.switching
+    if standing.load_mode == "sync":
+        who = "clients who write wait"
+    elif standing.load_mode == "in_place":
+        told = [f"about {_duration(rate.copying * scale)} for dump and backup"]
+        waiting = waiting and waiting * scale
+    elif standing.copies:
+        told = [f"about {_duration(rate.copying * scale)} for the copy"]
+    if waiting is not None:
+        told.append(f"{who} for about {_duration(waiting)}, as they did then")
+    return [f"{told[0]}, by run {rate.run_id}", *told[1:]]
+
+
+#: By the way in which the live database gets its new content, and whether a copy is made.
+_UNKNOWN: t.Final[dict[tuple[LoadMode, bool], str]] = {
+    ("swap", True): "tells; playbooks/rehearse.yml would",
+    ("swap", False): "has switched",
+    ("in_place", True): "has filled it in place",
+    ("sync", True): "has brought only what differs",
+}
 
 
 def _duration(seconds: float) -> str:

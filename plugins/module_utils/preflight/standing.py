@@ -31,6 +31,8 @@ def look_around(request: Request, found: Examination, target: Endpoint, archived
         clients=clients,
         undo=_tell_undo(request, found, target),
         size=found.source.size if found.source else None,
+        load_mode=found.load_mode or "swap",
+        copies=GOALS[request.goal].fills,
     )
 
 

@@ -234,17 +234,19 @@ def examine_access(found: Examination, live: Session, target: Endpoint) -> bool:
 
 
 def _tell_hidden(found: Examination, hidden: t.Sequence[Finding], target: Endpoint) -> list[Finding]:
+    remedy = hidden[0].remedy.replace("source_user", "target_user")
+    if found.load_mode == "sync":
+        message = (
+            "the target user may not read all of it, so that which rows differ cannot be told, and only these are to "
+            "be brought."
+        )
+        return [Finding("error", "target-not-readable", hidden[0].object, message, remedy)]
     if found.in_place:
-        return [
-            Finding(
-                "error",
-                "target-not-readable",
-                hidden[0].object,
-                "the target user may not read it, and without a backup of all of it the live database is not replaced "
-                "in place.",
-                hidden[0].remedy.replace("source_user", "target_user"),
-            )
-        ]
+        message = (
+            "the target user may not read it, and without a backup of all of it the live database is not replaced in "
+            "place."
+        )
+        return [Finding("error", "target-not-readable", hidden[0].object, message, remedy)]
     return [
         Finding(
             "warning",

@@ -61,7 +61,7 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
                 decision.found.findings += [*promoted, *(earlier.findings if earlier else [])]
                 describe_decision(decision, request.target, outcome)
                 if decision.standing:
-                    history = read_trials(runs_root, host, outcome.record["source"], archive)
+                    history = read_trials(runs_root, host, outcome.record["source"], archive, decision.standing)
                     question = put_question(decision.standing, history)
                     outcome.record["question"] = outcome.returned["question"] = question
                 stage.warn(decision.found.findings)

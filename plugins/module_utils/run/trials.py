@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import typing as t
 
-from ..preflight.question import History, Past
+from ..preflight.question import History, Past, Standing
 from .history import Entry, read_history
 
 #: Runs that have made a copy and judged it.
@@ -20,22 +21,30 @@ _BEFORE_SWITCH: t.Final = ("dump", "schema_restore", "data_restore", "compare", 
 _SWITCHING: t.Final = ("switch", "replace")
 #: What makes a source the same; a container's address is not always known.
 _SOURCE: t.Final = ("host", "port", "container", "dbname")
+#: How many reports are read to find one of the same way.
+_MOST: t.Final = 20
 
 Report = t.Mapping[str, t.Any]
 
 
 def read_trials(
-    runs_root: pathlib.Path, host: str, source: t.Mapping[str, t.Any] | None, archive: pathlib.Path | None
+    runs_root: pathlib.Path,
+    host: str,
+    source: t.Mapping[str, t.Any] | None,
+    archive: pathlib.Path | None,
+    standing: Standing,
 ) -> History:
     """Return what is known; a report that cannot be read tells nothing.
 
     :param source: as a report describes it; None if an archive stands for it
+    :param standing: tells in which way the live database is to be replaced
     """
     entries = read_history(runs_root) if runs_root.is_dir() else {}
     own = entries.pop(host, [])
     last = next((past for entry in own if entry["status"] in _REPLACED and (past := _read(runs_root, entry))), None)
-    copies = (entry for entry in own if entry["goal"] in _COPYING and entry["status"] in ("migrated", "rehearsed"))
-    rate = next((past for entry in copies if (past := _read(runs_root, entry))), None)
+    ended_well = (entry for entry in own if entry["status"] in _REPLACED | {"rehearsed"})
+    reports = (_report(runs_root, entry) for entry in itertools.islice(ended_well, _MOST))
+    rate = next((_past(report) for report in reports if report and _is_of_that_way(report, standing)), None)
     tried = []
     for others in entries.values():
         for entry in others:
@@ -44,6 +53,15 @@ def read_trials(
                 tried.append(_past(report))
                 break
     return History(last, rate, tuple(tried))
+
+
+def _is_of_that_way(report: Report, standing: Standing) -> bool:
+    """Whether it tells how long a run takes that replaces the live database in the same way."""
+    if report.get("load_mode") != standing.load_mode:
+        return False
+    if standing.load_mode == "swap" and standing.copies:
+        return report["goal"] in _COPYING
+    return any(stage in report["timings"] for stage in _SWITCHING)
 
 
 def _is_same(report: Report, source: t.Mapping[str, t.Any] | None, archive: pathlib.Path | None) -> bool:

@@ -211,7 +211,8 @@ def check_parents(source: Session, live: Session, order: LoadOrder) -> list[Find
                     str(link.key),
                     f"rows of the source refer to rows of {link.key.references} that the target does not have, and "
                     f"that table is not selected. Such rows are {', '.join(missing)}.",
-                    f"Select {link.key.references}, too, or complete it on the target.",
+                    f"Complete {link.key.references} on the target, or have it brought, too: name it in include_tables "
+                    "or, for a repair, verify anew.",
                 )
             )
     return findings
@@ -225,7 +226,8 @@ def _check_leading_out(order: LoadOrder) -> list[Finding]:
             str(link.key),
             f"{link.key.references} is not selected, so its rows are not copied: a row of {link.key.table} that refers "
             "to one which the target does not have fails the run.",
-            f"Select {link.key.references}, too, unless the target has what is referred to.",
+            f"Unless the target has what is referred to, have {link.key.references} brought, too: name it in "
+            "include_tables or, for a repair, verify anew.",
         )
         for link in order.leading_out
     ]
