@@ -171,13 +171,17 @@ class Controller:
         *options: str,
         environment: t.Mapping[str, str] | None = None,
         cwd: Path = ROOT,
+        terminal: bool = False,
     ) -> Background:
-        """Start a playbook without a terminal.
+        """Start a playbook, without a terminal or in one of its own.
 
         :param cwd: the directory in which the command is typed
+        :param terminal: whether the process is a terminal that runs it; where that ends, the terminal is gone
         """
         mark = secrets.token_hex(16)
         command = [sys.executable, "-m", "ansible", "playbook", f"--inventory={self.write_inventory()}"]
+        if terminal:
+            command = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *command]
         # A process group of its own, as a shell makes one, for a Ctrl-C that reaches all of it and nobody else.
         process = subprocess.Popen(
             [*command, *options, str(ROOT / playbook)],

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.staging.names import Generations
 
 from tests.databases import Database, untouched
-from tests.playbooks import Controller, Run
+from tests.playbooks import Controller, Run, wait_until
 
 _PHRASE: t.Final = "MIGRATE PRODUCTION"
 _PROMPT: t.Final = r"Type MIGRATE PRODUCTION to go on; anything else leaves it as it is:"
@@ -89,6 +89,28 @@ def test_no_terminal(production: Controller, source: Database, target: Database)
     assert f'the phrase "{_PHRASE}" was not typed' in output
     assert "production-db: refused" in output
     assert production.archives() == []
+
+
+def test_ctrl_c_while_it_asks(production: Controller, source: Database, target: Database) -> None:
+    """One is enough, and refuses the run like any other answer."""
+    with untouched(source, target):
+        run = production.run(limit="production", answers={_PROMPT: "\x03"})
+    assert run.rc != 0
+    assert f'the phrase "{_PHRASE}" was not typed' in run.message
+    assert run.report("production-db")["status"] == "refused"
+
+
+def test_terminal_that_goes_while_it_asks(production: Controller, source: Database, target: Database) -> None:
+    """Nobody waits for the answer any more."""
+    with untouched(source, target):
+        run = production.start("migrate.yml", "--limit=production", terminal=True)
+        assert run.process.stdout
+        shown = ""
+        while "anything else leaves it" not in shown:
+            shown += run.process.stdout.read(1) or pytest.fail(shown)
+        run.process.kill()
+        run.finish()
+        wait_until(lambda: not run.processes())
 
 
 @pytest.mark.parametrize(
