@@ -24,8 +24,8 @@ from psycopg import sql
 NEWEST: t.Final = "18"
 #: Files in memory: to make a database there, as each test does several times, takes a tenth of what it does on a disk.
 _MEMORY: t.Final = Path("/dev/shm")  # noqa: S108 - what is made there, only its owner reads
-#: What it must have room for: the servers of two sessions.
-_ROOM: t.Final = 4 << 30
+#: What it must have room for: the servers of three sessions.
+_ROOM: t.Final = 6 << 30
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,12 @@ import re
 import typing as t
 
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import orphans
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.orphans import Census, take_census
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import list_relations
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.batches import Question, Rows, ask_all
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Session
 
 from tests.case import new_case
 from tests.migration import endpoint
@@ -29,7 +33,8 @@ def census(servers: Servers) -> t.Callable[[str], dict[str, Census]]:
             new_case(servers.source(), servers.target(), script) as case,
             exported_snapshot(endpoint("source", case.source, case.name)) as snapshot,
         ):
-            return {counted.key.name: counted for counted in take_census(snapshot, 2, "pg_catalog")}
+            found = take_census(snapshot, 2, "pg_catalog", relations=list_relations(snapshot.session))
+            return {counted.key.name: counted for counted in found}
 
     return take
 
@@ -211,3 +216,32 @@ def test_orphans_are_named_by_their_primary_key(census: TakeCensus) -> None:
     """)
     assert found["k"].examples == ("(1,2)",)
     assert found["t"].examples == ("(7)",)
+
+
+MANY: t.Final = """
+    CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1);
+    DO $$ BEGIN FOR i IN 1..120 LOOP
+        EXECUTE format('CREATE TABLE c%s (p int CONSTRAINT k%1$s REFERENCES p)', i);
+        EXECUTE format('INSERT INTO c%s SELECT nullif(g, 0) FROM generate_series(0, 1) g, generate_series(1, %1$s)', i);
+    END LOOP; END $$;
+"""
+
+
+def test_many_keys_are_asked_of_together(census: TakeCensus, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def count(session: Session, *questions: Question, search_path: str | None = None) -> list[Rows]:
+        asked.append(len(questions))
+        return ask_all(session, *questions, search_path=search_path)
+
+    monkeypatch.setattr(orphans, "ask_all", count)
+    found = census(MANY)
+    assert {name: figures(counted) for name, counted in found.items()} == {f"k{i}": (0, 0, i) for i in range(1, 121)}
+    assert sorted(asked) == [20, 50, 50]
+
+
+def test_what_is_wrong_with_one_of_many_keys(census: TakeCensus) -> None:
+    found = census(f"{MANY} {UNCHECKED} INSERT INTO c7 VALUES (3)")
+    assert {name: figures(counted) for name, counted in found.items()} == {
+        f"k{i}": (int(i == 7), int(i == 7), i) for i in range(1, 121)
+    }

@@ -15,11 +15,12 @@ from psycopg import sql
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step, doing
 from ..schedule.threads import run_parallel
-from ..server.batches import Rows, ask_all
+from ..server.batches import ask_all, split
 from ..server.endpoint import Session, break_off
 from ..server.shared_memory import read
 from .foreign_keys import ForeignKey, Joined, list_joined
 from .graph import find_ways_back
+from .relations import Relation
 from .snapshot import Snapshot
 from .transaction import Transaction
 
@@ -52,12 +53,14 @@ def take_census(
     search_path: str,
     only: t.Container[tuple[str, str]] | None = None,
     keys: t.Sequence[Joined] | None = None,
+    relations: t.Iterable[Relation] = (),
 ) -> list[Census]:
     """Return what is true of every foreign key's rows, ``jobs`` keys at a time.
 
     :param search_path: the one that serves the database
     :param only: the tables, by schema and name, whose keys are looked at; all if None
     :param keys: the keys, where they are known
+    :param relations: what there is, where that is known: of the keys of small tables it is asked together
     :raises MigrationError: when a table cannot be read, with the server's message
     """
     keys = list_joined(snapshot.session) if keys is None else keys
@@ -69,33 +72,65 @@ def take_census(
         return []
     asked = [joined for joined in keys if only is None or joined.link.referring in only]
     counted: dict[ForeignKey, Census] = {}
-    if isinstance(snapshot, Transaction) and (found := _ask_at_once(snapshot.session, search_path, asked, cycles)):
-        return found
+    if isinstance(snapshot, Transaction):
+        # There is one session alone.
+        with doing(_step(asked)):
+            found = _ask_together(snapshot.session, asked, cycles, search_path)
+        if found:
+            return found
 
     @contextlib.contextmanager
     def open_counter() -> t.Iterator[_Counter]:
         with snapshot.another_session(search_path) as session:
             yield _Counter(session, cycles, counted)
 
-    run_parallel(asked, jobs, open_counter, "look for orphans", lambda joined: Step(str(joined.key)))
+    small = {table.full_name for table in relations if table.kind == "table" and table.size <= _SMALL}
+    run_parallel(_group(asked, small), jobs, open_counter, "look for orphans", _step)
     return [counted[joined.key] for joined in asked]
+
+
+#: How many keys are asked of with one message: until its end, their tables and the indexes of these are locked. And how
+#: large a table may be for that (1 MiB).
+_AT_ONCE: t.Final = 50
+_SMALL: t.Final = 1 << 20
+
+
+def _group(keys: t.Iterable[Joined], small: set[tuple[str, str]]) -> list[t.Sequence[Joined]]:
+    """Return the keys, those between small tables many at a time; the others, which may take longer, come first."""
+    alone, together = list[Joined](), list[Joined]()
+    for joined in keys:
+        (together if {joined.link.referring, joined.link.referenced} <= small else alone).append(joined)
+    return [*([joined] for joined in alone), *split(together, _AT_ONCE)]
+
+
+def _step(keys: t.Sequence[Joined]) -> Step:
+    return Step(str(keys[0].key) if len(keys) == 1 else f"{len(keys)} foreign keys")
 
 
 #: For a table and one that it refers to, the way back.
 _Cycles = t.Mapping[tuple[str, str], tuple[str, ...]]
 
 
-def _ask_at_once(session: Session, search_path: str, asked: t.Sequence[Joined], cycles: _Cycles) -> list[Census]:
-    """Ask of all keys with one message, as there is one session alone; nothing comes of it if any has orphans.
+def _ask_together(
+    session: Session, keys: t.Sequence[Joined], cycles: _Cycles, search_path: str | None = None
+) -> list[Census]:
+    """Ask of keys with one message; nothing comes of it if any has orphans.
 
     Nor if one cannot be checked: which, each must tell by itself.
+
+    :param search_path: under which it is asked, if not under the session's own
     """
-    numbers: list[Rows] = []
-    with contextlib.suppress(psycopg.Error), doing(Step(f"{len(asked)} foreign keys")):
-        numbers = ask_all(session, *map(_numbers, asked), search_path=search_path)
+    try:
+        numbers = ask_all(session, *map(_numbers, keys), search_path=search_path)
+    except psycopg.errors.LockNotAvailable:
+        raise
+    except psycopg.errors.QueryCanceled as error:
+        raise MigrationError(f"Cannot check {_step(keys).title}: {describe(error)}") from None
+    except psycopg.Error:
+        return []
     if any(orphans for ((orphans, _),) in numbers):
         return []
-    return [_tell(joined, 0, (), nulls, cycles) for joined, ((_, nulls),) in zip(asked, numbers, strict=False)]
+    return [_tell(joined, 0, (), nulls, cycles) for joined, ((_, nulls),) in zip(keys, numbers, strict=True)]
 
 
 def _tell(joined: Joined, orphans: int, examples: tuple[str, ...], null_rows: int, cycles: _Cycles) -> Census:
@@ -110,7 +145,12 @@ class _Counter:
     cycles: _Cycles
     counted: dict[ForeignKey, Census]
 
-    def run(self, joined: Joined) -> None:
+    def run(self, keys: t.Sequence[Joined]) -> None:
+        together = _ask_together(self.session, keys, self.cycles) if len(keys) > 1 else []
+        for census in together or map(self._count, keys):
+            self.counted[census.key] = census
+
+    def _count(self, joined: Joined) -> Census:
         key = joined.key
         try:
             ((orphans, null_rows),) = read(self.session, _numbers(joined))
@@ -119,7 +159,7 @@ class _Counter:
             raise
         except psycopg.Error as error:
             raise MigrationError(f"Cannot check {key}: {describe(error, over_rows=True)}") from None
-        self.counted[key] = _tell(joined, orphans, examples, null_rows, self.cycles)
+        return _tell(joined, orphans, examples, null_rows, self.cycles)
 
     def cancel(self) -> None:
         break_off(self.session)

@@ -95,7 +95,9 @@ def examine_rows(found: Examination, request: Request, session: Session) -> None
     if found.has("collation-version"):
         found.findings += check_duplicates(session, found.source.serving_path)
     with exported_snapshot(found.reached) as snapshot:
-        found.census = take_census(snapshot, request.settings.jobs, found.source.serving_path, only=found.selection)
+        found.census = take_census(
+            snapshot, request.settings.jobs, found.source.serving_path, only=found.selection, relations=relations
+        )
     found.findings += check_foreign_keys(found.census, request.settings.allowed, target_major)
 
 
