@@ -535,9 +535,12 @@ def test_grants_of_the_information_schema(scene: Scene, grants: GrantsOf) -> Non
 
 @pytest.mark.parametrize("grants", ["live", "source"])
 def test_grants_on_what_comes_with_tables(scene: Scene, grants: GrantsOf) -> None:
-    """Each table has columns of the system's; and what is stored beside tables, a schema of the server's."""
+    """Each table has columns of the system's, and a type of its rows; and what is stored beside, a schema."""
     case, reader = scene.case, scene.reader
-    script = "grant select (ctid, xmin) on plain to {reader}; grant usage on schema pg_toast to {reader};"
+    script = """
+        grant select (ctid, xmin) on plain to {reader}; grant usage on schema pg_toast to {reader};
+        revoke usage on type plain, shop.cheap from public; grant usage on type plain to {reader};
+    """
     with roles(case.source, reader):
         case.policy = Policy(grants)
         case.run(script.format(reader=reader) if grants == "source" else "")
@@ -548,6 +551,10 @@ def test_grants_on_what_comes_with_tables(scene: Scene, grants: GrantsOf) -> Non
                and has_column_privilege('{reader}', 'plain', 'ctid', 'select')
                and has_column_privilege('{reader}', 'plain', 'xmin', 'select')
                and not has_column_privilege('{reader}', 'plain', 'cmin', 'select')
+               and has_type_privilege('{reader}', 'plain', 'usage')
+               and not has_type_privilege('{scene.app}', 'plain', 'usage')
+               and not has_type_privilege('{reader}', 'shop.cheap', 'usage')
+               and has_type_privilege('{reader}', 'shop.item', 'usage')
         """
         assert case.ask(granted)
         case.stays()
@@ -555,6 +562,10 @@ def test_grants_on_what_comes_with_tables(scene: Scene, grants: GrantsOf) -> Non
             scene.live("revoke select (ctid) on plain from {reader}; grant select (cmin) on plain to {reader}")
             assert case.migrate().status == "migrated"
             assert case.ask(granted)
+            for drift in ("grant usage on type plain to public", "revoke usage on type shop.item from public"):
+                scene.live(drift)
+                assert case.migrate().status == "migrated"
+                assert case.ask(granted)
 
 
 @newest
@@ -571,6 +582,27 @@ def test_a_member_of_an_extension_whose_owner_has_another_name(scene: Scene) -> 
         assert outcome.status == "migrated", outcome
         assert scene.tries(scene.reader, "select public.similarity('a', 'b')")
         case.run("drop extension pg_trgm")
+
+
+@newest
+@pytest.mark.parametrize("owners", ["source", "live", "target_user"])
+def test_an_extension_has_whom_it_was_made_by(scene: Scene, owners: OwnersOf) -> None:
+    """No command gives one away: who has owned it, and will not, is told."""
+    case, reader = scene.case, scene.reader
+    case.policy = Policy(owners=owners)
+    made = f'grant create on database "{case.name}" to {reader}; set role {reader}; create extension hstore'
+    with roles(case.source, reader):
+        if owners == "source":
+            case.run(made)
+        else:
+            case.run("create extension hstore")
+            scene.make_live(made)
+        outcome = case.migrate()
+        assert outcome.status == "migrated", outcome
+        told = [str(finding) for finding in outcome.findings if finding.code == "owner-changed"]
+        assert [f"role {reader}: it owns extension hstore, " in one for one in told] == [True]
+        assert case.ask("select extowner::regrole::text from pg_extension where extname = 'hstore'") == "postgres"
+        case.run("drop extension hstore")
 
 
 @newest

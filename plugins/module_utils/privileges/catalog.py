@@ -17,8 +17,9 @@ Key = tuple[str, str]
 #: The schema that every new database has.
 PUBLIC_SCHEMA: t.Final[Key] = ("SCHEMA", "public")
 
-#: The kinds of objects that are the server's, not a database's, or the database itself: their owner stays.
-PLACES: t.Final = ("DATABASE", "PARAMETER")
+#: The kinds of objects that are the server's, not a database's, or the database itself: their owner stays. So does an
+#: extension's, whose is whoever has made it.
+PLACES: t.Final = ("DATABASE", "PARAMETER", "EXTENSION")
 
 
 #: Columns that each table has, on which grants are told where there are any (docs: 5.6 System Columns).
@@ -42,7 +43,8 @@ class Securable:
     #: what it was made with, where the server or an extension has made it: owner and grants are theirs, and only what
     #: was changed is the user's
     made_with: Grants | None = None
-    #: the table whose owner is its owner, too: of a sequence that belongs to a column
+    #: what has the same owner: the table of a sequence that belongs to a column, or of the type of its rows; the range
+    #: of a multirange
     follows: str = ""
     #: whether what an extension or the server has made was given to a role that needs to own it: to no superuser
     given_away: bool = False
@@ -55,6 +57,11 @@ class Securable:
     def has_column(self, name: str) -> bool:
         """Whether it is a table, and has this column."""
         return name in self.columns or (self.kind == "TABLE" and name in _SYSTEM_COLUMNS)
+
+    @property
+    def is_implied(self) -> bool:
+        """Whether it is a type that came with another object, which is told only where something is granted on it."""
+        return self.kind == "TYPE" and bool(self.follows)
 
     @property
     def keeps_owner(self) -> bool:
@@ -129,6 +136,11 @@ class Privileges:
     def by_key(self) -> dict[Key, Securable]:
         """The objects by what they are known by."""
         return {securable.key: securable for securable in self.objects}
+
+    def followed_by(self, securable: Securable) -> Securable | None:
+        """Return what has the same owner as that; a table and a type are never called alike."""
+        found = (self.by_key.get((kind, securable.follows)) for kind in ("TABLE", "TYPE"))
+        return next(filter(None, found), None)
 
     def known(self, kind: str) -> frozenset[str]:
         """Return the privileges that the server's version knows of a kind of object: its owner has all of them."""

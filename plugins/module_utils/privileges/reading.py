@@ -19,16 +19,17 @@ from .catalog import DefaultPrivileges, Initial, Privileges, Role, Securable
 
 # Unqualified names are pg_catalog's: the session's search_path is empty.
 
-# The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Types of rows,
-# arrays and multiranges have no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). A range's
-# functions belong to it, and to the bootstrap superuser (makeRangeConstructors in typecmds.c). What an extension or
-# initdb has made was made with what pg_init_privs says (docs: 53.26 pg_init_privs); of these, only what was changed
-# since is told, and what was given away to a role that is no superuser, who can more by that than it was granted. There
-# is nothing of information_schema, which everybody is let read but what information_schema.sql leaves out. The schema
-# public is the user's, and so is a large object, whose number the user may have chosen. Event triggers belong to
-# superusers alone, and extensions cannot be given away. An array is told by its element, which is found by its OID:
-# there is no index on typarray. pg_identify_object does not tell procedures apart of which one takes an argument that
-# the other one returns; modes do (DROP).
+# The letters are acldefault's, as it takes them (docs: 9.26 System Information Functions and Operators). Arrays have
+# no grants and no owner of their own, shell types no grants (GRANT; aclchk.c). The type of a relation's rows has the
+# relation's owner, a multirange its range's; of their grants, pg_dump says nothing, and they are told where there are
+# any. From 17 on a multirange has its range's. A range's functions belong to it, and to the bootstrap superuser
+# (makeRangeConstructors in typecmds.c). What an extension or initdb has made was made with what pg_init_privs says
+# (docs: 53.26 pg_init_privs); of these, only what was changed since is told, and what was given away to a role that
+# is no superuser, who can more by that than it was granted. There is nothing of information_schema, which everybody
+# is let read but what information_schema.sql leaves out. The schema public is the user's, and so is a large object,
+# whose number the user may have chosen. Event triggers belong to superusers alone, and extensions cannot be given
+# away. An array is told by its element, which is found by its OID: there is no index on typarray. pg_identify_object
+# does not tell procedures apart of which one takes an argument that the other one returns; modes do (DROP).
 SECURABLES: t.Final = """
 WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     SELECT CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", tableoid, oid, relowner, relacl, relnamespace,
@@ -39,8 +40,11 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     UNION ALL SELECT CASE WHEN typisdefined THEN 'T'::"char" END, tableoid, oid, typowner, typacl, typnamespace, 'TYPE'
     FROM pg_type y
-    WHERE typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
-      AND (SELECT e.typarray FROM pg_type e WHERE e.oid = y.typelem) IS DISTINCT FROM y.oid
+    WHERE (SELECT e.typarray FROM pg_type e WHERE e.oid = y.typelem) IS DISTINCT FROM y.oid AND (
+        typacl IS NOT NULL
+        OR typtype <> 'm' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = y.typrelid AND c.relkind <> 'c')
+        OR cardinality(%(also)s::text[]) > 0 AND (pg_identify_object(tableoid, oid, 0)).identity = ANY (%(also)s)
+           AND (typtype <> 'm' OR current_setting('server_version_num')::int < 170000))
     UNION ALL SELECT 'n', tableoid, oid, nspowner, nspacl, 0, 'SCHEMA'
     FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_' AND (oid < 16384 OR nspname <> 'information_schema')
     UNION ALL SELECT 'l', tableoid, oid, lanowner, lanacl, 0, 'LANGUAGE' FROM pg_language WHERE lanpltrusted
@@ -58,6 +62,7 @@ WITH object(letter, classid, objid, owner, acl, namespace, kind) AS (
     UNION ALL SELECT NULL, tableoid, oid, cfgowner, NULL, cfgnamespace, 'TEXT SEARCH CONFIGURATION' FROM pg_ts_config
     UNION ALL SELECT NULL, tableoid, oid, stxowner, NULL, stxnamespace, 'STATISTICS' FROM pg_statistic_ext
     UNION ALL SELECT NULL, tableoid, oid, pubowner, NULL, 0, 'PUBLICATION' FROM pg_publication
+    UNION ALL SELECT NULL, tableoid, oid, extowner, NULL, 0, 'EXTENSION' FROM pg_extension
 ), marked AS (
     SELECT o.*, n.nspname, CASE
         WHEN (o.objid < 16384 AND o.kind <> 'LARGE OBJECT'
@@ -120,9 +125,9 @@ SELECT kind, identity, CASE word WHEN 'server' THEN 'foreign server' ELSE word E
            SELECT json_object_agg(attname, {_exploded("attacl")}::json)::text FROM pg_attribute
            WHERE attrelid = n.objid AND (attnum > 0 OR attacl IS NOT NULL) AND NOT attisdropped) END,
        CASE WHEN made_with IS NOT NULL THEN {_exploded("made_with")} END,
-       coalesce(CASE WHEN kind = 'SEQUENCE' THEN (
+       coalesce(CASE WHEN kind IN ('SEQUENCE', 'TYPE') THEN (
            SELECT (pg_identify_object(d.refclassid, d.refobjid, 0)).identity FROM pg_depend d
-           WHERE d.classid = n.classid AND d.objid = n.objid AND d.refclassid = n.classid AND d.deptype IN ('a', 'i')
+           WHERE d.classid = n.classid AND d.objid = n.objid AND d.deptype IN ('a', 'i')
        ) END, ''), given_away
 FROM named n
 UNION ALL
@@ -176,10 +181,10 @@ def ask_privileges(like: Privileges | None = None) -> Inquiry[Privileges]:
 
     A role that is gone but still named somewhere has the name "".
 
-    :param like: privileges that this database's are to become: what is changed there of the server's own objects or an
-        extension's is told of this one, too
+    :param like: privileges that this database's are to become: what is changed there of the server's own objects, an
+        extension's, or types of rows is told of this one, too
     """
-    changed = [o for o in like.objects if o.made_with is not None] if like else []
+    changed = [o for o in like.objects if o.made_with is not None or o.is_implied] if like else []
     questions: list[Question] = [
         _ROLES,
         "SELECT current_user::text",

@@ -95,8 +95,9 @@ def _left_alone(securable: Securable, policy: Policy, live: Privileges | None) -
 
 
 def _owner(securable: Securable, owners: Privileges | None, maker: str) -> str:
-    key = ("TABLE", securable.follows) if securable.follows else securable.key
-    there = owners.by_key.get(key) if owners else None
+    there = None
+    if owners:
+        there = owners.followed_by(securable) if securable.follows else owners.by_key.get(securable.key)
     if securable.keeps_owner:
         return securable.owner
     if there is None or not there.owner:
@@ -109,6 +110,9 @@ def _granted(
     securable: Securable, owner: str, grants: Privileges, here: Privileges, policy: Policy, made: bool
 ) -> Wish:
     there = grants.by_key.get(securable.key)
+    if there is None and securable.is_implied and (whole := grants.followed_by(securable)):
+        # It is there, and nothing is granted on it.
+        there = dataclasses.replace(securable, owner=whole.owner, acl=None)
     if securable.made_with is not None or (there and there.made_with is not None):
         if there is None and securable.made_with is not None and made:
             return Wish(owner, securable.made_with, dict.fromkeys(securable.columns, frozenset()))
@@ -266,7 +270,7 @@ def _homeless(here: Privileges, there: Privileges) -> t.Iterator[tuple[str, tupl
     """Yield what others than the owner were granted on objects, columns and schemas that are not here."""
     schemas = {o.identity for o in here.objects if o.kind == "SCHEMA"}
     for securable in there.objects:
-        found = here.by_key.get(securable.key)
+        found = here.followed_by(securable) if securable.is_implied else here.by_key.get(securable.key)
         if found is None and securable.made_with is None and securable.kind not in PLACES:
             granted = [there.grants(securable) - there.initial_grants(securable.kind, securable.owner)]
             granted += securable.columns.values()

@@ -49,6 +49,7 @@ def check_privileges(
         *_tell_grantors(here, wishes),
         *_tell_gone(source if policy.grants == "source" else live if policy.grants == "live" else None),
         *_tell_former_owners(here, live, policy),
+        *_tell_extensions(policy, source, live, server, in_place=in_place),
         *_tell_left_behind(policy, source),
     ]
 
@@ -237,6 +238,31 @@ def _tell_former_owners(here: Privileges, live: Privileges | None, policy: Polic
         )
         for owner, names in sorted(owned.items())
         if owner and not ((role := here.roles.get(owner)) and role.superuser)
+    ]
+
+
+def _tell_extensions(
+    policy: Policy, source: Privileges, live: Privileges | None, server: Privileges, *, in_place: bool
+) -> list[Finding]:
+    """Tell who owns extensions, and will not: whoever makes one owns it, and no command gives it away."""
+    there = source if policy.owners == "source" else live
+    kept = {o.key for o in live.objects} if live and in_place else set()
+    owned = collections.defaultdict(list)
+    for extension in there.objects if there else ():
+        if extension.kind == "EXTENSION" and extension.key in source.by_key and extension.key not in kept:
+            owner = policy.role_map.get(extension.owner, extension.owner) if there is source else extension.owner
+            owned[owner].append(str(extension))
+    return [
+        Finding(
+            "warning",
+            "owner-changed",
+            f"role {owner}",
+            f"it owns {name_some(names)}, which {server.user} makes in the copy: no command gives extensions away, and "
+            "it can no longer update or drop them.",
+            f"Have {server.user} or a superuser do so.",
+        )
+        for owner, names in sorted(owned.items())
+        if owner != server.user and not ((role := server.roles.get(owner)) and role.superuser)
     ]
 
 
