@@ -16,23 +16,29 @@ from .selection import Name
 
 
 def find_computed(
-    session: Session, tables: t.Collection[Name], search_path: str, settings: Settings
+    session: Session, tables: t.Collection[Name], search_path: str, settings: Settings, *, own: bool = False
 ) -> frozenset[Name]:
     """Return those of the tables in which every generated column does, bit by bit.
 
     :param session: under an empty search_path, and left as it was
     :param search_path: under which the rows were loaded, with
     :param settings: these
+    :param own: whether to look at those alone that are computed by what users can replace
     """
     if not tables:
         return frozenset()
     generated = [
         expression
-        for expression in list_expressions(session, every=True)
+        for expression in list_expressions(session, every=not own)
         if expression.kind == "generated" and (expression.schema, expression.table) in tables
     ]
     others = {(one.schema, one.table) for one in generated if not _is_computed(session, one, search_path, settings)}
     return frozenset(tables) - others
+
+
+def find_replaceable(session: Session) -> frozenset[Name]:
+    """Return the tables of which some generated column is computed by what users can replace."""
+    return frozenset((one.schema, one.table) for one in list_expressions(session) if one.kind == "generated")
 
 
 def _is_computed(session: Session, expression: Expression, search_path: str, settings: Settings) -> bool:

@@ -32,8 +32,8 @@ class Relation:
     #: the stored columns by name, with the form in which each enters the checksum; of a virtual one, all is in its
     #: definition
     hashed: tuple[HashedColumn, ...] = ()
-    #: the stored columns that functions of the server's own compute of texts: on another server, they may come out
-    #: otherwise; none of the primary key, by which rows are known
+    #: the stored columns that are computed of texts, or by functions of users or extensions: on another server, they
+    #: may come out otherwise; none of the primary key, by which rows are known
     generated: tuple[str, ...] = ()
     #: the columns of the primary key, in its order
     key: tuple[str, ...] = ()
@@ -102,7 +102,8 @@ class Relation:
 # anyrange): such a hash may be made of OIDs, which differ on the target (pg_dump does so for enums: commit 12a53c7). So
 # are those of regclass and the like, which have the class of oid (26).
 #
-# What depends on a locale or on text search has an argument with a collation, or a regconfig (3734), for JSON, too.
+# What depends on a locale or on text search has an argument with a collation, or a regconfig (3734), for JSON, too; or
+# is hidden in a function that is not the server's own.
 _LIST: t.Final = """
 WITH RECURSIVE configuration AS (
     SELECT unnest(extconfig) AS relation, unnest(extcondition) AS condition
@@ -144,11 +145,11 @@ CROSS JOIN LATERAL (
            coalesce(array_agg(attgenerated <> 'v' ORDER BY attnum), '{}'),
            coalesce(array_agg(attname::text) FILTER (WHERE attgenerated = 's' AND EXISTS (
                SELECT FROM pg_attrdef x
-               WHERE adrelid = attrelid AND adnum = attnum AND adbin::text ~ ':(inputcollid [1-9]|consttype 3734 )'
-                 AND NOT EXISTS (
+               WHERE adrelid = attrelid AND adnum = attnum
+                 AND (adbin::text ~ ':(inputcollid [1-9]|consttype 3734 )' OR EXISTS (
                      SELECT FROM pg_depend d
                      WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = x.oid AND d.refobjid >= 16384
-                       AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)))), '{}')
+                       AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))))), '{}')
     FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 ) columns(names, types, generated, stored, own)
 LEFT JOIN configuration ON configuration.relation = c.oid

@@ -245,7 +245,7 @@ class Judge(SchemaJudge):
             ours, theirs = read_contents(source, reading)
             if seen:
                 seen(ours, theirs)
-            content = compare_contents(ours, theirs, reading)
+            content = compare_contents(ours, theirs, reading, source)
             if not stop_early:
                 content = explain_rows(content, here, there, told_by(ours, theirs), path, self.show_rows)
             content = content.joined(judge_extension_rows(ours, theirs))
