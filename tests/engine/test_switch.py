@@ -18,6 +18,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import Mig
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place import locks as in_place_locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.locks import lock
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.exchange import ask_exchange
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.source import check_source
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.batches import ending_transaction
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.inquiry import answer
@@ -316,6 +317,11 @@ def test_what_keeps_a_database_from_being_renamed(replicating: PostgresServer) -
         ("prepared-transaction", "prepared transaction 'of app'"),
         ("prepared-transaction", "prepared transaction 'of app__pgconvoy_previous'"),
     ]
+    # Of a source, that it is not in the copy.
+    with connect(endpoint("source", replicating, "app")) as session:
+        told = {(finding.severity, finding.code, finding.object) for finding in check_source(session)}
+    assert told >= {("warning", *one) for one in found[:2]}
+    assert not [name for _, _, name in told if names.previous in name]
 
 
 def test_what_keeps_tables_from_being_locked(replicating: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:

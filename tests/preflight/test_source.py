@@ -28,6 +28,12 @@ PARTITIONED: t.Final = """
     ("script", "finding", "cure"),
     [
         pytest.param(
+            "create table t(id int); drop extension plpgsql",
+            ("warning", "builtin-dropped", "extension plpgsql"),
+            "create extension plpgsql",
+            id="extension of the server's own",
+        ),
+        pytest.param(
             "create unlogged table t(id int)",
             ("notice", "unlogged-table", "table public.t"),
             "alter table t set logged",
@@ -47,6 +53,25 @@ PARTITIONED: t.Final = """
             ("error", "login-trigger", "event trigger e"),
             "alter event trigger e disable",
             id="event trigger at login",
+        ),
+        pytest.param(
+            "create table seen(at timestamptz); create function g() returns void language plpgsql as"
+            " 'begin insert into public.seen values (now()); end';"
+            "create function f() returns event_trigger language plpgsql as 'declare x text = public.g(); begin end';"
+            " create event trigger e on login execute function f()",
+            ("error", "login-trigger", "event trigger e"),
+            "alter event trigger e enable replica",
+            id="event trigger at login, by a function that it calls",
+        ),
+        pytest.param(
+            "create table seen(at timestamptz); create function f() returns event_trigger language plpgsql as"
+            " 'begin perform set_config(''a.b'', ''c'', false); if session_user = ''app'' then"
+            " insert into public.seen values (now()); end if; end';"
+            " create event trigger e on login execute function f()",
+            ("notice", "login-trigger", "event trigger e"),
+            "create or replace function f() returns event_trigger language plpgsql as"
+            " 'begin perform set_config(''a.b'', ''c'', false); end'",
+            id="event trigger at login that writes for others",
         ),
         pytest.param(
             "create table t(id int); create foreign data wrapper w; create server far foreign data wrapper w",
@@ -98,12 +123,53 @@ PARTITIONED: t.Final = """
             id="generated column of a function that was replaced",
         ),
         pytest.param(
+            "create text search configuration c (copy = simple); create table t(a text, b tsvector generated always as"
+            " (to_tsvector('c', a)) stored); insert into t(a) values ('adding');"
+            "alter text search configuration c alter mapping for asciiword with english_stem",
+            ("error", "expression-rows", "column public.t.b"),
+            "update t set a = a",
+            id="generated column of a text search configuration that was altered",
+        ),
+        pytest.param(
+            "create text search dictionary d (template = simple); create table t(a text check"
+            " (ts_lexize('d', a) <> '{}')); insert into t(a) values ('the');"
+            "alter text search dictionary d (stopwords = 'english')",
+            ("error", "expression-rows", "check constraint public.t t_a_check"),
+            "delete from t",
+            id="check of a text search dictionary that was altered",
+        ),
+        pytest.param(
+            "create function f(int, int) returns bool immutable language sql as 'select true';"
+            "create operator <<<< (leftarg = int, rightarg = int, function = f);"
+            "create table t(a int check (a <<<< 9)); insert into t values (10);"
+            "create or replace function f(int, int) returns bool immutable language plpgsql as"
+            " 'begin return $1 < $2; end'",
+            ("error", "expression-rows", "check constraint public.t t_a_check"),
+            "delete from t",
+            id="check of an operator whose function was replaced",
+        ),
+        pytest.param(
             "create function f(int) returns bool immutable language sql as 'select true';"
             "create domain d as int check (f(value)); create table t(a d); insert into t values (1), (2);"
             "create or replace function f(int) returns bool immutable language sql as 'select $1 > 1'",
             ("error", "expression", "column public.t.a"),
             "delete from t where a::int = 1",
             id="domain of a function that was replaced",
+        ),
+        pytest.param(
+            "create function f(int) returns bool immutable language sql as 'select true';"
+            "create domain d as int check (f(value)); create domain e as d; create table t(a e);"
+            "insert into t values (1), (2);"
+            "create or replace function f(int) returns bool immutable language sql as 'select $1 > 1'",
+            ("error", "expression", "column public.t.a"),
+            "delete from t where a::int = 1",
+            id="domain over a domain of a function that was replaced",
+        ),
+        pytest.param(
+            "create table t(a timestamptz check (a >= now())); insert into t values (now())",
+            ("error", "expression-rows", "check constraint public.t t_a_check"),
+            "delete from t",
+            id="check that asks for the time",
         ),
         pytest.param(
             "create function f(int) returns int immutable language sql as 'select 1';"
@@ -212,6 +278,25 @@ def test_user_mapping_that_may_not_be_seen(servers: Servers) -> None:
         assert case.finds("user-mapping") == [("warning", "user mapping public for server far")]
         case.run("drop user mapping for public server far")
         assert case.finds("user-mapping") == []
+
+
+def test_check_of_who_asks(servers: Servers) -> None:
+    """Whoever reads on the source, it is the target's user for whom it must hold."""
+    script = "create table t(u text default current_user check (u = current_user)); insert into t values (default)"
+    with new_case(servers.source(), servers.target(), script) as case:
+        case.make_roles()
+        case.run(f'grant select on t to "{case.name}_role"')
+        case.target_user = None
+        case.arrives()
+
+
+def test_schema_of_the_server_that_was_dropped(servers: Servers) -> None:
+    """The copy has it, as each new database."""
+    with new_case(
+        servers.source(), servers.target(), "create table t(id int); drop schema information_schema cascade"
+    ) as case:
+        assert case.finds("builtin-dropped") == [("warning", "schema information_schema")]
+        case.arrives()
 
 
 def test_view_whose_rules_name_it(servers: Servers) -> None:

@@ -27,7 +27,7 @@ WHERE {objid} < 16384 AND r.xmin::text::bigint >= (SELECT min(xmin::text::bigint
 # Tables of the server's own that are no catalogs hold rows that initdb has written. Not everybody may read all of them.
 _TABLES: t.Final = """
 SELECT relname FROM pg_class
-WHERE relnamespace = 'information_schema'::regnamespace AND relkind = 'r' AND oid < 16384
+WHERE relnamespace = to_regnamespace('information_schema') AND relkind = 'r' AND oid < 16384
 AND has_table_privilege(oid, 'SELECT')
 """
 _ROWS: t.Final = """

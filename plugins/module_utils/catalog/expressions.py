@@ -25,11 +25,20 @@ Kind = t.Literal["check", "partition", "generated", "domain", "index", "material
 #: Of how many rows a function is asked what it reads.
 _SOME_ROWS: t.Final = 100
 
-# Functions of extensions are not the user's to replace.
+# Functions of extensions are not the user's to replace. An operator has one, and what text search makes of a text, its
+# configurations and dictionaries say, which can be altered as well. And a check may ask for the time; who asks
+# is another one on the target.
 _CALLING: t.Final = """
 SELECT d.classid, d.objid FROM pg_depend d
-WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384 AND NOT EXISTS (
+WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_ts_config'::regclass, 'pg_ts_dict'::regclass)
+  AND d.refobjid >= 16384 AND NOT EXISTS (
     SELECT FROM pg_depend e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')
+UNION ALL
+SELECT tableoid, oid FROM pg_constraint
+WHERE contype = 'c' AND (conbin::text ~ 'SQLVALUEFUNCTION' OR EXISTS (
+    SELECT FROM regexp_matches(conbin::text, ':(?:op)?funcid (\\d+)', 'g') f JOIN pg_proc p ON p.oid = f[1]::oid
+    WHERE p.provolatile <> 'i'))
+  AND pg_get_expr(conbin, conrelid) !~* '\\m(current_role|(current_|session_)?user)\\M'
 """
 _EVERY: t.Final = "SELECT classid, objid FROM pg_depend"
 # Each query evaluates its expression for every row, and counts the rows that do not agree with it; a materialized view
@@ -61,8 +70,12 @@ SELECT 'domain', 'column ' || n.nspname || '.' || c.relname || '.' || a.attname,
               format_type(y.oid, NULL)), ''
 FROM pg_type y JOIN pg_attribute a ON a.atttypid = y.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = y.oid AND k.convalidated
-              AND ('pg_constraint'::regclass, k.oid) IN (TABLE called))
+WHERE EXISTS (
+    WITH RECURSIVE over(oid, base) AS (
+        SELECT y.oid, y.typbasetype
+        UNION ALL SELECT o.oid, o.typbasetype FROM over JOIN pg_type o ON o.oid = over.base)
+    SELECT FROM over JOIN pg_constraint k ON k.contypid = over.oid AND k.convalidated
+    AND ('pg_constraint'::regclass, k.oid) IN (TABLE called))
 UNION ALL
 SELECT 'index', 'index ' || n.nspname || '.' || c.relname, r.oid, rn.nspname, r.relname,
        format('SELECT 0 * count(ROW(%s)) FROM ', coalesce(pg_get_expr(i.indexprs, i.indrelid), 'NULL')),
@@ -120,7 +133,7 @@ class Expression:
 
 
 def list_expressions(session: Session, *, every: bool = False) -> list[Expression]:
-    """Return the expressions that call the user's functions, by name.
+    """Return the expressions that call what users can replace, or that may yield something else each time, by name.
 
     :param every: to return all others as well
     """

@@ -27,6 +27,7 @@ from .checks.far_trees import check_far_trees
 from .checks.hash_trees import check_hash_trees
 from .checks.live import list_tables
 from .checks.locks import check_locks
+from .checks.login_triggers import check_login_triggers
 from .checks.missing_settings import check_missing_settings
 from .checks.orphans import check_foreign_keys
 from .checks.room import check_archive_room, check_connections, check_lock_room, read_locks_needed, read_rows_size
@@ -58,6 +59,7 @@ def examine_source(found: Examination, request: Request, source: Endpoint, sessi
     if settings.patterns and not locked:
         found.select(lambda: select(list_relations(session), settings.patterns))
     found.findings += found.of_selected(check_source(session))
+    found.findings += check_login_triggers(session)
     found.findings += check_lock_room(session, "source", read_locks_needed(session))
     if locked:
         # Sizes and values would have to wait.

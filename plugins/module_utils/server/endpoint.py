@@ -187,12 +187,15 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
     return session
 
 
-def connect_beside(session: Session) -> Session:
+def connect_beside(session: Session, options: str = "") -> Session:
     """Open one more session of the same role in the same database; nothing is pinned in it.
 
+    :param options: settings that it is to begin with, as a server's command line has them
     :raises psycopg.Error: when the server refuses
     """
-    return psycopg.connect(session.info.dsn, password=session.info.password or None, autocommit=True)
+    return psycopg.connect(
+        session.info.dsn, password=session.info.password or None, options=options or None, autocommit=True
+    )
 
 
 def handing_on(first: contextlib.AbstractContextManager[Session], open_session: OpenSession) -> OpenSession:

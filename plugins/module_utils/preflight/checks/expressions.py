@@ -4,7 +4,7 @@
 """Expressions that call the user's functions, evaluated on the source as the target will evaluate them.
 
 The server trusts that they still give what they gave when a row was stored. Whether they do, nothing else tells: a
-function may have been replaced since, may read other tables, or may need a search_path.
+function may have been replaced since, may read other tables, ask for the time, or need a search_path.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def _try_expression(session: Session, expression: Expression, safe: bool) -> lis
                 "error",
                 "expression-rows",
                 name,
-                f"{row[0]:,} rows {what}, as if a function that it calls was replaced: the target would not keep them.",
-                "Mend the rows or the function on the source.",
+                f"{row[0]:,} rows {what}, as if what it calls was replaced or altered since, or asks for the time: the "
+                "target would not keep them.",
+                "Mend the rows, or what it calls, on the source.",
             )
         )
     read = [".".join(table) for table in read_by(session, expression)]

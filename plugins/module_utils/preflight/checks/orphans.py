@@ -37,7 +37,8 @@ def _tell_orphans(counted: Census, reason: str | None, strict: bool) -> Finding:
         f"{examples} for instance."
     )
     if not counted.key.validated:
-        return Finding("notice", "orphans-not-valid", name, f"{message} The key is NOT VALID and stays so.")
+        state = "NOT ENFORCED" if counted.key.definition.endswith("NOT ENFORCED") else "NOT VALID"
+        return Finding("notice", "orphans-not-valid", name, f"{message} The key is {state} and stays so.")
     if reason is not None:
         return Finding("notice", "orphans-allowed", name, f"{message} Allowed: {reason}")
     remedy = "Delete or complete these rows on the source"

@@ -97,13 +97,6 @@ AND (c.oid >= 16384 OR EXISTS (
     SELECT FROM pg_depend d WHERE d.refclassid = 'pg_collation'::regclass AND d.refobjid = c.oid AND d.objid >= 16384))
 """
 
-# Each session fires it, those of a run, too; whether its function writes, its text tells as far as anything does.
-_LOGIN_TRIGGERS: t.Final = r"""
-SELECT 'event trigger ' || e.evtname FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
-WHERE e.evtevent = 'login' AND e.evtenabled <> 'D'
-  AND p.prosrc ~* '\m(insert|update|delete|merge|copy|nextval|setval|execute|perform|call)\M'
-"""
-
 # A query reads as its view's owner or, through a view that is its invoker's, as before (docs: CREATE VIEW). Policies
 # hide rows from all but superusers, roles with BYPASSRLS and, unless forced, the owner (docs: 5.9 Row Security).
 _HIDDEN_FROM_VIEWS: t.Final = """
@@ -131,14 +124,6 @@ _CHECKS: t.Final = (
         "row security may hide rows from its owner, and so from who reads it. In the copy it is refreshed over all "
         "rows.",
         "On the target, give it an owner from whom the policies hide them, and refresh it.",
-    ),
-    Check(
-        "error",
-        "login-trigger",
-        _LOGIN_TRIGGERS,
-        "it fires in each session of a run as well, on both sides, and its function seems to write: the copy would "
-        "never be what was dumped.",
-        "ALTER EVENT TRIGGER ... DISABLE on the source; enable it on both sides after the run.",
     ),
     Check(
         "error",
@@ -181,6 +166,14 @@ _CHECKS: t.Final = (
         "On the source: REINDEX what sorts by it, then ALTER ... REFRESH COLLATION VERSION.",
     ),
     HIDDEN_MEMBERS,
+    Check(
+        "warning",
+        "builtin-dropped",
+        "SELECT 'schema information_schema' WHERE to_regnamespace('information_schema') IS NULL UNION ALL"
+        " SELECT 'extension plpgsql' WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'plpgsql')",
+        "it is PostgreSQL's own, and was dropped on the source: the copy has it, as each new database has.",
+        "Drop it on the target after the run if it must not be there.",
+    ),
     Check(
         "notice",
         "unlogged-table",
@@ -232,6 +225,21 @@ _CHECKS: t.Final = (
         " WHERE d.datname = current_database()",
         "subscriptions are not copied: two of them would compete for one slot.",
         "Create it on the target when the source has retired.",
+    ),
+    Check(
+        "warning",
+        "prepared-transaction",
+        "SELECT format('prepared transaction %L', gid) FROM pg_prepared_xacts WHERE database = current_database()",
+        "the source has promised to commit it, and nobody has ended it: what it has written is not in the copy.",
+        "End it on the source by COMMIT PREPARED or ROLLBACK PREPARED, and run then.",
+    ),
+    Check(
+        "warning",
+        "replication-slot",
+        "SELECT 'replication slot ' || slot_name FROM pg_replication_slots"
+        " WHERE database = current_database() AND NOT temporary",
+        "it is of the source's database, and slots are not copied: who reads from it reads nothing of the target.",
+        "Make one on the target before its first client writes, if the reader is to go on there.",
     ),
     Check(
         "warning",
