@@ -95,6 +95,15 @@ def test_what_is_said(case: Case) -> None:
     assert sorted(case.finds("not-carried")) == sorted(("error", name) for name in SAID.values())
 
 
+def test_label_on_the_database(case: Case) -> None:
+    """It is in a catalog that all databases share."""
+    case.run("""
+        set local allow_system_table_mods = on; insert into pg_shseclabel
+        select oid, 'pg_database'::regclass, 'nobody', 'x' from pg_database where datname = current_database()
+    """)
+    assert case.finds("not-carried") == [("error", f"security label on database {case.name}")]
+
+
 def test_nothing_is_left_out(case: Case) -> None:
     """What goes with something else, what is temporary and what is told otherwise is not taken for lost."""
     case.run("""

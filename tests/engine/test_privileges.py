@@ -585,6 +585,17 @@ def test_a_member_of_an_extension_whose_owner_has_another_name(scene: Scene) -> 
 
 
 @newest
+def test_a_database_that_not_everybody_may_enter(scene: Scene) -> None:
+    """Where there is no live database whose grants its successor has, everybody may."""
+    case = scene.case
+    case.run(f'revoke connect on database "{case.name}" from public')
+    (told,) = [finding.message for finding in case.examine() if finding.code == "owners-and-grants"]
+    assert told == "1 of its objects carry grants (database), which are not carried."
+    scene.make_live("")
+    assert case.finds("owners-and-grants") == []
+
+
+@newest
 @pytest.mark.parametrize("owners", ["source", "live", "target_user"])
 def test_an_extension_has_whom_it_was_made_by(scene: Scene, owners: OwnersOf) -> None:
     """No command gives one away: who has owned it, and will not, is told."""

@@ -111,6 +111,10 @@ WHERE said.objid >= 16384 AND (said.place < 0 OR (
   AND NOT EXISTS (SELECT FROM pg_constraint c
                   WHERE said.classid = 'pg_constraint'::regclass AND c.oid = said.objid AND c.conislocal)
   AND i.identity IS NOT NULL AND i.identity !~ 'pg_temp'
+UNION ALL
+SELECT 'security label on database', quote_ident(datname), ''
+FROM pg_shseclabel s JOIN pg_database d ON d.oid = s.objoid
+WHERE s.classoid = 'pg_database'::regclass AND datname = current_database()
 ORDER BY 1, 2
 """
 
@@ -118,7 +122,8 @@ ORDER BY 1, 2
 def find_uncarried(session: Session, carried: t.Collection[Address]) -> list[Uncarried]:
     """Return what neither a dump holds nor an extension makes, two statements however much there is.
 
-    That is objects, and comments and labels on objects that have no entry of their own: types of rows, say.
+    That is objects, and comments and labels on objects that have no entry of their own: types of rows, say, and the
+    database.
 
     Not among them is what other findings tell: invalid indexes, temporary objects, subscriptions.
 

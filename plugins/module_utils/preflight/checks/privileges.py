@@ -50,7 +50,7 @@ def check_privileges(
         *_tell_gone(source if policy.grants == "source" else live if policy.grants == "live" else None),
         *_tell_former_owners(here, live, policy),
         *_tell_extensions(policy, source, live, server, in_place=in_place),
-        *_tell_left_behind(policy, source),
+        *_tell_left_behind(policy, source, live),
     ]
 
 
@@ -266,8 +266,8 @@ def _tell_extensions(
     ]
 
 
-def _tell_left_behind(policy: Policy, source: Privileges) -> list[Finding]:
-    """Tell what of the source's owners and grants stays behind."""
+def _tell_left_behind(policy: Policy, source: Privileges, live: Privileges | None) -> list[Finding]:
+    """Tell what of the source's owners and grants stays behind; a live database has its own grants."""
     owners = {
         o.owner
         for o in source.objects
@@ -277,7 +277,7 @@ def _tell_left_behind(policy: Policy, source: Privileges) -> list[Finding]:
     granted = [
         o
         for o in source.objects
-        if o.kind not in PLACES
+        if (o.kind not in PLACES or (o.kind == "DATABASE" and live is None))
         and o.key != PUBLIC_SCHEMA
         and (any(o.columns.values()) or source.grants(o) != (o.made_with or source.initial_grants(o.kind, o.owner)))
     ]
