@@ -195,3 +195,23 @@ def test_what_only_the_live_database_has(servers: Servers) -> None:
         assert "extensions, 1 in number: pg_trgm" in found.message
         case.arrives()
         assert case.finds("only-live") == []
+
+
+def test_tablespaces_of_the_live_database(servers: Servers) -> None:
+    """What is made anew lies where the server puts it, perhaps on a disk with less room."""
+    target = servers.target()
+    with new_case(servers.source(), target, "create table t(id int)") as case, contextlib.ExitStack() as stack:
+        with target.connect() as connection:
+            connection.execute("set allow_in_place_tablespaces = on")
+            connection.execute("create tablespace t_space location ''")
+        stack.callback(execute, target, "postgres", "drop tablespace t_space")
+        stack.callback(target.drop_database, case.name)
+        target.create_database(case.name, template="template0", tablespace="t_space")
+        execute(target, case.name, "create table big(id int) tablespace pg_default")
+        assert case.finds("tablespace") == [("warning", "tablespace t_space")]
+        execute(target, case.name, "drop table big")
+        execute(target, "postgres", f'alter database "{case.name}" set tablespace pg_default')
+        assert case.finds("tablespace") == []
+        execute(target, case.name, "create table t(id int) tablespace t_space; create index on t(id)")
+        (found,) = [finding for finding in case.examine() if finding.code == "tablespace"]
+        assert "has public.t in it" in found.message

@@ -32,7 +32,7 @@ from .checks.exchange import ask_exchange, check_previous
 from .checks.far_trees import check_far_trees
 from .checks.identity import ask_identity
 from .checks.in_place import check_in_place
-from .checks.live import ask_live, ask_tables, check_only_live
+from .checks.live import ask_live, ask_tables, ask_tablespaces, check_only_live, tell_tablespaces
 from .checks.load_mode import ask_swap, choose_load_mode
 from .checks.locks import LOCKS, check_locks
 from .checks.privileges import check_kept_privileges, check_privileges
@@ -163,10 +163,13 @@ def examine_live(found: Examination, request: Request, session: Session, partial
         found.findings += check_far_trees("the live database", list_relations(session), found.selection)
     if not found.source or not found.requirements:
         return None
-    tables, present, privileges = answer(session, together(ask_tables(), ask_extensions(), ask_privileges()))
+    tables, present, privileges, placed = answer(
+        session, together(ask_tables(), ask_extensions(), ask_privileges(), ask_tablespaces())
+    )
     found.lacking = found.tables - tables
     extensions = {e.name for e in present}.difference(e.name for e in found.requirements.extensions)
     found.findings += check_only_live(session, tables - found.tables, extensions)
+    found.findings += tell_tablespaces(placed, in_place=found.in_place)
     if not found.in_place:
         return t.cast(Privileges, privileges)
     kept = find_kept(session, found.requirements.extensions, found.source.has_public)

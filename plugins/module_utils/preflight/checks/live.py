@@ -13,7 +13,7 @@ from psycopg import sql
 
 from ...catalog.search_path import read_serving_path
 from ...server.endpoint import Session, use_search_path
-from ...server.inquiry import Inquiry, answer, ask, together
+from ...server.inquiry import Inquiry, answer, ask, one_line, together
 from ...staging.locks import CLASS
 from ...staging.names import Generations
 from ...verdict.findings import Finding
@@ -143,6 +143,40 @@ def ask_tables() -> Inquiry[frozenset[tuple[str, str]]]:
     """Ask for schema and name of the user's tables."""
     (rows,) = yield [f"SELECT n.nspname, c.relname {RELATIONS} AND c.relkind IN ('r', 'p')"]
     return frozenset((schema, name) for schema, name in rows)
+
+
+_DATABASE_ITSELF: t.Final = "the database itself"
+# The database's own is where whatever names none lies. 1663 is the server's default, 1664 that of what databases share;
+# 99 is the schema pg_toast (pg_tablespace.dat, pg_namespace.dat).
+_TABLESPACES: t.Final = f"""
+SELECT spcname, array_agg(name) FROM (
+    SELECT dattablespace, '{_DATABASE_ITSELF}' FROM pg_database WHERE datname = current_database()
+    UNION ALL SELECT reltablespace, oid::regclass::text FROM pg_class WHERE relnamespace <> 99
+) placed(space, name) JOIN pg_tablespace s ON s.oid = space WHERE space NOT IN (1663, 1664) GROUP BY 1
+"""
+
+
+def ask_tablespaces() -> Inquiry[dict[str, list[str]]]:
+    """Ask what of the live database lies elsewhere than where its server puts what it is not told of."""
+    (rows,) = yield [one_line(_TABLESPACES)]
+    return {space: sorted(names) for space, names in sorted(rows)}
+
+
+def tell_tablespaces(placed: t.Mapping[str, list[str]], *, in_place: bool) -> list[Finding]:
+    """Return which tablespaces will hold nothing of what the run makes anew."""
+    made = {name: [o for o in objects if not in_place or o != _DATABASE_ITSELF] for name, objects in placed.items()}
+    return [
+        Finding(
+            "warning",
+            "tablespace",
+            f"tablespace {name}",
+            f"the live database has {_name(objects[:_NAMED], len(objects))} in it; what takes their place lies in the "
+            "default one.",
+            "See that there is room, and move it after the run (ALTER ... SET TABLESPACE).",
+        )
+        for name, objects in made.items()
+        if objects
+    ]
 
 
 def check_only_live(
