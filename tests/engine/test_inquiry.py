@@ -51,6 +51,21 @@ def test_nothing_stays(session: Session) -> None:
     assert before in (pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS)
 
 
+def test_what_comes_first_stays(session: Session) -> None:
+    """It travels with the first questions alone, and within the session's transaction."""
+    if session.info.transaction_status == pq.TransactionStatus.IDLE:
+        session.execute("BEGIN")
+
+    def ask_twice() -> Inquiry[list[t.Any]]:
+        seen = yield from ask("SELECT count(*) FROM public.first", "INSERT INTO public.first VALUES (2)")
+        return [*seen, *(yield from ask("SELECT count(*) FROM public.first"))]
+
+    first = ["CREATE TABLE public.first (a int)", "INSERT INTO public.first VALUES (1)"]
+    assert answer(session, ask_twice(), first) == [[(1,)], [], [(1,)]]
+    session.rollback()
+    assert session.execute("SELECT to_regclass('public.first')").fetchall() == [(None,)]
+
+
 def test_who_asks_longer_waits_for_nobody(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each message holds what all ask at that time."""
     sent = []

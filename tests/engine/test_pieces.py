@@ -10,12 +10,17 @@ import itertools
 import typing as t
 
 import pytest
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import pieces, reading, snapshot
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog import pieces, reading, sequences, snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.content import Rows
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.transaction import begin
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, connect
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import (
+    Endpoint,
+    Session,
+    connect,
+    connect_unpinned,
+)
 
 from bench.line import Line
 from tests.case import execute, new_case
@@ -55,7 +60,26 @@ def test_far_servers_are_asked_seldom(servers: Servers, monkeypatch: pytest.Monk
         with exported_snapshot(source) as there:
             reading.read_content(reading.Reading(there, 2, "pg_catalog"))
     assert line.counts.connections == 2
-    assert line.counts.turns <= 31
+    assert line.counts.turns <= 22
+
+
+def test_small_tables_travel_together(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a large one that is cut into pieces; and a table among them is as large as ever."""
+    monkeypatch.setattr(pieces, "_PIECE_PAGES", 1)
+    monkeypatch.setattr(reading, "_FEW_BYTES", 0)
+    script = """
+        create table t(v text); insert into t select repeat('x', 1000) from generate_series(1, 1000) g;
+        do $$ begin for n in 1..40 loop
+            execute format('create table small%s (a) as select generate_series(1, %s)', n, n);
+        end loop; end $$;
+    """
+    with new_case(servers.source(), servers.target(), script) as case, Line(case.source.port) as line:
+        source = dataclasses.replace(endpoint("source", case.source, case.name), port=line.port)
+        with exported_snapshot(source) as there:
+            found = reading.read_content(reading.Reading(there, 2, "pg_catalog"))
+    rows = {measured.relation.name: measured.rows.count for measured in found.relations if measured.rows}
+    assert rows == {"t": 1000} | {f"small{n}": n for n in range(1, 41)}
+    assert line.counts.turns <= 26
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 7])
@@ -134,7 +158,7 @@ def test_settings_that_a_pooler_swallows(servers: Servers, monkeypatch: pytest.M
     """What is set for a session may reach another server process: values are read under the settings all the same."""
 
     def connect_and_forget(endpoint: Endpoint) -> Session:
-        session = connect(endpoint)
+        session = connect_unpinned(endpoint)
         session.execute("RESET ALL")
         return session
 
@@ -144,7 +168,19 @@ def test_settings_that_a_pooler_swallows(servers: Servers, monkeypatch: pytest.M
             execute(case.source, "postgres", f"alter database {case.name} set {setting}")
         source, read = endpoint("source", case.source, case.name), []
         for opener in (connect, connect_and_forget):
-            monkeypatch.setattr(snapshot, "connect", opener)
+            monkeypatch.setattr(snapshot, "connect_unpinned", opener)
             with snapshot.exported_snapshot(source) as there, there.another_session() as session:
                 read.append(session.execute("SHOW ALL").fetchall())
         assert read[0] == read[1]
+
+
+def test_sequence_that_is_not_there(servers: Servers) -> None:
+    """Where it is asked for with others, since the other side has it, all that there is is told."""
+    script = "create table t(id serial); select nextval('t_id_seq')"
+    likely = [sequences.Sequence("public", name, 1, False) for name in ("gone", "t_id_seq")]
+    with (
+        new_case(servers.source(), servers.target(), script) as case,
+        exported_snapshot(endpoint("source", case.source, case.name)) as there,
+    ):
+        found = reading.read_content(reading.Reading(there, 2, "pg_catalog", sequences=likely))
+    assert [(one.name, one.last_value, one.is_called) for one in found.sequences] == [("t_id_seq", 1, True)]

@@ -27,7 +27,7 @@ from ..server.batches import ask_all
 from ..server.endpoint import Session
 from ..server.inquiry import Inquiry
 from .content import Content, Rows
-from .pieces import Piece, cut
+from .pieces import Piece, cut, group
 from .relations import Relation
 from .selection import Name
 
@@ -112,24 +112,41 @@ class Comparison:
             and (before := held.get(relation.full_name))
             and before.relation.hashed == relation.hashed
         ]
-        self.pieces = cut(large, jobs) if jobs > 1 else [Piece(relation, None, None) for relation in large]
+        #: what is asked at once
+        self.portions = (
+            [[piece] for piece in cut(large, jobs)]
+            if jobs > 1
+            else [[Piece(relation) for relation in some] for some in group(large)]
+        )
         self._instant = earlier.instant
         self._held = {name: measured.rows for name, measured in held.items() if measured.rows}
         self._found: dict[Name, list[tuple[int, int]]] = collections.defaultdict(list)
 
-    def ask(self, piece: Piece, session: Session) -> None:
-        """Ask how many rows a piece has, and how many of them were written since."""
-        then, told, name = self._instant, self._found[piece.relation.full_name], piece.relation.identifier
-        since = str(then.unseen_from % 2**32)
-        written = sql.SQL(_WRITTEN).format(since=since, rows=piece.stored)
-        itself = sql.SQL(_IS_ITSELF).format(since=since, name=name.as_string(session))
+    def ask(self, pieces: t.Sequence[Piece], session: Session) -> None:
+        """Ask how many rows pieces have, and how many of them were written since; each is of another table."""
+        questions = [question for piece in pieces for question in self._questions(piece, session)]
         try:
-            is_itself, ((_, seen_until, life),), (rows,) = ask_all(session, itself, _INSTANT, written)
+            ((_, seen_until, life),), *answers = ask_all(session, _INSTANT, *questions)
         except _UNTOLD:
-            told.append(_OTHER)
+            if len(pieces) == 1:
+                self._found[pieces[0].relation.full_name].append(_OTHER)
+            else:
+                # Of which it cannot be told, each must say by itself.
+                for piece in pieces:
+                    self.ask([piece], session)
             return
-        is_known = life == then.life and int(seen_until) - then.unseen_from < _MOST_BETWEEN
-        told.append((int(rows[0]), int(rows[1])) if is_itself and is_known else _OTHER)
+        is_known = life == self._instant.life and int(seen_until) - self._instant.unseen_from < _MOST_BETWEEN
+        for piece, is_itself, ((count, written),) in zip(pieces, answers[::2], answers[1::2], strict=True):
+            told = (int(count), int(written)) if is_itself and is_known else _OTHER
+            self._found[piece.relation.full_name].append(told)
+
+    def _questions(self, piece: Piece, session: Session) -> tuple[sql.Composed, sql.Composed]:
+        """Return the questions whether its table is itself, and for its rows."""
+        since = str(self._instant.unseen_from % 2**32)
+        return (
+            sql.SQL(_IS_ITSELF).format(since=since, name=piece.relation.identifier.as_string(session)),
+            sql.SQL(_WRITTEN).format(since=since, rows=piece.stored),
+        )
 
     def same(self) -> dict[Name, Rows]:
         """Return the rows of the tables that hold what they held; all pieces must have been asked."""

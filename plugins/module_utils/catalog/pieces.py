@@ -19,6 +19,8 @@ from .relations import Relation
 _PIECE_PAGES: t.Final = 1 << 11
 #: The last pieces are as large as if each job read so many of these: they keep all jobs busy to the end.
 _PIECES_A_JOB: t.Final = 8
+#: What a page takes, as servers are made.
+_PAGE_BYTES: t.Final = 8192
 #: The first ones are larger (1 GiB at most, so that people see that it goes on): a far server is asked less often.
 _MOST_PAGES: t.Final = 1 << 17
 
@@ -28,8 +30,8 @@ class Piece:
     """The pages of a relation from ``first`` to before ``last``; the first piece and the last one are open."""
 
     relation: Relation
-    first: int | None
-    last: int | None
+    first: int | None = None
+    last: int | None = None
 
     @property
     def step(self) -> Step:
@@ -75,12 +77,24 @@ def cut(relations: t.Sequence[Relation], jobs: int) -> list[Piece]:
     pieces = []
     for relation in relations:
         page, bounds = 0, list[int]()
-        while (page := page + max(least, min(left // (2 * jobs), _MOST_PAGES))) < relation.pages:
+        # What is left at the end and less than half of a piece, goes with the one before.
+        while (page := page + max(least, min(left // (2 * jobs), _MOST_PAGES))) + least // 2 < relation.pages:
             left -= page - (bounds[-1] if bounds else 0)
             bounds.append(page)
         left -= relation.pages - (bounds[-1] if bounds else 0)
         pieces += [Piece(relation, first, last) for first, last in itertools.pairwise([None, *bounds, None])]
     return pieces
+
+
+def share(relations: t.Iterable[Relation], jobs: int) -> tuple[list[Piece], list[list[Relation]]]:
+    """Return what several jobs read: pieces of the large relations and then the small ones, many with one message.
+
+    Those that are read together are no more than a last piece is.
+    """
+    largest_first = sorted(relations, key=lambda relation: -relation.size)
+    most = max(_PIECE_PAGES * _PAGE_BYTES, sum(relation.size for relation in largest_first) // (_PIECES_A_JOB * jobs))
+    large = [relation for relation in largest_first if relation.size > most]
+    return cut(large, jobs), list(group(largest_first[len(large) :], most))
 
 
 #: How many relations are read with one message (which takes more; server/batches.py): until its end, they and their
@@ -89,12 +103,15 @@ _SUMS_AT_ONCE: t.Final = 200
 _BYTES_AT_ONCE: t.Final = 1 << 30
 
 
-def group(relations: t.Iterable[Relation]) -> t.Iterator[list[Relation]]:
-    """Yield the relations, those together that are read with one message."""
+def group(relations: t.Iterable[Relation], most: int = _BYTES_AT_ONCE) -> t.Iterator[list[Relation]]:
+    """Yield the relations, those together that are read with one message.
+
+    :param most: how many bytes these may be
+    """
     together: list[Relation] = []
     size = 0
     for relation in relations:
-        if together and (len(together) == _SUMS_AT_ONCE or size + relation.size > _BYTES_AT_ONCE):
+        if together and (len(together) == _SUMS_AT_ONCE or size + relation.size > most):
             yield together
             together, size = [], 0
         together.append(relation)

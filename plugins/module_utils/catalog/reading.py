@@ -16,7 +16,8 @@ import psycopg
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
-from ..server.endpoint import Session, set_search_path, use_search_path
+from ..server.batches import Rows as Listed
+from ..server.endpoint import Session, set_search_path
 from ..server.inquiry import Inquiry, answer, ask, together
 from ..server.shared_memory import read
 from .checksums import ALGORITHM, add, digest
@@ -27,10 +28,10 @@ from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .in_force import Settings
 from .large_objects import LIST as LARGE_OBJECTS
-from .large_objects import LargeObject, read_large_objects, read_listed
-from .pieces import Piece, cut, group
+from .large_objects import LargeObject, read_listed
+from .pieces import Piece, group, share
 from .portions import Portion, Reader
-from .relations import Relation, in_the_same_forms, list_relations
+from .relations import Relation, ask_relations, in_the_same_forms
 from .rewritten import ask_rewritten
 from .selection import Name, Selection
 from .sequences import Sequence, ask_sequences, sequence_dropped
@@ -60,13 +61,20 @@ class Reading:
     evaluated: bool | t.Container[tuple[str, str]] = False
     summed: bool = False
     settings: Settings = ()
-    #: what there is, where that is known
+    #: what there is, and the numbers of its large objects, where that is known
     relations: t.Sequence[Relation] | None = None
+    large_objects: Listed | None = None
     #: what it held before: a table that has not been written since need not be read
     earlier: Earlier | None = None
     #: rows of tables that need not be read again, and the sequences that there probably are, by name
     known: t.Mapping[Name, Rows] = dataclasses.field(default_factory=dict)
     sequences: t.Collection[Sequence] = ()
+
+
+def ask_held() -> Inquiry[tuple[list[Relation], Listed]]:
+    """Ask which relations there are, and which large objects, by their numbers."""
+    relations, (large_objects,) = yield from together(ask_relations(), ask(LARGE_OBJECTS))
+    return relations, large_objects
 
 
 def read_content(reading: Reading) -> Content:
@@ -112,12 +120,22 @@ def _only(relations: t.Collection[Relation], selection: Selection) -> list[Relat
 _FEW_BYTES: t.Final = 1 << 26
 
 
+def _step(pieces: t.Iterable[Piece]) -> Step:
+    """Return what people are told of pieces that are read together."""
+    steps = [piece.step for piece in pieces]
+    return steps[0] if len(steps) == 1 else Step(f"{len(steps):,} tables", sum(step.size for step in steps))
+
+
 class _Begun:
     """A reading under way: what is to be done, and what has come of it so far."""
 
     def __init__(self, reading: Reading) -> None:
         session, selection = reading.snapshot.session, reading.selection
-        listed = list_relations(session) if reading.relations is None else reading.relations
+        #: the numbers of the large objects, if they are known
+        self._listed = reading.large_objects
+        listed = reading.relations
+        if listed is None:
+            listed, self._listed = answer(session, ask_held())
         relations = in_the_same_forms(listed, reading.like)
         self.reading = reading
         self.relations = relations if selection is None else _only(relations, selection)
@@ -137,7 +155,7 @@ class _Begun:
             return Lane(in_order(portions, lambda portion: portion.step), 1, lambda: contextlib.nullcontext(reader))
 
         # What a view's query yields is to be asked in two transactions.
-        open_session = self.reading.snapshot.readers(self.reading.search_path, fresh=bool(self._evaluations))
+        open_session = self.reading.snapshot.readers(fresh=bool(self._evaluations))
 
         @contextlib.contextmanager
         def open_reader() -> t.Iterator[Reader]:
@@ -154,7 +172,7 @@ class _Begun:
         if not earlier or earlier.search_path != self.reading.search_path:
             return []
         compared = self._compared = Comparison(earlier, self._unread(), jobs)
-        return [Portion(functools.partial(compared.ask, piece), piece.step) for piece in compared.pieces]
+        return [Portion(functools.partial(compared.ask, some), _step(some)) for some in compared.portions]
 
     def _unread(self) -> list[Relation]:
         return [
@@ -176,12 +194,13 @@ class _Begun:
                 )
                 for place, some in enumerate(groups)
             ]
-        pieces = cut(sorted(stored, key=lambda relation: -relation.size), self.reading.jobs)
-        large_objects = [Portion(self._read_large_objects, Step("large objects"))] if not self.reading.selection else []
+        pieces, groups = share(stored, self.reading.jobs)
+        has_large_objects = self._listed != [] and not self.reading.selection
         return [
             *self.evaluations(),
-            *large_objects,
+            *([Portion(self._read_large_objects, Step("large objects"))] if has_large_objects else []),
             *(Portion(functools.partial(self._add, piece), piece.step) for piece in pieces),
+            *(Portion(functools.partial(self._add_all, some), _step(map(Piece, some))) for some in groups),
         ]
 
     def evaluations(self) -> list[Portion]:
@@ -206,14 +225,7 @@ class _Begun:
                     add(leaf.checksum for leaf in leaves),
                     add(leaf.given or leaf.checksum for leaf in leaves) if any(leaf.given for leaf in leaves) else "",
                 )
-        try:
-            _, keys, sequences, *others = self._last or answer(session, self._ask_last())
-        except psycopg.errors.UndefinedTable as error:
-            raise sequence_dropped(error) from None
-        except psycopg.errors.LockNotAvailable:
-            raise
-        except psycopg.Error as error:
-            raise MigrationError(f"Cannot read what extensions' own tables hold: {describe(error)}") from None
+        _, keys, sequences, *others = self._last or self._read_last(session)
         content = Content(
             checksum_algorithm=ALGORITHM,
             relations=tuple(map(self.measured, self.relations)),
@@ -225,13 +237,26 @@ class _Begun:
         )
         return content if selection is None else content.of(selection)
 
-    def _ask_last(self) -> Inquiry[list[t.Any]]:
+    def _read_last(self, session: Session) -> list[t.Any]:
+        try:
+            with contextlib.suppress(psycopg.errors.UndefinedTable):
+                return answer(session, self._ask_last())
+            # One of the sequences that there were to be is not there, perhaps.
+            return answer(session, self._ask_last(likely=()))
+        except psycopg.errors.UndefinedTable as error:
+            raise sequence_dropped(error) from None
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error as error:
+            raise MigrationError(f"Cannot read what extensions' own tables hold: {describe(error)}") from None
+
+    def _ask_last(self, likely: t.Collection[Sequence] | None = None) -> Inquiry[list[t.Any]]:
         """Ask for what is no row of a relation, after these, and whether the snapshot has shown all of them."""
         selection = self.reading.selection
         return together(
             ask_rewritten(self.relations),
             ask_foreign_keys(),
-            ask_sequences(selection, self.reading.sequences),
+            ask_sequences(selection, self.reading.sequences if likely is None else likely),
             *([ask_extension_rows()] if selection is None else []),
         )
 
@@ -257,12 +282,14 @@ class _Begun:
         return asked is True or (asked is not False and view.full_name in asked)
 
     def _read_large_objects(self, session: Session) -> None:
-        self._large_objects = read_large_objects(session)
+        if self._listed is None:
+            self._listed = session.execute(LARGE_OBJECTS).fetchall()
+        self._large_objects = read_listed(session, self._listed)
 
     def _add(self, piece: Piece, session: Session) -> None:
         relation = piece.relation
         try:
-            (sums,) = read(session, piece.sums)
+            (sums,) = read(session, piece.sums, self.reading.search_path)
         except psycopg.errors.LockNotAvailable:
             # The snapshot tells who stands in the way.
             raise
@@ -272,25 +299,26 @@ class _Begun:
             ) from None
         self._sums[relation.full_name].append(tuple(map(int, sums)))
 
-    def _add_all(self, relations: t.Sequence[Relation], session: Session, *, is_first: bool, is_last: bool) -> None:
-        queries = [Piece(relation, None, None).sums for relation in relations]
+    def _add_all(
+        self, relations: t.Sequence[Relation], session: Session, *, is_first: bool = False, is_last: bool = False
+    ) -> None:
+        has_objects = is_first and self.reading.selection is None and self._listed != []
+        queries = [Piece(relation).sums for relation in relations]
         # What goes with them is asked under the session's own path.
-        sums = ask(set_search_path(self.reading.search_path), *queries, set_search_path(""), LARGE_OBJECTS)
+        sums = ask(set_search_path(self.reading.search_path), *queries, set_search_path(""))
+        objects = ask(LARGE_OBJECTS) if has_objects and self._listed is None else ask()
         try:
-            told, last = answer(session, together(sums, self._ask_last() if is_last else ask()))
+            told, listed, last = answer(session, together(sums, objects, self._ask_last() if is_last else ask()))
         except psycopg.errors.LockNotAvailable:
             raise
         except psycopg.Error:
             # Which one cannot be read, each must tell by itself.
-            with session.transaction(force_rollback=True):
-                use_search_path(session, self.reading.search_path)
-                for relation in relations:
-                    self._add(Piece(relation, None, None), session)
-            listed = session.execute(LARGE_OBJECTS).fetchall()
+            for relation in relations:
+                self._add(Piece(relation), session)
         else:
-            _, *answers, _, listed = told
+            self._listed = listed[0] if listed else self._listed
             self._last = [*last]
-            for relation, (found,) in zip(relations, answers, strict=True):
+            for relation, (found,) in zip(relations, told[1:-1], strict=True):
                 self._sums[relation.full_name].append(tuple(map(int, found)))
-        if listed and is_first and self.reading.selection is None:
-            self._large_objects = read_listed(session, listed)
+        if has_objects:
+            self._read_large_objects(session)

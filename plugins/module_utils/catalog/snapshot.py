@@ -8,7 +8,6 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
-import functools
 import itertools
 import typing as t
 
@@ -17,7 +16,18 @@ from psycopg import sql
 
 from ..errors import MigrationError, describe
 from ..server.batches import execute_together, split
-from ..server.endpoint import Endpoint, OpenSession, Session, connect, handing_on, pin_settings, use_search_path
+from ..server.endpoint import (
+    UNTIMED,
+    Endpoint,
+    OpenSession,
+    Session,
+    connect,
+    connect_unpinned,
+    handing_on,
+    pin_settings,
+    pinning,
+    set_search_path,
+)
 from ..server.session_server import serve_session
 
 BEGIN: t.Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -40,12 +50,14 @@ class Snapshot(abc.ABC):
     def another_session(self, search_path: str = "") -> contextlib.AbstractContextManager[Session]:
         """Give a session for one more reader, under a search_path; what it sets ends with the block."""
 
-    def readers(self, search_path: str, *, fresh: bool = False) -> OpenSession:
+    def readers(self, *, fresh: bool = False) -> OpenSession:
         """Return what gives readers, which are at work at once, a session each; ``session`` has no other use meanwhile.
+
+        Under which search_path they read, they say themselves.
 
         :param fresh: whether each must be in a transaction of its own
         """
-        return functools.partial(self.another_session, search_path)
+        return self.another_session
 
     @contextlib.contextmanager
     def entrance(self, program: t.Sequence[str]) -> t.Iterator[Endpoint]:
@@ -64,17 +76,20 @@ class ExportedSnapshot(Snapshot):
     """One committed instant: other sessions import it (docs: 9.28.5 Snapshot Synchronization Functions)."""
 
     name: str
+    #: one that is open already for a second reader, in whatever transaction
+    second: Session | None = None
 
-    def readers(self, search_path: str, *, fresh: bool = False) -> OpenSession:
-        """Do so; the session that is there reads, too: to open one more is six round trips."""
-        others = super().readers(search_path, fresh=fresh)
-        return others if fresh else handing_on(self._own_session(search_path), others)
+    def readers(self, *, fresh: bool = False) -> OpenSession:
+        """Do so; the session that is there reads, too: to open one more is five round trips."""
+        others = super().readers(fresh=fresh)
+        if self.second:
+            others = handing_on(self._second_session(self.second), others)
+        return others if fresh else handing_on(contextlib.nullcontext(self.session), others)
 
     @contextlib.contextmanager
-    def _own_session(self, search_path: str) -> t.Iterator[Session]:
-        use_search_path(self.session, search_path)
-        yield self.session
-        use_search_path(self.session, "")
+    def _second_session(self, session: Session) -> t.Iterator[Session]:
+        with _taking_part(self.endpoint, session, self.name, "ROLLBACK"):
+            yield session
 
     @property
     def import_statements(self) -> sql.Composed:
@@ -88,9 +103,7 @@ class ExportedSnapshot(Snapshot):
         :raises MigrationError: when the snapshot is gone; or when a lock cannot be had: who waits for ACCESS EXCLUSIVE
             on a table that the exporting session holds, is ahead of all others
         """
-        with _importing(self.endpoint, self.name) as session:
-            if search_path:
-                use_search_path(session, search_path)
+        with _importing(self.endpoint, self.name, search_path) as session:
             yield session
 
 
@@ -115,18 +128,31 @@ GONE_SOURCES: t.Final = ("snapmgr.c", "procarray.c")
 
 
 @contextlib.contextmanager
-def _importing(endpoint: Endpoint, name: str) -> t.Iterator[Session]:
-    with connect(endpoint) as session:
+def _importing(endpoint: Endpoint, name: str, search_path: str = "") -> t.Iterator[Session]:
+    with connect_unpinned(endpoint) as session, _taking_part(endpoint, session, name, UNTIMED, search_path):
+        yield session
+
+
+@contextlib.contextmanager
+def _taking_part(
+    endpoint: Endpoint, session: Session, name: str, first: t.LiteralString, search_path: str = ""
+) -> t.Iterator[None]:
+    """Let a session take part in a snapshot; all of it is said with one message, since a far line is slow.
+
+    :param first: what comes before
+    """
+    begin = [sql.SQL(first), import_statements(name), _pin_transaction(endpoint), set_search_path(search_path)]
+    with pinning(endpoint, session):
         try:
-            session.execute(sql.SQL("; ").join([import_statements(name), _pin_transaction(endpoint)]))
+            session.execute(sql.SQL("; ").join(begin))
         except psycopg.Error as error:
             if error.diag.source_file not in GONE_SOURCES:
                 raise
             raise MigrationError(tell_gone(endpoint)) from None
-        try:
-            yield session
-        except psycopg.errors.LockNotAvailable:
-            raise _not_readable(endpoint) from None
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable:
+        raise _not_readable(endpoint) from None
 
 
 def tell_gone(endpoint: Endpoint) -> str:
@@ -155,7 +181,11 @@ def exported_snapshot(
         locked before the snapshot is taken, so that nothing happens in between (docs: LOCK, Description)
     :raises MigrationError: when a lock cannot be had, naming who holds it
     """
-    with connect(endpoint) as session, export_snapshot(endpoint, session, list_tables) as snapshot:
+    with (
+        contextlib.closing(connect(endpoint) if list_tables else connect_unpinned(endpoint)) as session,
+        # The transaction ends with the session; only locks are given back while that is waited for.
+        export_snapshot(endpoint, session, list_tables, stays=not list_tables) as snapshot,
+    ):
         yield snapshot
 
 
@@ -164,20 +194,34 @@ def export_snapshot(
     endpoint: Endpoint,
     session: Session,
     list_tables: t.Callable[[Session], t.Iterable[tuple[str, str]]] | None = None,
+    second: Session | None = None,
+    *,
+    stays: bool = False,
 ) -> t.Iterator[ExportedSnapshot]:
-    """Do so by a session that is open already, and in no transaction."""
-    begin = [] if list_tables else [BEGIN]
+    """Do so by a session that is open already, and in no transaction; its settings are pinned in that.
+
+    :param second: one for a second reader, in whatever transaction
+    :param stays: whether the session is left in the transaction, unless the block fails
+    :raises MigrationError: when a lock cannot be had, naming who holds it; or when a timeout has ended the session
+    """
+    begin = [] if list_tables else [UNTIMED, BEGIN]
     if list_tables:
         _begin_locked(session, endpoint, list_tables)
-    *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), EXPORT)
+    with pinning(endpoint, session):
+        *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), EXPORT)
     try:
-        yield ExportedSnapshot(endpoint, session, name)
+        yield ExportedSnapshot(endpoint, session, name, second)
     except psycopg.errors.LockNotAvailable:
+        stays = False
         raise _not_readable(endpoint) from None
+    except BaseException:
+        stays = False
+        raise
     finally:
         # Where the connection has broken, the transaction has ended as well.
         with contextlib.suppress(psycopg.Error):
-            session.rollback()
+            if not stays:
+                session.rollback()
 
 
 def _begin_locked(

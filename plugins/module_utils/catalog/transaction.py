@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from ..errors import MigrationError, Outcome, describe
-from ..server.batches import execute_together
-from ..server.endpoint import Endpoint, Session, connect, pin_settings
+from ..server.batches import Question, Rows, execute_together
+from ..server.endpoint import UNTIMED, Endpoint, Session, connect, connect_unpinned, pin_settings, pinning
 from ..server.session_server import serve_session
 from .snapshot import Snapshot
 
@@ -26,6 +26,9 @@ class Transaction(Snapshot):
 
     It reads what is committed (READ COMMITTED): what somebody else adds meanwhile, the verdict must see.
     """
+
+    #: the answers to what was asked as it began
+    told: tuple[Rows, ...] = ()
 
     @contextlib.contextmanager
     def open_session(self) -> t.Iterator[Session]:
@@ -63,22 +66,28 @@ _PAUSE_SECONDS: t.Final = 0.2
 
 
 @contextlib.contextmanager
-def begin(live: Endpoint, committed: t.Callable[[], None] = lambda: None) -> t.Iterator[Transaction]:
+def begin(
+    live: Endpoint, committed: t.Callable[[], None] = lambda: None, asked: t.Sequence[Question] = ()
+) -> t.Iterator[Transaction]:
     """Give a transaction on the live database that is committed if the block ends well, else rolled back.
 
     :param committed: called as soon as it is committed, without a moment between in which an interruption is lost
+    :param asked: what is asked with the message by which it begins
     :raises MigrationError: when it cannot be begun or committed
     """
-    with connect(live) as session:
+    with connect_unpinned(live) as session:
         # A prepared plan would be one for tables that are no more.
         session.prepare_threshold = None
-        *_, ((number,),) = execute_together(session, *_BEGIN)
-        yield Transaction(live, session)
+        with pinning(live, session):
+            told = execute_together(session, UNTIMED, _BEGIN, pin_settings(live), *_BEGUN, *asked)
+        *_, ((number,),) = told[: len(told) - len(asked)]
+        yield Transaction(live, session, tuple(told[len(told) - len(asked) :]))
         _commit(live, session, number, committed)
 
 
-_BEGIN: t.Final = (
-    "BEGIN",
+# Whatever the user's sessions begin with: settings are pinned within.
+_BEGIN: t.Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGUN: t.Final = (
     # Whatever the server is set to: what was committed is not undone by a crash (docs: 28.4 Asynchronous Commit).
     "SET LOCAL synchronous_commit = on",
     "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text",

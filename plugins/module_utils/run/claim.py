@@ -15,11 +15,12 @@ import pathlib
 import typing as t
 
 import psycopg
+from psycopg import sql
 
 from ..errors import MigrationError
 from ..server.endpoint import Endpoint, Session, connect
 from ..staging.databases import maintenance_session
-from ..staging.locks import CLASS, key_of, lock_name
+from ..staging.locks import CLASS, key_of, lock_name, lock_statement
 from .held_session import ALIVE_SECONDS, BackgroundSession, begin_to_hold
 
 #: A run that ends just now may need that long until its server has noticed.
@@ -62,18 +63,26 @@ def _open(stack: contextlib.ExitStack, target: Endpoint, run_id: str) -> tuple[S
 
     A connection that breaks ends the claim. The run may go on, for its staging database bears its mark.
     """
-    session = _enter(stack, target, {**_SETTINGS, "application_name": f"pgconvoy {run_id}"})
+    settings = {**_SETTINGS, "application_name": f"pgconvoy {run_id}"}
+    with contextlib.suppress(psycopg.errors.LockNotAvailable):
+        return _enter(stack, target, settings, lock_statement(target.dbname)), ""
+    session = _enter(stack, target, settings)
     claimed_by = _claim(session, target.dbname)
     return (None if claimed_by else session), claimed_by
 
 
-def _enter(stack: contextlib.ExitStack, target: Endpoint, settings: dict[str, str]) -> Session:
-    """Enter the maintenance database or, for a role that may not and so cannot make databases either, the live one."""
+def _enter(
+    stack: contextlib.ExitStack, target: Endpoint, settings: dict[str, str], first: sql.Composed | None = None
+) -> Session:
+    """Enter the maintenance database or, for a role that may not and so cannot make databases either, the live one.
+
+    :param first: what is executed there first
+    """
     try:
-        return stack.enter_context(maintenance_session(target, settings))
+        return stack.enter_context(maintenance_session(target, settings, first))
     except MigrationError as refusal:
         try:
-            return stack.enter_context(connect(target, settings))
+            return stack.enter_context(connect(target, settings, first))
         except MigrationError:
             raise refusal from None
 

@@ -108,18 +108,24 @@ def _execute_one(session: Session, statement: Statement) -> None:
         raise MigrationError(f"Cannot {statement.what}: {describe(error)}") from None
 
 
-def ask_all(session: Session, *questions: Question, search_path: str | None = None) -> list[Rows]:
+def ask_all(
+    session: Session, *questions: Question, search_path: str | None = None, first: t.Sequence[Question] = ()
+) -> list[Rows]:
     """Return the answers to questions that do not wait for each other, in order; what they set is undone.
 
     Many go with one message, and their locks with them: however many tables are asked, the server's table of locks
     holds those of one batch (a rollback to a savepoint releases what was locked since; docs: 13.3 Explicit Locking).
 
     :param search_path: under which they are asked, if not under the session's own
+    :param first: what is executed before, within the session's transaction, and not undone
     :raises psycopg.Error: when a question fails
     """
     path = [] if search_path is None else [set_search_path(search_path)]
-    batches = split(questions, _BATCH_QUERIES)
-    return [rows for batch in batches for rows in _undone(session, [*path, *batch])[len(path) :]]
+    answers: list[Rows] = []
+    for batch in split(questions, _BATCH_QUERIES):
+        answers += _undone(session, [*path, *batch], first)[len(path) :]
+        first = ()
+    return answers
 
 
 def execute_together(session: Session, *statements: Question) -> list[Rows]:
@@ -149,12 +155,12 @@ def find_refusal(session: Session, *statements: Question) -> psycopg.Error | Non
     return None
 
 
-def _undone(session: Session, questions: t.Sequence[Question]) -> list[Rows]:
+def _undone(session: Session, questions: t.Sequence[Question], first: t.Sequence[Question] = ()) -> list[Rows]:
     """Ask in a transaction of its own or, within one, after a savepoint, to which the message itself goes back."""
     within = session.info.transaction_status == pq.TransactionStatus.INTRANS
     begin, end = (b"SAVEPOINT asked", b"ROLLBACK TO asked; RELEASE asked") if within else (b"BEGIN", b"ROLLBACK")
     try:
-        _, *answers = execute_together(session, begin, *questions, end)
+        answers = execute_together(session, *first, begin, *questions, end)[len(first) + 1 :]
     except BaseException:
         # Where Ctrl-C came instead of an answer, the session may be in the middle of one.
         with contextlib.suppress(psycopg.Error):

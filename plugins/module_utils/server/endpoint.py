@@ -50,6 +50,9 @@ PINNED_SETTINGS: t.Final[dict[str, str]] = {
     "jit": "off",
 }
 
+#: What is said before anything else that must not be cut off, by a timeout of a few milliseconds.
+UNTIMED: t.Final = "SET statement_timeout = 0"
+
 # A SQL_ASCII database holds bytes of whatever encoding. In LATIN1 each of them is a character, so that all survive the
 # way through our strings and back; in UTF8 the server would refuse some.
 _CLIENT_ENCODING: t.Final = sql.SQL(
@@ -140,14 +143,34 @@ class Endpoint:
         return mode
 
 
-def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> Session:
+def connect(
+    endpoint: Endpoint, settings: t.Mapping[str, str] | None = None, first: sql.Composed | None = None
+) -> Session:
     """Open a session in autocommit mode with the pinned settings.
 
     :param settings: others for the session besides, which travel with them
+    :param first: what is executed in the same transaction, and travels with them as well
+    :raises MigrationError: when the server refuses, with its message
+    :raises psycopg.Error: when what is executed fails; the session is closed
+    """
+    session = connect_unpinned(endpoint)
+    pins = pin_settings(endpoint, settings)
+    try:
+        with pinning(endpoint, session):
+            session.execute(sql.SQL("; ").join([pins, first]) if first else pins)
+    except psycopg.Error:
+        session.close()
+        raise
+    return session
+
+
+def connect_unpinned(endpoint: Endpoint) -> Session:
+    """Open a session in autocommit mode, in which what is said first must pin the settings (`pinning`).
+
     :raises MigrationError: when the server refuses, with its message
     """
     try:
-        session = psycopg.connect(
+        return psycopg.connect(
             host=endpoint.host,
             port=endpoint.port,
             dbname=endpoint.dbname,
@@ -172,8 +195,16 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
             f"Cannot connect to the {endpoint} as {endpoint.user}: {said}\n"
             f"{advise(endpoint.side, endpoint.host, endpoint.password, said) or check}"
         ) from None
+
+
+@contextlib.contextmanager
+def pinning(endpoint: Endpoint, session: Session) -> t.Iterator[None]:
+    """Let a session be told its settings, with what else travels with them.
+
+    :raises MigrationError: when a timeout of its own has ended it before
+    """
     try:
-        session.execute(pin_settings(endpoint, settings))
+        yield
     except psycopg.Error as error:
         # By a far line, what a server says as it ends a session may get lost.
         if error.sqlstate not in _TIMEOUTS and not session.broken:
@@ -184,7 +215,6 @@ def connect(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None) -> 
             "If it begins with a timeout of a few milliseconds, take that back: ALTER ROLE ... RESET, or "
             "ALTER DATABASE ... RESET."
         ) from None
-    return session
 
 
 def connect_beside(session: Session, options: str = "") -> Session:
@@ -223,14 +253,12 @@ def pin_settings(endpoint: Endpoint, settings: t.Mapping[str, str] | None = None
         "default_transaction_read_only": "on" if endpoint.side == "source" else "off",
         **(settings or {}),
     }
-    # One of a few milliseconds would end what comes next.
-    timeout = sql.SQL("SET statement_timeout = {}").format(pinned.pop("statement_timeout"))
     pairs = sql.SQL(", ").join(sql.SQL("({}, {})").format(name, value) for name, value in pinned.items())
     # pg_settings spells names as PostgreSQL does: DateStyle, not datestyle.
     return sql.SQL(
-        "{}; SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
+        UNTIMED + "; SELECT pg_catalog.set_config(s.name, p.value, false) FROM (VALUES {}) p(name, value)"
         " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name) UNION ALL {}"
-    ).format(timeout, pairs, _OWN_ROLE)
+    ).format(pairs, _OWN_ROLE)
 
 
 def break_off(session: Session) -> None:

@@ -18,15 +18,19 @@ T = t.TypeVar("T")
 Inquiry = t.Generator[t.Sequence[Question], t.Sequence[Rows], T]
 
 
-def answer(session: Session, inquiry: Inquiry[T]) -> T:
+def answer(session: Session, inquiry: Inquiry[T], first: t.Sequence[Question] = ()) -> T:
     """Let a session answer all that an inquiry asks; each time it asks is one message. What it sets is undone.
 
+    :param first: statements of one result each that travel with the first message, and are not undone: the session is
+        in a transaction, and the inquiry asks something at once
     :raises psycopg.Error: when a question fails
     """
     try:
         questions = next(inquiry)
         while True:
-            questions = inquiry.send(ask_all(session, *questions) if questions else [])
+            answers = ask_all(session, *questions, first=first) if questions else []
+            first = ()
+            questions = inquiry.send(answers)
     except StopIteration as end:
         return t.cast(T, end.value)
 

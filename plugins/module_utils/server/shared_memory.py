@@ -14,29 +14,32 @@ import typing as t
 import psycopg
 from psycopg import pq, sql
 
-from .batches import Rows, change, execute_together
-from .endpoint import Session
+from .batches import Question, Rows, change, execute_together
+from .endpoint import Session, set_search_path
 
 _END: t.Final = b"ROLLBACK TO SAVEPOINT shared; RELEASE SAVEPOINT shared"
 _ALONE: t.Final = b"SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL max_parallel_maintenance_workers = 0"
 
 
-def read(session: Session, query: sql.Composed) -> Rows:
+def read(session: Session, query: sql.Composed, search_path: str | None = None) -> Rows:
     """Return the rows of a query; where the memory is too small, one process reads alone until the transaction ends.
 
     What was locked for it is unlocked again (docs: 13.3 Explicit Locking): the server's table of locks does not hold
     thousands of tables and their indexes.
 
+    :param search_path: under which it is asked, if not under the session's own, which must be in a transaction then
     :raises psycopg.Error: when it fails for another reason, or again
     """
     if session.info.transaction_status == pq.TransactionStatus.IDLE:
         return session.execute(query).fetchall()
+    path = [] if search_path is None else [set_search_path(search_path)]
+    asked: list[Question] = [b"SAVEPOINT shared", *path, query, _END]
     try:
-        _, rows, *_ = execute_together(session, b"SAVEPOINT shared", query, _END)
+        results = execute_together(session, *asked)
     except psycopg.errors.DiskFull:
         session.execute(_END + b"; " + _ALONE)
-        return session.execute(query).fetchall()
-    return rows
+        results = execute_together(session, *asked)
+    return results[1 + len(path)]
 
 
 def make(session: Session, statements: bytes) -> None:

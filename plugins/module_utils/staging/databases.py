@@ -25,13 +25,16 @@ _LOCK_TIMEOUT: t.Final = "10s"
 
 
 @contextlib.contextmanager
-def maintenance_session(target: Endpoint, settings: t.Mapping[str, str] | None = None) -> t.Iterator[Session]:
+def maintenance_session(
+    target: Endpoint, settings: t.Mapping[str, str] | None = None, first: sql.Composed | None = None
+) -> t.Iterator[Session]:
     """Open a session outside the live database, as renaming and dropping it require.
 
     :param settings: for the session besides
+    :param first: what is executed first
     """
     outside = target.at("postgres" if target.dbname != "postgres" else "template1")
-    with connect(outside, {"lock_timeout": _LOCK_TIMEOUT, **(settings or {})}) as session:
+    with connect(outside, {"lock_timeout": _LOCK_TIMEOUT, **(settings or {})}, first) as session:
         yield session
 
 

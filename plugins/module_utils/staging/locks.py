@@ -26,12 +26,12 @@ def key_of(dbname: str) -> int:
 
 def lock_name(session: Session, dbname: str) -> None:
     """Wait for the lock and take it, until the session ends."""
-    session.execute(_lock(dbname))
+    session.execute(lock_statement(dbname))
 
 
 def lock_name_patiently(session: Session, dbname: str, question: Question) -> Rows:
     """Do so, however long others have it; return the answer to a question that travels with it."""
-    *_, rows = execute_together(session, "SET LOCAL lock_timeout = 0", _lock(dbname), question)
+    *_, rows = execute_together(session, "SET LOCAL lock_timeout = 0", lock_statement(dbname), question)
     return rows
 
 
@@ -41,7 +41,8 @@ def unlock_name(session: Session, dbname: str) -> None:
         session.execute(sql.SQL("SELECT pg_catalog.pg_advisory_unlock({}, {})").format(CLASS, key_of(dbname)))
 
 
-def _lock(dbname: str) -> sql.Composed:
+def lock_statement(dbname: str) -> sql.Composed:
+    """Return the statement that waits for the lock and takes it."""
     return sql.SQL("SELECT pg_catalog.pg_advisory_lock({}, {})").format(CLASS, key_of(dbname))
 
 

@@ -19,10 +19,10 @@ from ..catalog.database import DatabaseProperties
 from ..catalog.earlier import Earlier
 from ..catalog.identity import ask_identity
 from ..catalog.queries import Query, ask
-from ..catalog.reading import Reading, read_content, read_contents
-from ..catalog.relations import Relation, list_relations
+from ..catalog.reading import Reading, ask_held, read_content, read_contents
+from ..catalog.relations import Relation
 from ..catalog.selection import EVERYTHING, Name, Patterns, Selection, tables_to_hold
-from ..catalog.sequences import Sequence
+from ..catalog.sequences import Sequence, read_sequences
 from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..catalog.transaction import Transaction
 from ..privileges.catalog import Privileges
@@ -40,7 +40,7 @@ from .explanation import explain_rows, told_by
 from .extensions import judge_extension_rows
 from .note import NewNote
 from .original import Original, archived_original, read_original
-from .privileges import judge_privileges
+from .privileges import ask_judged, judge_privileges
 from .schema import Asked, SchemaJudge
 
 
@@ -233,27 +233,48 @@ class Judge(SchemaJudge):
         """
         database, selection = original.database, original.selection
         schema = schema or self.judge_schema(original, there, stop_early)
+        held = None
         if selection is None:
             privileges = read_privileges(here.session) if self.policy.needs_source else None
-            schema = schema.joined(self._judge_privileges(there, privileges))
+            # What there is, is asked with them: that is one turn on a far line.
+            asked, held = answer(there.session, together(ask_judged(self.policy, self.before, privileges), ask_held()))
+            schema = schema.joined(self._judge_privileges(there, privileges, asked))
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
-        relations, path = list_relations(here.session), database.serving_path
-        source = Reading(here, self.jobs, path, (), selection, True, self.summed, database.begun_with)
-        with read_unbound(there, relations) as there:
-            reading = dataclasses.replace(source, snapshot=there, like=relations, evaluated=False)
+        relations, large_objects = answer(here.session, ask_held())
+        source = Reading(
+            here,
+            self.jobs,
+            database.serving_path,
+            selection=selection,
+            evaluated=True,
+            summed=self.summed,
+            settings=database.begun_with,
+            relations=relations,
+            large_objects=large_objects,
+            sequences=read_sequences(here.session, selection),
+        )
+        with read_unbound(there, relations) as read:
+            # Another one sees what there is by then.
+            known = held if read is there and held else (None, None)
+            reading = dataclasses.replace(
+                source, snapshot=read, like=relations, evaluated=False, relations=known[0], large_objects=known[1]
+            )
+            there = read
             ours, theirs = read_contents(source, reading)
             if seen:
                 seen(ours, theirs)
             content = compare_contents(ours, theirs, reading, source)
             if not stop_early:
-                content = explain_rows(content, here, there, told_by(ours, theirs), path, self.show_rows)
+                told = told_by(ours, theirs)
+                content = explain_rows(content, here, there, told, database.serving_path, self.show_rows)
             content = content.joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(self._ask(here, database), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
 
-    def _judge_privileges(self, there: Snapshot, source: Privileges | None) -> Verdict:
-        return judge_privileges(there.session, self.policy, self.before, source, self.staging).allowing(self.allowed)
+    def _judge_privileges(self, there: Snapshot, source: Privileges | None, asked: Privileges | None = None) -> Verdict:
+        verdict = judge_privileges(there.session, self.policy, self.before, source, self.staging, asked)
+        return verdict.allowing(self.allowed)
 
     def _judge_answers(self, answers: t.Mapping[str, str], there: Snapshot, source: DatabaseProperties) -> Verdict:
         return Verdict(differences=compare_answers(self.queries, answers, self._ask(there, source)))

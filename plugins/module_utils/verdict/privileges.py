@@ -10,24 +10,37 @@ import collections
 from ..privileges.catalog import Privileges
 from ..privileges.comparison import deviations
 from ..privileges.proof import Before, prove
-from ..privileges.reading import read_privileges
+from ..privileges.reading import ask_privileges
 from ..privileges.wanted import Policy, want
 from ..server.endpoint import Session
+from ..server.inquiry import Inquiry, answer
 from .comparison import Verdict
 from .findings import Difference
 
 
+def ask_judged(policy: Policy, before: Before | None, source: Privileges | None) -> Inquiry[Privileges]:
+    """Ask for the owners and grants that are judged; see `judge_privileges`."""
+    live = before.privileges if before else None
+    return ask_privileges(like=source if policy.grants == "source" else live)
+
+
 def judge_privileges(
-    session: Session, policy: Policy, before: Before | None, source: Privileges | None, made: bool = False
+    session: Session,
+    policy: Policy,
+    before: Before | None,
+    source: Privileges | None,
+    made: bool = False,
+    asked: Privileges | None = None,
 ) -> Verdict:
     """Return the verdict on owners and grants of the session's database.
 
     :param before: the live database as it was, if there was one and this is what takes its place
     :param source: the source's, where they are carried
     :param made: whether all of it was made by the session's user just now
+    :param asked: what `ask_judged` has told, if it was asked with other things
     """
     live = before.privileges if before else None
-    here = read_privileges(session, like=source if policy.grants == "source" else live)
+    here = asked or answer(session, ask_judged(policy, before, source))
     messages: dict[str, list[str]] = collections.defaultdict(list)
     for name, message in deviations(here, want(policy, here, live, source, made)):
         messages[name].append(message)
