@@ -14,6 +14,8 @@ import dataclasses
 import pathlib
 import typing as t
 
+from psycopg import sql
+
 from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..archive.schema import Entry, read_schema
@@ -28,7 +30,6 @@ from ..catalog.relations import Relation, ask_relations
 from ..catalog.selection import Name, Selection
 from ..catalog.transaction import Transaction
 from ..privileges.lending import ask_missing_rights, lent
-from ..server.batches import execute_together
 from ..server.endpoint import Session, pin_settings, set_search_path
 from ..server.inquiry import answer, together
 from ..staging.row_security import ask_forced, owner_unbound
@@ -42,7 +43,7 @@ from ..verdict.original import archived_original
 from ..work_folder import WorkFolder
 from .constraints import ask_not_valid, without_constraints
 from .kept_schema import judge_kept_schema
-from .locks import impatient
+from .locks import impatient, telling_holders
 from .order import LoadOrder, order_selected
 from .triggers import ask_event_triggers, ask_triggers, event_triggers_silenced, silenced
 from .untouched import list_untouched, others_untouched
@@ -87,7 +88,8 @@ class RowsPlan(t.Generic[Done]):
     written: t.Collection[Name]
     #: the keys that cannot stay meanwhile
     dropped: t.Iterable[Link]
-    do: t.Callable[[], Done]
+    #: gets the statements with which that begins, and those with which it ends
+    do: t.Callable[[t.Sequence[sql.Composable], sql.Composed], Done]
     #: what must be there afterwards
     manifest: Manifest
     #: what was read of the database in the same transaction, if it was
@@ -119,11 +121,13 @@ def keep_schema(
     strategy: Strategy,
     plan: t.Callable[[LockedDatabase], RowsPlan[Done]],
     kept: Verdict | None = None,
+    locks: t.Sequence[sql.Composable] = (),
 ) -> RowsReplaced[Done]:
     """Have rows replaced, those of the selected tables or all, with nothing of the schema in their way.
 
     The tables must be locked by the transaction. The caller must roll back unless the verdict says equal.
 
+    :param locks: the statements that lock them, where they are not locked yet
     :param judge: with the patterns that select the tables, and the differences that are allowed
     :param archive: what must be there then, or the description of it
     :param plan: tells how they are replaced, of the database as it is then
@@ -138,9 +142,10 @@ def keep_schema(
     original = archived_original(archive, judge.patterns)
     ask_schema = judge.ask_schema(original, version)
     asked = [ask_relations(), ask_identity(), ask_joined(), ask_event_triggers(), ask_forced(), ask_missing_rights()]
-    everything, identity, keys, event_triggers, forced, lacking, of_schema = answer(
-        session, together(*asked, ask_schema)
-    )
+    with telling_holders(session) if locks else contextlib.nullcontext():
+        everything, identity, keys, event_triggers, forced, lacking, of_schema = answer(
+            session, together(*asked, ask_schema), locks
+        )
     earlier = judge.earlier and judge.earlier.of(identity.hash)
     links = [joined.link for joined in keys]
     relations = [relation for relation in everything if selection is None or relation.full_name in selection]
@@ -188,10 +193,9 @@ def keep_schema(
         with _unwatched(live, strategy, readded, filling.written):
             # Whatever is deferrable is checked at the end of each statement: a table with pending checks cannot be
             # altered. And to empty a table is to build its indexes anew.
-            execute_together(session, "SET CONSTRAINTS ALL IMMEDIATE", set_search_path(serving_path))
-            done = filling.do()
+            first = [sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"), set_search_path(serving_path)]
             # Rows come under the source's settings, and are read under what is pinned.
-            session.execute(pin_settings(transaction.endpoint))
+            done = filling.do(first, pin_settings(transaction.endpoint))
         if kept is None:
             known, sequences = _known(session, filling.found), filling.found.sequences if filling.found else ()
             # Of what was written to, all is read.

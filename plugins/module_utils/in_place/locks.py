@@ -32,24 +32,27 @@ def impatient(session: Session, patience: str = "") -> t.Iterator[None]:
     :param patience: how long exactly, as the server spells it; if empty, ``PATIENCE``
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
-    patience = patience or PATIENCE
-    with _telling_holders(session, patience):
-        session.execute(_begin(patience))
+    with telling_holders(session, patience):
+        session.execute(sql.SQL("; ").join(impatiently(patience)))
         yield
-        session.execute(_END)
+        session.execute(PATIENT_AGAIN)
 
 
-#: At the beginning, and at the end, of what is undone where a lock cannot be had.
-_BEGIN: t.Final = "SAVEPOINT impatient; SET LOCAL lock_timeout = {}"
-_END: t.Final = "SET LOCAL lock_timeout = 0; RELEASE SAVEPOINT impatient"
+#: At the end of what is undone where a lock cannot be had.
+PATIENT_AGAIN: t.Final = "SET LOCAL lock_timeout = 0; RELEASE SAVEPOINT impatient"
 
 
-def _begin(patience: str) -> sql.Composed:
-    return sql.SQL(_BEGIN).format(patience)
+def impatiently(patience: str = "") -> list[sql.Composable]:
+    """Return the statements at its beginning."""
+    return [sql.SQL("SAVEPOINT impatient"), sql.SQL("SET LOCAL lock_timeout = {}").format(patience or PATIENCE)]
 
 
 @contextlib.contextmanager
-def _telling_holders(session: Session, patience: str) -> t.Iterator[None]:
+def telling_holders(session: Session, patience: str = "") -> t.Iterator[None]:
+    """Undo what the block does where a lock cannot be had, once it has begun `impatiently`.
+
+    :raises MigrationError: then, naming those who hold some
+    """
     try:
         yield
     except BaseException as error:
@@ -60,7 +63,7 @@ def _telling_holders(session: Session, patience: str) -> t.Iterator[None]:
             raise
         raise MigrationError(
             "The live database is as it was: a table that must be locked is in use, and its lock could not be had in "
-            f"{patience}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
+            f"{patience or PATIENCE}. Tables are in use by:\n{_holders(session)}\nStop these clients, and run again."
         ) from None
 
 
@@ -117,6 +120,13 @@ def lock(session: Session, locks: t.Iterable[tuple[t.Collection[Name], str]]) ->
 
     :raises MigrationError: when a lock cannot be had, naming those who hold some
     """
+    if statements := locking(locks):
+        with telling_holders(session):
+            session.execute(sql.SQL("; ").join(statements))
+
+
+def locking(locks: t.Iterable[tuple[t.Collection[Name], str]]) -> list[sql.Composable]:
+    """Return the statements that do so, if there are any; they are to be executed by one who is `telling_holders`."""
     statements = [
         sql.SQL("LOCK TABLE {} IN {} MODE").format(
             sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in tables), sql.SQL(mode)
@@ -124,9 +134,7 @@ def lock(session: Session, locks: t.Iterable[tuple[t.Collection[Name], str]]) ->
         for tables, mode in locks
         if tables
     ]
-    if statements:
-        with _telling_holders(session, PATIENCE):
-            session.execute(sql.SQL("; ").join([_begin(PATIENCE), *statements, sql.SQL(_END)]))
+    return [*impatiently(), *statements, *map(sql.SQL, PATIENT_AGAIN.split("; "))] if statements else []
 
 
 _HOLDERS: t.Final = f"""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from psycopg import sql
+
 from ..archive.archive import Archive
 from ..archive.manifest import ArchivedRows, Manifest
 from ..archive.origin import Origin
@@ -21,6 +23,7 @@ from ..privileges.applying import carry_privileges
 from ..privileges.catalog import Privileges
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import KEPT
+from ..server.batches import execute_together
 from ..verdict.judge import Judge
 from .emptying import empty, empty_views, restart, unlink_all
 from .frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
@@ -51,12 +54,22 @@ def refill(
     return keep_schema(transaction, judge, archive, strategy, plan)
 
 
-def _fill(live: LockedDatabase, archive: Archive, origin: Origin | None, privileges: Privileges) -> Received:
+def _fill(
+    live: LockedDatabase,
+    archive: Archive,
+    origin: Origin | None,
+    privileges: Privileges,
+    first: t.Sequence[sql.Composable],
+    last: sql.Composed,
+) -> Received:
     """Load the source's rows, or those of the selected tables; sequences, large objects and views follow.
 
     :param privileges: as they are before
+    :param first: the statements with which it begins
+    :param last: and those with which it ends
     """
     manifest, session = live.manifest, live.transaction.session
+    execute_together(session, *first)
     if origin:
         manifest = manifest.in_text(_of_other_types(manifest, live.relations))
     empty(session, live.relations, live.order, live.links)
@@ -71,6 +84,7 @@ def _fill(live: LockedDatabase, archive: Archive, origin: Origin | None, privile
         received = fill(live.transaction.open_session, manifest, origin or archive, plan, jobs=1)
     # Large objects are made anew, and with them what was granted on them.
     carry_privileges(session, KEPT, privileges, None)
+    session.execute(last)
     return received
 
 

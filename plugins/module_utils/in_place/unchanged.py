@@ -12,6 +12,8 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
+from psycopg import sql
+
 from ..archive.folder import read_archive
 from ..archive.manifest import Manifest
 from ..archive.schema import read_schema
@@ -21,22 +23,22 @@ from ..catalog.relations import list_relations
 from ..catalog.selection import Name, Selection, select
 from ..catalog.transaction import Transaction
 from ..errors import MigrationError
+from ..server.batches import execute_together
 from ..server.client_tools import tools_for
-from ..server.endpoint import Session
 from ..staging.row_security import owner_unbound
 from ..verdict.comparison import Verdict, compare
 from ..verdict.databases import compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.judge import Judge
 from .clearing import is_empty
-from .locks import LockMode, lock
+from .locks import LockMode, locking, telling_holders
 
 #: How many objects a message names.
 _NAMED: t.Final = 20
 
 # An extension's tables go with it, or stay. Who may change all rows of a table may lock it, too (docs: LOCK, Notes).
 # Those that hold large objects are the server's: to lock them is the only way to keep others from writing any.
-_TABLES: t.Final = """
+TABLES: t.Final = """
 SELECT n.nspname, c.relname,
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
        has_schema_privilege(n.oid, 'USAGE')
@@ -59,7 +61,10 @@ def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Pa
     """
     session = transaction.session
     selection = select(list_relations(session), judge.patterns) if backup and judge.patterns else None
-    keep_out(session, selection, "ACCESS EXCLUSIVE")
+    locks = keeping_out(transaction, selection, "ACCESS EXCLUSIVE")
+    if locks:
+        with telling_holders(session):
+            execute_together(session, *locks)
     if backup is None:
         changed = [] if is_empty(session) else ["it was empty then"]
     else:
@@ -72,25 +77,29 @@ def require_unchanged(transaction: Transaction, judge: Judge, backup: pathlib.Pa
         )
 
 
-def keep_out(session: Session, selection: Selection | None, mode: LockMode) -> None:
-    """Keep others out of the selected tables, or of all that there is, until the transaction ends.
+def keeping_out(transaction: Transaction, selection: Selection | None, mode: LockMode) -> list[sql.Composable]:
+    """Return the statements that keep others out of the selected tables, or of all, until the transaction ends.
 
-    :raises MigrationError: when a lock cannot be had
+    They are to be executed by one who is `telling_holders`.
+
+    :param transaction: one that has been asked for `TABLES` as it began, or is asked now
+    :raises MigrationError: when a table cannot be locked
     """
-    tables, large_objects, open_ = [], [], []
-    for schema, name, member, lockable in session.execute(_TABLES).fetchall():
+    session, tables, large_objects, open_ = transaction.session, [], [], []
+    listed = transaction.told[0] if transaction.told else session.execute(TABLES).fetchall()
+    for schema, name, member, lockable in listed:
         table = (schema, name)
         if schema == "pg_catalog":
             large_objects += [table] if lockable and selection is None else []
         elif selection is None or table in selection:
             tables += [table] if lockable else []
             open_ += [".".join(table)] if not lockable and not member else []
-    lock(session, [(tables, mode), (large_objects, "EXCLUSIVE")])
     if open_:
         raise MigrationError(
             f"Nothing was changed. {session.info.user} may not lock {', '.join(open_[:_NAMED])}: what clients write to "
             f"it until it goes would be lost. Make {session.info.user} a member of its owner's role, or GRANT UPDATE."
         )
+    return locking([(tables, mode), (large_objects, "EXCLUSIVE")])
 
 
 def _find_changes(

@@ -24,7 +24,7 @@ from ..in_place.frame import RowsReplaced, Strategy
 from ..in_place.order import tell_load
 from ..in_place.refill import refill
 from ..in_place.replacement import replace
-from ..in_place.unchanged import require_unchanged
+from ..in_place.unchanged import TABLES, require_unchanged
 from ..preflight.checks.refill import choose_strategy
 from ..preflight.handed_on import take
 from ..sync.account import tell_moved
@@ -62,7 +62,7 @@ def _fill(stage: Stage, judge: Judge, archive: Archive, backup: pathlib.Path | N
     strategy = choose_strategy(stage.settings.fk_strategy, selection is not None)
     with (
         open_origin(stage, archive, judge.tools) as origin,
-        begin(judge.target, stage.committed) as transaction,
+        begin(judge.target, stage.committed, [TABLES]) as transaction,
     ):
         require_unchanged(transaction, judge, backup)
         if strategy == "post_data":
@@ -94,7 +94,7 @@ def _synchronize_tables(stage: Stage, judge: Judge) -> tuple[Outcome, Manifest]:
             summed=judge.summed,
             earlier=take(stage.folder.handed_on).source if stage.folder else None,
         )
-        transaction = stack.enter_context(begin(judge.target, stage.committed))
+        transaction = stack.enter_context(begin(judge.target, stage.committed, [TABLES]))
         undo = stack.enter_context(_new_undo(stage))
         kept = synchronize(here, transaction, judge, described, strategy, undo=undo)
         outcome = _tell_kept(judge, kept, strategy, undo)
@@ -105,7 +105,7 @@ def _synchronize_tables(stage: Stage, judge: Judge) -> tuple[Outcome, Manifest]:
 def _undo_changes(stage: Stage, judge: Judge, changed: Archive) -> Outcome:
     """Take back what an earlier run has brought, and nothing else."""
     strategy = _keeping_strategy(stage, judge)
-    with begin(judge.target, stage.committed) as transaction, _new_undo(stage) as undo:
+    with begin(judge.target, stage.committed, [TABLES]) as transaction, _new_undo(stage) as undo:
         kept = apply_undo(transaction, judge, changed, strategy, undo)
         outcome = _tell_kept(judge, kept, strategy, undo)
         require_equal(kept.verdict, f"The {judge.target}, taken back to what it was and not committed,", outcome)

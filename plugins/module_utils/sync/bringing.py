@@ -11,6 +11,8 @@ import functools
 import pathlib
 import typing as t
 
+from psycopg import sql
+
 from ..archive.archive import Archive
 from ..archive.manifest import Manifest
 from ..catalog.content import Content
@@ -21,11 +23,12 @@ from ..filling.filler import fill
 from ..filling.plan import all_once, plan_refilling
 from ..in_place.emptying import empty_views, restart
 from ..in_place.frame import LockedDatabase, RowsPlan, Strategy
-from ..in_place.locks import impatient
+from ..in_place.locks import PATIENT_AGAIN, impatiently, telling_holders
 from ..privileges.applying import carry_privileges
 from ..privileges.catalog import Privileges
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import KEPT
+from ..server.batches import execute_together
 from .differences import Differences, TableDifference
 from .moving import Moved, Origin, move_large_objects, move_rows
 
@@ -86,13 +89,19 @@ def _move(
     open_origin: OpenOrigin,
     manifest: Manifest,
     privileges: Privileges | None,
+    first: t.Sequence[sql.Composable],
+    last: sql.Composed,
 ) -> tuple[Moved, ...]:
-    """Move what differs; sequences and views follow."""
+    """Move what differs; sequences and views follow.
+
+    :param first: the statements with which it begins
+    :param last: and those with which it ends
+    """
     session, tables = live.transaction.session, differences.tables
     # Queries of views may draw from sequences.
     sequences = manifest.content.sequences if manifest.refresh_order else differences.sequences
-    with impatient(session), open_origin() as origin:
-        moved = move_rows(origin, session, tables, manifest.database)
+    with telling_holders(session), open_origin() as origin:
+        moved = move_rows(origin, session, tables, manifest.database, [*first, *impatiently()])
         restart(session, sequences)
         if differences.large_objects:
             move_large_objects(origin, session, differences.large_objects)
@@ -100,7 +109,11 @@ def _move(
             empty_views(session, manifest.content)
         _fill_rest(live, manifest, sequences, [name for table in tables for name in table.tables if _is_other(table)])
     if privileges:
+        session.execute(PATIENT_AGAIN)
         carry_privileges(session, KEPT, privileges, None)
+        session.execute(last)
+    else:
+        execute_together(session, PATIENT_AGAIN, last)
     return moved
 
 

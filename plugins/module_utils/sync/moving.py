@@ -47,7 +47,11 @@ class Origin(t.Protocol):
 
 
 def move_rows(
-    origin: Origin, target: Session, differences: t.Sequence[TableDifference], source: DatabaseProperties
+    origin: Origin,
+    target: Session,
+    differences: t.Sequence[TableDifference],
+    source: DatabaseProperties,
+    first: t.Sequence[sql.Composable] = (),
 ) -> tuple[Moved, ...]:
     """Delete the target's rows that must not be there, or not with these values, and copy those that must.
 
@@ -56,6 +60,7 @@ def move_rows(
 
     :param differences: parents before their children
     :param source: of which the rows are, or will have been
+    :param first: the statements with which it begins
     :raises MigrationError: when a server refuses, or a row is lost
     """
     shrinking = [difference for difference in differences if difference.going.count]
@@ -63,7 +68,7 @@ def move_rows(
         ask_rules([difference.relation.full_name for difference in shrinking]),
         ask_published([name for difference in shrinking for name in difference.tables]),
     )
-    rules, published = answer(target, asked)
+    rules, published = answer(target, asked, first)
     with rules_silenced(target, rules), rows_identified(target, published):
         kept = [difference.before - _delete_rows(target, difference) for difference in differences]
     # Generated columns and checks may depend on these, and the hashes of keys, by which rows go, must not.

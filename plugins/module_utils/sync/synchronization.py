@@ -14,6 +14,8 @@ import functools
 import pathlib
 import typing as t
 
+from psycopg import sql
+
 from ..archive.archive import Archive
 from ..catalog.computed import find_computed
 from ..catalog.content import Content
@@ -22,7 +24,7 @@ from ..catalog.snapshot import Snapshot
 from ..catalog.transaction import Transaction
 from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
 from ..in_place.locks import LockMode, lock_described
-from ..in_place.unchanged import keep_out
+from ..in_place.unchanged import keeping_out
 from ..server.endpoint import Session
 from ..verdict.comparison import Verdict
 from ..verdict.judge import Judge
@@ -68,8 +70,9 @@ def synchronize(
     """
     manifest = described.manifest
     selection = manifest.select(judge.patterns)
+    locks: list[sql.Composable] = []
     if undo:
-        keep_out(transaction.session, selection, LOCK)
+        locks = keeping_out(transaction, selection, LOCK)
     else:
         lock_described(transaction.session, manifest, selection, LOCK)
 
@@ -83,7 +86,7 @@ def synchronize(
         open_origin = functools.partial(_open_source, here, live)
         return bring(live, None if told else found, differences, open_origin, strategy, live.manifest)
 
-    return keep_schema(transaction, judge, described, strategy, plan, known.schema if known else None)
+    return keep_schema(transaction, judge, described, strategy, plan, known.schema if known else None, locks)
 
 
 def _read(live: LockedDatabase) -> Content:

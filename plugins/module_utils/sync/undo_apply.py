@@ -19,7 +19,7 @@ from ..catalog.large_objects import LargeObject
 from ..catalog.transaction import Transaction
 from ..errors import MigrationError
 from ..in_place.frame import LockedDatabase, RowsPlan, RowsReplaced, Strategy, keep_schema
-from ..in_place.unchanged import keep_out
+from ..in_place.unchanged import keeping_out
 from ..privileges.catalog import Privileges
 from ..rows.chunks import Chunks
 from ..verdict.judge import Judge
@@ -60,7 +60,7 @@ def apply_undo(
     :raises MigrationError: when clients have changed what was brought, naming it, or anything fails
     """
     manifest = undo.manifest
-    keep_out(transaction.session, manifest.select(judge.patterns), LOCK)
+    locks = keeping_out(transaction, manifest.select(judge.patterns), LOCK)
 
     def plan(live: LockedDatabase) -> RowsPlan[tuple[Moved, ...]]:
         way = plan_undo(transaction, 1, manifest, live.selection, live.everything)
@@ -76,7 +76,7 @@ def apply_undo(
         return bring(live, way.found, way.differences, lambda: saved, strategy, expected, owned)
 
     try:
-        return keep_schema(transaction, judge, undo, strategy, plan)
+        return keep_schema(transaction, judge, undo, strategy, plan, locks=locks)
     except MigrationError as error:
         if not isinstance(error.__context__, psycopg.errors.IntegrityError):
             raise
