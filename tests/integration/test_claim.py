@@ -10,6 +10,8 @@ import os
 import signal
 import typing as t
 
+import pytest
+
 from tests.databases import Database
 from tests.playbooks import Background, Controller, wait_until
 
@@ -88,9 +90,11 @@ def test_each_host_lets_go_before_the_next(sandbox: Controller, source: Database
     assert [run.report(host)["status"] for host in ("sandbox-db", "the-same")] == ["migrated", "unchanged"]
 
 
-def test_nothing_to_do_but_to_clear(sandbox: Controller, target: Database) -> None:
+@pytest.mark.parametrize("load_mode", ["auto", "sync"])
+def test_nothing_to_do_but_to_clear(sandbox: Controller, target: Database, load_mode: str) -> None:
     """What killed runs have left goes with the next run, even if that has nothing else to do, and it says so."""
     sandbox.migrate()
+    sandbox.vary(load_mode=load_mode)
     present = target.generations()
     for left in ("staging", "discarded", "scratch"):
         target.server.create_database(f"{target.name}__pgconvoy_{left}")

@@ -17,6 +17,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.requireme
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.lab.server import Server
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.in_place import ask_replacement_locks
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.preflight.checks.room import (
+    ask_connections,
     check_archive_room,
     check_connections,
     check_lock_room,
@@ -156,8 +157,10 @@ def test_connections_that_are_allowed(servers: Servers, side: t.Literal["source"
             assert (finding.severity, finding.code) == ("error", "connections")
             assert finding.object.startswith(f"{side}: connection limit of {limit} ")
             assert "allows 5 connections, 0 are in use, and a run with 3 jobs needs 6" in finding.message
-            with contextlib.closing(server.connect(case.name, f"{case.name}_role", "secret")):
+            with contextlib.closing(server.connect(case.name, f"{case.name}_role", "secret")) as other:
                 assert told(check_connections(session, at, jobs=2)) == [("error", "connections")]
+                # One of ours is among those that are needed.
+                assert told(answer(session, ask_connections(at, 2, other.info.backend_pid))) == []
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,8 @@ class Examination:
     obstacles: list[Finding] = dataclasses.field(default_factory=list)
     #: the extensions of the live database that stay where it is cleared
     kept_extensions: tuple[str, ...] = ()
+    #: what the live database has told of who can read it, where it was asked with other things
+    access: t.Sequence[t.Any] = ()
     #: whether the live database can be compared
     target_readable: bool = False
     #: what to tell of it if it is not equal: that not all of it could be backed up, or compared with a lock alone
@@ -83,9 +85,12 @@ class Examination:
     words: Words | None = None
     #: what the stage is spared that fills a schema which is kept
     handed_on: HandedOn | None = None
-    #: sessions in the live database and outside of it, if they are kept for what comes next
+    #: sessions in the live database, in whatever transaction, and outside of it, if they are kept for what comes next
     live_session: Session | None = None
     server_session: Session | None = None
+    #: another one in the live database, to read it by beside the first, and the server process that serves it
+    reader: Session | None = None
+    reader_pid: int = 0
 
     @property
     def keeps_schema(self) -> bool:

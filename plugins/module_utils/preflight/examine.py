@@ -57,9 +57,10 @@ def examine(
     with contextlib.ExitStack() as stack:
         found.reached = enter(stack, found, open_route, request.source) if request.source else None
         source = enter(stack, found, connect, found.reached) if found.reached else None
-        server = enter_server(kept or stack, found, target) if target else None
+        stays = goal.fills and request.load_mode == "sync"
+        server = enter_server(kept or stack, found, target, inside=stays) if target else None
         claim()
-        second = begin_to_enter(stack, target.at(server.info.dbname)) if target and server else None
+        second = begin_to_enter(kept or stack, target.at(server.info.dbname)) if target and server else None
         inside = bool(target and server and server.info.dbname == target.dbname)
         found.server_session = None if inside or not kept else server
         if archived:
@@ -78,7 +79,8 @@ def examine(
             # Where sessions do not stay the same, a lock taken in one might never be given back.
             lock = advisory_lock(source) if source and not found.has("pooler") else contextlib.nullcontext()
             with lock as key:
-                told = examine_server(found, request, target, server, second, partial, locks, key)
+                keeps = stays and inside and kept is not None
+                told = examine_server(found, request, target, server, second, partial, locks, key, keeps=keeps)
             if source and told and not found.has("pooler"):
                 found.findings += check_identity(source, told, target)
             if source and not partial:
@@ -87,7 +89,7 @@ def examine(
         live = theirs = None
         if target and server and found.target_exists and request.goal != "rollback":
             live = server if inside else enter(kept or stack, found, connect, target)
-            found.live_session = None if inside or not kept else live
+            found.live_session = live if kept else None
         if target and live:
             locked = examine_access(found, live, target)
             if goal.fills and not locked:

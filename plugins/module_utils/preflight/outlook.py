@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import typing as t
 
 from ..archive.archive import Archive
@@ -104,7 +105,8 @@ def _look(
             judge = dataclasses.replace(judge, reword=rehearsal.words)
             # What the live database was examined by does for this as well.
             kept, target = found.live_session, judge.target
-            with export_snapshot(target, kept) if kept else exported_snapshot(target) as there:
+            open_kept = functools.partial(export_snapshot, target, second=found.reader, stays=found.keeps_schema)
+            with open_kept(kept) if kept else exported_snapshot(target) as there:
                 schema, seen = None, None
                 if found.order:
                     schema, seen = _judge_tables_to_fill(found, judge, here, original, there)

@@ -39,8 +39,16 @@ def enter(
         return None
 
 
-def enter_server(stack: contextlib.ExitStack, found: Examination, target: Endpoint) -> Session | None:
-    """Open a session outside the live database or, where the user may enter no other, in it."""
+def enter_server(
+    stack: contextlib.ExitStack, found: Examination, target: Endpoint, *, inside: bool = False
+) -> Session | None:
+    """Open a session outside the live database or, where the user may enter no other, in it.
+
+    :param inside: to open it in the live database, if that is there: it will not be exchanged, and one session does
+    """
+    if inside:
+        with contextlib.suppress(MigrationError):
+            return stack.enter_context(contextlib.closing(connect(target)))
     try:
         return stack.enter_context(maintenance_session(target))
     except MigrationError as error:

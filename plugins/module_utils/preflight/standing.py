@@ -41,6 +41,7 @@ def _look_there(found: Examination, target: Endpoint) -> tuple[Counts | str, str
     with contextlib.ExitStack() as stack:
         try:
             session = found.live_session or stack.enter_context(connect(target))
+            session.rollback()
         except MigrationError as error:
             return str(error), "who is connected is not known"
         clients = [one for one in read_clients(session, target.dbname) if not one.application.startswith("pgconvoy")]

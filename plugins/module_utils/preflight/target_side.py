@@ -38,7 +38,7 @@ from .checks.locks import LOCKS, check_locks
 from .checks.privileges import check_kept_privileges, check_privileges
 from .checks.refill import check_kept_schema, check_strategy, check_sync, plan_refill
 from .checks.room import ask_connections, ask_lock_room, ask_target_room
-from .checks.session import check_session
+from .checks.session import check_pair
 from .checks.source import FORCED, ask_reading
 from .checks.target import ask_offers, check_name, check_rollback, check_target
 from .examination import Examination
@@ -55,6 +55,8 @@ def examine_server(
     partial: bool,
     locks: int | None,
     key: int | None,
+    *,
+    keeps: bool = False,
 ) -> t.Sequence[Rows]:
     """Look at the target's server, and choose how the live database gets its new content; return which it is.
 
@@ -63,11 +65,17 @@ def examine_server(
     :param partial: whether the run is about some tables only
     :param locks: how many the source's schema needs, if that is known
     :param key: of a lock that the source's session holds, if it does
+    :param keeps: whether the other session is kept, to read the live database by
     """
     settings, goal = request.settings, GOALS[request.goal]
     generations = Generations(target.dbname)
     found.target_version = session.info.server_version
-    found.findings += check_session(target.at(session.info.dbname), session, second)
+    findings, other = check_pair(target.at(session.info.dbname), session, second)
+    found.findings += findings
+    if other and keeps:
+        found.reader, found.reader_pid = other
+    elif other:
+        other.session.close()
     # What only one load mode needs is asked before that is chosen.
     source, needs = found.source, found.requirements
     (
@@ -82,6 +90,7 @@ def examine_server(
         offers,
         carried,
         told,
+        found.access,
     ) = answer(
         session,
         together(
@@ -97,6 +106,7 @@ def examine_server(
             ask_offers(source, needs) if source and needs else ask(),
             ask_carried(target.dbname, target.dbname, source) if source else ask(),
             ask_identity(key, target.dbname) if key is not None else ask(),
+            _ask_access() if session.info.dbname == target.dbname else ask(),
         ),
     )
     found.target_exists, found.leftovers, found.offers = bool(rows), left, offers or None
@@ -121,7 +131,7 @@ def _ask_server(
 ) -> t.Iterator[Inquiry[list[Finding]]]:
     """Yield what is asked of the server whatever the load mode."""
     settings, goal = request.settings, GOALS[request.goal]
-    yield ask_connections(target, settings.jobs)
+    yield ask_connections(target, settings.jobs, found.reader_pid)
     yield ask_collation_versions(target.dbname)
     if locks is not None:
         yield ask_lock_room("target", locks)
@@ -154,7 +164,7 @@ def examine_live(found: Examination, request: Request, session: Session, partial
     if found.keeps_schema:
         if found.source and found.requirements and (found.selection or not partial):
             found.order, findings = plan_refill(
-                session, found.source, found.requirements, found.selection, found.fk_strategy
+                session, found.source, found.requirements, found.selection, found.fk_strategy, found.reader_pid
             )
             found.findings += findings
         return None
@@ -220,12 +230,16 @@ def examine_privileges(
     )
 
 
+def _ask_access() -> Inquiry[list[t.Any]]:
+    return together(ask(LOCKS), ask_reading())
+
+
 def examine_access(found: Examination, live: Session, target: Endpoint) -> bool:
     """Look whether the live database can be read; return whether a lock keeps from it.
 
     Where row security is forced upon their owner, the tables are read in a transaction that is undone; no backup is.
     """
-    first, told = answer(live, together(ask(LOCKS), ask_reading()))
+    first, told = found.access or answer(live, _ask_access())
     locked = check_locks(live, "target", *first)
     hidden = found.of_selected(told)
     forced = all(finding.message == FORCED for finding in hidden)

@@ -22,7 +22,7 @@ from ..preflight.question import put_question
 from ..preflight.request import Request
 from ..server.answer_cache import CACHE
 from ..server.endpoint import Endpoint, Session
-from ..staging.databases import drop_leftovers
+from ..staging.databases import drop_leftovers, maintenance_session
 from ..staging.names import Generations
 from ..verdict.findings import Finding
 from ..verdict.words import keep_words
@@ -71,8 +71,8 @@ def prepare(stage: Stage, request: Request, runs_root: pathlib.Path, earlier: Ea
                     if stage.folder:
                         _keep_for_stages(stage.folder, decision.found)
                     return outcome
-                if claimed and decision.found.server_session and decision.found.leftovers:
-                    _clear(decision.found.server_session, Generations(claimed.dbname), outcome)
+                if claimed and decision.found.leftovers:
+                    _clear(decision.found.server_session, claimed, outcome)
         if request.goal == "rollback":
             raise MigrationError("There is nothing to go back to: the live database holds what its backup holds.")
     except MigrationError as error:
@@ -121,11 +121,19 @@ def _keep_for_stages(folder: RunFolder, found: Examination) -> None:
         hand_on(folder.handed_on, found.handed_on)
 
 
-def _clear(session: Session, generations: Generations, outcome: Outcome) -> None:
-    """Drop what runs have left that were killed, and tell of it; whoever has something to do begins by this."""
+def _clear(session: Session | None, target: Endpoint, outcome: Outcome) -> None:
+    """Drop what runs have left that were killed, and tell of it; whoever has something to do begins by this.
+
+    :param session: outside the live database, if one is open; who may open none drops no database
+    """
     message = "a run that was killed had left it; it is dropped."
-    for name in drop_leftovers(session, generations):
-        outcome.record["findings"].append(
-            dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message))
-        )
-        outcome.changed = True
+    with contextlib.ExitStack() as stack:
+        try:
+            session = session or stack.enter_context(maintenance_session(target))
+        except MigrationError:
+            return
+        for name in drop_leftovers(session, Generations(target.dbname)):
+            outcome.record["findings"].append(
+                dataclasses.asdict(Finding("notice", "leftover", f'database "{name}"', message))
+            )
+            outcome.changed = True

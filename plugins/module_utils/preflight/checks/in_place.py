@@ -218,9 +218,12 @@ def ask_replacement_locks(needs: Requirements) -> Inquiry[list[Finding]]:
     ]
 
 
-def ask_clients_in_place(dbname: str) -> Inquiry[list[Finding]]:
-    """Ask for clients of a database who will have to wait."""
-    clients = yield from ask_connected(dbname)
+def ask_clients_in_place(dbname: str, own: int = 0) -> Inquiry[list[Finding]]:
+    """Ask for clients of a database who will have to wait.
+
+    :param own: the server process of a session of ours besides the one that asks, if there is one
+    """
+    clients = [client for client in (yield from ask_connected(dbname)) if client.pid != own]
     if not clients:
         return []
     return [

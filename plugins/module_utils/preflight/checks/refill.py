@@ -103,8 +103,12 @@ def plan_refill(
     needs: Requirements,
     selection: Selection | None,
     strategy: FkStrategy,
+    own: int = 0,
 ) -> tuple[LoadOrder, list[Finding]]:
-    """Return in which order tables of the session's database are emptied and filled, and what stands in the way."""
+    """Return in which order tables of the session's database are emptied and filled, and what stands in the way.
+
+    :param own: the server process of another session of ours in it, if there is one
+    """
     # To have its definitions reworded, all of it is made anew and undone.
     locks = [ask_replacement_locks(needs)] if selection is None else []
     (order, relations), foreign, subscriptions, clients, unlockable, *others = answer(
@@ -113,7 +117,7 @@ def plan_refill(
             ask_load_order(selection),
             ask(_FOREIGN, FOREIGN_LARGE_OBJECTS),
             ask_subscriptions(),
-            ask_clients_in_place(session.info.dbname),
+            ask_clients_in_place(session.info.dbname, own),
             ask_unlockable(session),
             *locks,
         ),

@@ -132,7 +132,7 @@ _CONNECTIONS: t.Final = """
 WITH activity AS (
     SELECT usename, datname FROM pg_stat_activity
     WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
-      AND pid <> pg_backend_pid()
+      AND pid NOT IN (pg_backend_pid(), {})
 ), me AS (
     SELECT rolname, rolsuper, rolconnlimit,
            coalesce((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_use_reserved_connections'),
@@ -164,10 +164,13 @@ def check_connections(session: Session, endpoint: Endpoint, jobs: int) -> list[F
     return answer(session, ask_connections(endpoint, jobs))
 
 
-def ask_connections(endpoint: Endpoint, jobs: int) -> Inquiry[list[Finding]]:
-    """Ask which limits leave too few connections for a run with so many jobs."""
+def ask_connections(endpoint: Endpoint, jobs: int, own: int = 0) -> Inquiry[list[Finding]]:
+    """Ask which limits leave too few connections for a run with so many jobs.
+
+    :param own: the server process of a session of ours besides the one that asks, if there is one
+    """
     needed = jobs + _SESSIONS_BESIDE_JOBS
-    (rows,) = yield [sql.SQL(one_line(_CONNECTIONS)).format(endpoint.dbname)]
+    (rows,) = yield [sql.SQL(one_line(_CONNECTIONS)).format(own, endpoint.dbname)]
     return [
         Finding(
             "error",

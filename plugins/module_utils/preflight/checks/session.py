@@ -25,13 +25,31 @@ def check_session(endpoint: Endpoint, session: Session, second: t.Callable[[], S
     :param endpoint: where the session is, in autocommit mode; it is left as it was
     :param second: gives another one, which is closed
     """
-    try:
-        with contextlib.closing(second()) as other:
-            findings = _check(endpoint, session, other)
-    except MigrationError as error:
-        # This is the second session, and the run needs more of them.
-        findings = [Finding("error", "no-connection", endpoint.side, str(error))]
+    with contextlib.ExitStack() as stack:
+        findings, other = check_pair(endpoint, session, second)
+        if other:
+            stack.callback(other.session.close)
     return findings
+
+
+class Other(t.NamedTuple):
+    """The second session, and the server process that serves it."""
+
+    session: Session
+    pid: int
+
+
+def check_pair(
+    endpoint: Endpoint, session: Session, second: t.Callable[[], Session]
+) -> tuple[list[Finding], Other | None]:
+    """Do so, and return the second session, too, which is in a transaction to be left, if it could be opened."""
+    try:
+        other = second()
+    except MigrationError as error:
+        # The run needs more of them.
+        return [Finding("error", "no-connection", endpoint.side, str(error))], None
+    findings, pid = _check(endpoint, session, other)
+    return findings, Other(other, pid)
 
 
 _ASK: t.Final = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('pgconvoy.mark', true)"
@@ -39,25 +57,26 @@ _RESET: t.Final = "RESET pgconvoy.mark"
 _WHO: t.Final = "SELECT session_user, current_user"
 
 
-def _check(endpoint: Endpoint, session: Session, other: Session) -> list[Finding]:
+def _check(endpoint: Endpoint, session: Session, other: Session) -> tuple[list[Finding], int]:
     """Look whether each session has a server process of its own, in which a setting stays, and snapshots are shared.
 
-    A pooler mostly hands out the process that came back last, or else each in turn.
+    A pooler mostly hands out the process that came back last, or else each in turn. Return the other one's, too.
     """
     set_mark = sql.SQL("SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config('pgconvoy.mark', {}, false)")
     mine, ((user, role),) = execute_together(session, set_mark.format(secrets.token_hex(8)), _WHO)
     (asked,), (theirs,) = execute_together(session, _ASK), execute_together(other, _ASK)
+    ((pid, _),) = theirs
     if not (asked == mine != theirs):
         session.execute(_RESET)
-        return [_tell_pooler(endpoint)]
+        return [_tell_pooler(endpoint)], pid
     try:
-        *_, ((name,),) = execute_together(session, _RESET, BEGIN, EXPORT)
-        other.execute(import_statements(name))
+        # The first one joins, since that is left by the same message.
+        *_, ((name,),) = execute_together(other, BEGIN, EXPORT)
+        execute_together(session, import_statements(name), "ROLLBACK", _RESET)
     except psycopg.Error as error:
-        return [_tell_snapshot(endpoint, error)]
-    finally:
         session.rollback()
-    return [] if role == user else [_tell_role(endpoint, user, role)]
+        return [_tell_snapshot(endpoint, error)], pid
+    return [] if role == user else [_tell_role(endpoint, user, role)], pid
 
 
 def _tell_pooler(endpoint: Endpoint) -> Finding:
