@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import psycopg
 import pytest
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.relations import Relation
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection import Patterns
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.in_place.frame import Strategy
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import bringing, differences
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.rows import differing, written
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.sync import bringing, differences, moving
 
 from bench.line import Line
 from tests import oracle
@@ -20,7 +23,7 @@ from tests.case import Case, execute, new_case
 from tests.databases import Database, untouched
 from tests.refilling import STRATEGIES, make_target
 from tests.servers import Servers
-from tests.syncing import Counts, counts, sync_target
+from tests.syncing import Counts, counts, sync_target, undo_target
 
 
 def live(case: Case) -> Database:
@@ -113,6 +116,51 @@ EDITS: t.Final = """
     SELECT setval('loose', 1234), lo_unlink(70002), lo_from_bytea(70004, 'new'), lo_put(70003, 0, 'filled');
     COMMENT ON LARGE OBJECT 70004 IS 'said';
 """
+
+
+@pytest.fixture
+def placed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have tables count as large, and give a list of how many places each look at rows has been told."""
+    told: list[int] = []
+
+    def has_key(relation: Relation, keys: t.Any, places: t.Sequence[str] | None = None) -> t.Any:
+        if places is not None:
+            told.append(len(places))
+        return differing.has_key(relation, keys, places)
+
+    monkeypatch.setattr(written, "_LARGE_PAGES", 0)
+    monkeypatch.setattr(moving, "has_key", has_key)
+    return told
+
+
+def test_rows_are_found_by_their_places(pair: MakePair, placed: list[int], tmp_path: Path) -> None:
+    """Those that the source has written last; whatever becomes of them, all is as it would be otherwise."""
+    case = pair(SHOP, EDITS)
+    case.merge = ("public.thing_0", "public.thing_1")
+    before = live(case).lines()
+    done = sync_target(case, undo=tmp_path / "undo")
+    arrives(case)
+    found = [one.difference for one in done.done if one.difference.here is not None]
+    assert "parent" in {one.relation.name for one in found}
+    for one in found:
+        assert one.there is not None
+        assert (len(one.here or ()), len(one.there)) == (one.coming.count, one.going.count)
+    assert sorted(placed) == sorted(one.going.count for one in found if one.going.count)
+    undo_target(case, tmp_path / "undo", tmp_path / "again")
+    assert live(case).lines() == before
+
+
+def test_rows_whose_places_are_not_theirs(pair: MakePair, placed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is changed if a row is not where it was said to be."""
+    case = pair(
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT g, 'old' FROM generate_series(1, 99) g",
+        "UPDATE t SET v = 'new' WHERE id = 7",
+    )
+    for place, said in (("(0,1)", "but not the same ones"), ("(9,9)", "1 rows differ, but 0 were sent")):
+        monkeypatch.setattr(differing.Places, "of", lambda *_, place=place: (place,))
+        with untouched(live(case)), pytest.raises(MigrationError, match=said):
+            sync_target(case)
+    assert placed == [1, 1]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -65,6 +65,33 @@ class Differing(t.NamedTuple):
         return min(self.missing.total(), self.extra.total())
 
 
+class Places:
+    """Where rows lie that were looked for, by the hash of their key: who wants them again need not look for them.
+
+    A row stays where it is for those to whom a snapshot shows it, and for all while nobody else writes to its table.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._known: dict[int, list[str | None]] = collections.defaultdict(list)
+        self._left = _FETCHED
+
+    def note(self, rows: t.Iterable[tuple[t.Any, ...]]) -> t.Iterator[tuple[int, int]]:
+        """Yield rows without the place that each tells, or not, and note it; of too many, nothing is known."""
+        for key, row, place in rows:
+            self._left -= 1
+            if self._left >= 0:
+                self._known[key].append(place)
+            else:
+                self._known.clear()
+            yield key, row
+
+    def of(self, key_hashes: t.Iterable[int]) -> tuple[str, ...] | None:
+        """Return where all rows with such keys lie, if that is known."""
+        found = [place for key in key_hashes for place in self._known.get(key, ())]
+        return None if self._left < 0 or None in found else tuple(place for place in found if place)
+
+
 def find_differing(source: Session, target: Session, relation: Relation) -> t.Iterator[Differing]:
     """Return what differs, in the order of the keys' hashes.
 
@@ -103,12 +130,24 @@ def name_keys(session: Session, relation: Relation, key_hashes: t.Sequence[int])
     return dict(session.execute(query).fetchall())
 
 
-def rows_of(relation: Relation, key_hashes: t.Sequence[int]) -> sql.Composed:
+def rows_of(relation: Relation, key_hashes: t.Sequence[int], places: t.Sequence[str] | None = None) -> sql.Composed:
     """Return the FROM item that yields the relation's own rows whose keys have these hashes.
 
     An extension's condition may hold an OR: it is asked of these rows, under the name by which it knows the table.
+
+    :param places: where they lie, if that is known
     """
-    return _own_rows(relation, is_any(key_hash(relation), key_hashes))
+    return _own_rows(relation, has_key(relation, key_hashes, places))
+
+
+def has_key(relation: Relation, key_hashes: t.Sequence[int], places: t.Sequence[str] | None = None) -> sql.Composed:
+    """Return the condition that a row's key has one of these hashes.
+
+    :param places: where these rows lie, if that is known: they are named by that alone
+    """
+    if places is None:
+        return is_any(key_hash(relation), key_hashes)
+    return sql.SQL("ctid OPERATOR(pg_catalog.=) ANY (CAST({} AS pg_catalog.tid[]))").format(list(places))
 
 
 def is_any(expression: sql.Composable, values: t.Sequence[int]) -> sql.Composed:
@@ -116,10 +155,15 @@ def is_any(expression: sql.Composable, values: t.Sequence[int]) -> sql.Composed:
     return sql.SQL("{} = ANY (CAST({} AS pg_catalog.int8[]))").format(expression, list(values))
 
 
-def _own_rows(relation: Relation, condition: sql.Composable) -> sql.Composed:
+def _own_rows(relation: Relation, condition: sql.Composable, columns: t.LiteralString = "*") -> sql.Composed:
     only = sql.SQL("ONLY ") if relation.kind == "table" else sql.SQL("")
-    return sql.SQL("(SELECT * FROM {}{} WHERE {}) {} {}").format(
-        only, relation.identifier, condition, sql.Identifier(relation.name), sql.SQL(relation.condition)
+    return sql.SQL("(SELECT {} FROM {}{} WHERE {}) {} {}").format(
+        sql.SQL(columns),
+        only,
+        relation.identifier,
+        condition,
+        sql.Identifier(relation.name),
+        sql.SQL(relation.condition),
     )
 
 
@@ -148,22 +192,41 @@ def _group(relation: Relation, bits: int) -> sql.Composed:
     return sql.SQL("pg_catalog.int8and({}, {})").format(key_hash(relation), (1 << bits) - 1)
 
 
+# A way of storing rows that is an extension's need not find them by their place.
+_PLACE: t.Final = """, CASE WHEN (
+    SELECT a.amhandler::pg_catalog.oid OPERATOR(pg_catalog.=)
+        'pg_catalog.heap_tableam_handler'::pg_catalog.regproc::pg_catalog.oid
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
+    WHERE c.oid OPERATOR(pg_catalog.=) {}::pg_catalog.regclass::pg_catalog.oid
+) THEN ctid::pg_catalog.text END"""
+
+
 def read_rows(
-    session: Session, relation: Relation, condition: sql.Composable, most: int | None = None
+    session: Session,
+    relation: Relation,
+    condition: sql.Composable,
+    most: int | None = None,
+    places: Places | None = None,
 ) -> t.Iterator[tuple[int, int]]:
     """Yield the hashes of keys and rows that meet a condition, in the order of the keys', fetched bit by bit.
 
     :param most: how many there are at most, if that is known: few come at once
+    :param places: notes where they lie
     """
-    query = sql.SQL("SELECT {}, {} FROM {} ORDER BY 1").format(
-        key_hash(relation), row_hash(relation.hashed), _own_rows(relation, condition)
+    place, columns = sql.Composed([]), "*"
+    if places:
+        place, columns = sql.SQL(_PLACE).format(relation.identifier.as_string(session)), "ctid, *"
+    query = sql.SQL("SELECT {}, {}{} FROM {} ORDER BY 1").format(
+        key_hash(relation), row_hash(relation.hashed), place, _own_rows(relation, condition, columns)
     )
     if most is not None and most <= _FETCHED:
-        yield from session.execute(query).fetchall()
+        found = session.execute(query).fetchall()
+        yield from places.note(found) if places else found
         return
     with session.cursor("pgconvoy_rows", binary=True) as cursor:
         cursor.itersize = _FETCHED
-        yield from cursor.execute(query)
+        cursor.execute(query)
+        yield from places.note(cursor) if places else cursor
 
 
 def _keys(rows: t.Iterable[tuple[int, int]]) -> t.Iterator[tuple[int, RowHashes]]:

@@ -21,10 +21,12 @@ from ..catalog.checksums import digest
 from ..catalog.content import Rows
 from ..catalog.relations import Relation
 from ..server.endpoint import Session
-from .differing import Differing, find_differing, is_any, key_hash, pair_rows, read_rows
+from .differing import Differing, Places, find_differing, is_any, key_hash, pair_rows, read_rows
 
 #: Of more rows, all are compared: their keys would be too long a list.
 _MOST: t.Final = 100_000
+#: Smaller tables (16 MiB) are gone through again.
+_LARGE_PAGES: t.Final = 1 << 11
 #: How many rows are looked at on trial: to name them costs less than the sums of the first groups.
 _LAST: t.Final = 1_000
 
@@ -39,30 +41,49 @@ pg_catalog.age(xmin) < (
 """
 
 
+class Found(t.NamedTuple):
+    """What differs, in the order of the keys' hashes; and where rows lie on both sides, if that was noted."""
+
+    rows: t.Iterable[Differing]
+    here: Places | None = None
+    there: Places | None = None
+
+
 def find_changed(
     source: Session, target: Session, relation: Relation, ours: Rows, theirs: Rows, since: int | None
-) -> t.Iterable[Differing]:
-    """Return what differs, in the order of the keys' hashes. Both sessions must be in a transaction.
+) -> Found:
+    """Return what differs. Both sessions must be in a transaction.
 
     :param relation: of the source; the target's has the same columns
     :param ours: the source's rows
     :param theirs: the target's
     :param since: the number of the source's transaction before which the target was its copy; None if it never was
     """
-    found = None if relation.is_far else _find_written(source, target, relation, since)
+    # To go through it again is what a large table costs; and it is one table, with all that lies in it.
+    noted = relation.kind == "table" and relation.pages >= _LARGE_PAGES and not relation.condition
+    places = (Places(), Places()) if noted else (None, None)
+    found = None if relation.is_far else _find_written(source, target, relation, since, *places)
     if found is not None and _exchanged(theirs, found) == ours:
-        return found
-    return find_differing(source, target, relation)
+        return Found(found, *places)
+    # Of many that are looked at, few differ: where all of them lie is more to tell than it spares.
+    return Found(find_differing(source, target, relation))
 
 
-def _find_written(source: Session, target: Session, relation: Relation, since: int | None) -> list[Differing] | None:
+def _find_written(
+    source: Session,
+    target: Session,
+    relation: Relation,
+    since: int | None,
+    at_source: Places | None,
+    at_target: Places | None,
+) -> list[Differing] | None:
     if since is None:
         condition = sql.SQL(_WRITTEN_LAST).format(relation.own_rows, _LAST + 1)
     else:
         condition = sql.SQL(_WRITTEN).format(str(since % 2**32))
     try:
         with source.transaction():
-            here = list(itertools.islice(read_rows(source, relation, condition), _MOST + 1))
+            here = list(itertools.islice(read_rows(source, relation, condition, places=at_source), _MOST + 1))
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.InternalError_):
         # An extension's way of storing rows need not note who wrote them (docs: Table Access Method Interface).
         return None
@@ -71,7 +92,8 @@ def _find_written(source: Session, target: Session, relation: Relation, since: i
     keys = [key for key, _ in itertools.groupby(here, key=lambda row: row[0])]
     # Of a primary key there is one row on the target, but for keys whose hash is the same by chance.
     most = len(keys) if relation.key else None
-    return list(pair_rows(iter(here), read_rows(target, relation, is_any(key_hash(relation), keys), most)))
+    there = read_rows(target, relation, is_any(key_hash(relation), keys), most, at_target)
+    return list(pair_rows(iter(here), there))
 
 
 def _exchanged(theirs: Rows, found: t.Iterable[Differing]) -> Rows:

@@ -39,6 +39,9 @@ class TableDifference:
     coming: Rows
     #: the hashes of the keys of what goes and of what comes; None if all are replaced
     keys: tuple[int, ...] | None
+    #: where what comes lies on the source, and what goes on the target, if that is known
+    here: tuple[str, ...] | None = None
+    there: tuple[str, ...] | None = None
 
     @property
     def tables(self) -> t.Collection[Name]:
@@ -115,7 +118,8 @@ def _compare_rows(
         return TableDifference(relation, theirs.count, ours.count, 0, theirs.count, theirs, ours, None)
     inserted = updated = deleted = 0
     going, coming, keys = _Sum(), _Sum(), list[int]()
-    for rows in find_changed(source, target, relation, ours, theirs, since):
+    found = find_changed(source, target, relation, ours, theirs, since)
+    for rows in found.rows:
         inserted += rows.missing.total() - rows.changed
         updated += rows.changed
         deleted += rows.extra.total() - rows.changed
@@ -125,7 +129,10 @@ def _compare_rows(
             keys.append(rows.key_hash)
     if len(keys) > MOST_KEYS:
         return TableDifference(relation, theirs.count, inserted, updated, deleted, theirs, ours, None)
-    return TableDifference(relation, theirs.count, inserted, updated, deleted, going.rows, coming.rows, tuple(keys))
+    here, there = (places.of(keys) if places else None for places in (found.here, found.there))
+    return TableDifference(
+        relation, theirs.count, inserted, updated, deleted, going.rows, coming.rows, tuple(keys), here, there
+    )
 
 
 @dataclasses.dataclass

@@ -19,7 +19,7 @@ from ..errors import MigrationError, describe
 from ..in_place.replica_identity import ask_published, rows_identified
 from ..in_place.triggers import ask_rules, rules_silenced
 from ..rows.chunks import Chunks
-from ..rows.differing import is_any, key_hash, rows_of
+from ..rows.differing import has_key, rows_of
 from ..rows.receiver import Stream, receive
 from ..rows.statements import copy_in, copy_large_objects_out, copy_out, copy_pieces_in
 from ..server.endpoint import Session
@@ -93,7 +93,7 @@ def _delete(difference: TableDifference) -> sql.Composed:
     only = sql.SQL("") if difference.is_tree else sql.SQL("ONLY ")
     conditions = []
     if difference.keys is not None:
-        conditions.append(is_any(key_hash(relation), difference.keys))
+        conditions.append(has_key(relation, difference.keys, difference.there))
     if relation.condition:
         # It is a whole WHERE clause of the extension's own.
         conditions.append(sql.SQL("ctid IN (SELECT ctid FROM {})").format(relation.own_rows))
@@ -141,7 +141,7 @@ class Live:
         """Have the source send what the target lacks of a table."""
         relation = difference.relation
         format_ = choose_formats(self.session, [relation], self.encoding, streamed=False)[relation.full_name]
-        rows = None if difference.keys is None else rows_of(relation, difference.keys)
+        rows = None if difference.keys is None else rows_of(relation, difference.keys, difference.here)
         statement = copy_out(relation, self.encoding, format_, rows)
         return format_, send(self.session, f"table {relation}", [statement], difference.coming.count)
 

@@ -118,7 +118,7 @@ class _Writer:
 
     def write_rows(self, number: int, relation: Relation, difference: TableDifference) -> ArchivedRows:
         format_ = choose_formats(self.session, [relation], self.encoding, streamed=False)[relation.full_name]
-        rows = None if difference.keys is None else rows_of(relation, difference.keys)
+        rows = None if difference.keys is None else rows_of(relation, difference.keys, difference.there)
         what, path = f"table {relation}", self.folder / f"rows-{number:06}.copy"
         statement = copy_out(relation, self.encoding, format_, rows)
         chunks = send(self.session, what, [statement], difference.going.count)
