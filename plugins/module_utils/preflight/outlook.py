@@ -23,11 +23,11 @@ from ..catalog.snapshot import Snapshot, export_snapshot, exported_snapshot
 from ..errors import MigrationError
 from ..server.client_tools import tools_for
 from ..server.endpoint import Endpoint, connect
-from ..server.inquiry import answer, together
+from ..server.inquiry import answer, ask, together
 from ..staging.scratch import NoScratchError
 from ..verdict.comparison import Verdict
 from ..verdict.findings import Difference, Finding, tell_errors
-from ..verdict.judge import Judge
+from ..verdict.judge import Judge, Owned
 from ..verdict.original import Original, archived_original, read_original
 from ..verdict.words import ask_wordings
 from ..work_folder import WorkFolder
@@ -107,15 +107,17 @@ def _look(
             kept, target = found.live_session, judge.target
             open_kept = functools.partial(export_snapshot, target, second=found.reader, stays=found.keeps_schema)
             with open_kept(kept) if kept else exported_snapshot(target) as there:
-                schema, seen = None, None
+                schema = seen = owned = None
                 if found.order:
-                    schema, seen = _judge_tables_to_fill(found, judge, here, original, there)
+                    schema, seen, owned = _judge_tables_to_fill(found, judge, here, original, there)
                     if tell_errors(found.findings):
                         return None
                 if found.undoes:
                     assert archive
                     return judge_undo(found, judge, archive.manifest, there)
-                verdict = _ask(found, judge, here, original, archive, there, schema, seen, stop_early=not check_mode)
+                verdict = _ask(
+                    found, judge, here, original, archive, there, schema, seen, owned, stop_early=not check_mode
+                )
         if _can_rehearse(found) and not (verdict and verdict.equal):
             found.findings += rehearsal.findings()
             found.words = rehearsal.kept_words()
@@ -178,6 +180,7 @@ def _ask(
     there: Snapshot,
     schema: Verdict | None,
     seen: _Seen | None,
+    owned: Owned | None,
     *,
     stop_early: bool,
 ) -> Verdict | None:
@@ -185,7 +188,7 @@ def _ask(
         if here is None:
             assert archive
             return judge.judge_snapshot(there, archive, stop_early)
-        return judge.judge_snapshots(here, original, there, stop_early, schema, seen)
+        return judge.judge_snapshots(here, original, there, stop_early, schema, seen, owned)
     except NoScratchError as error:
         found.findings.append(Finding("warning", "wording", str(judge.live), f"{error} It is replaced."))
         return None
@@ -198,8 +201,10 @@ def _ask(
 
 def _judge_tables_to_fill(
     found: Examination, judge: Judge, here: Snapshot | None, original: Original, there: Snapshot
-) -> tuple[Verdict | None, _Seen | None]:
+) -> tuple[Verdict | None, _Seen | None, Owned | None]:
     """Return the verdict on the schema that is kept, if it can be given, and who is to be told what both sides hold.
+
+    What was asked of the target with that comes last.
 
     Why tables cannot be filled is added to the examination: they are not those of the source, or their rows find not
     what they refer to. What ALTER DATABASE says can be said again.
@@ -207,7 +212,8 @@ def _judge_tables_to_fill(
     assert found.order
     noting = original.selection is None
     ask_schema = judge.ask_schema(original, there.session.info.server_version, noting=noting)
-    asked, instant = answer(there.session, together(ask_schema, ask_instant()))
+    ask_owned = judge.ask_owned(here) if here and noting else ask()
+    asked, instant, owned = answer(there.session, together(ask_schema, ask_instant(), ask_owned))
     try:
         kept = judge.judge_schema(original, there, asked=asked).allowing(judge.allowed)
     except NoScratchError as error:
@@ -226,19 +232,19 @@ def _judge_tables_to_fill(
             findings = check_parents(here.session, live, found.order)
     found.findings += findings
     if not asked.note or not kept or findings or kept.allowed:
-        return kept, None
+        return kept, None, owned or None
     note, path = asked.note, original.database.serving_path
     said = note.renewed(original, read_schema(judge.tools_for(there), original.schema))
     found.handed_on = HandedOn(said)
     if not here:
-        return kept, None
+        return kept, None, None
 
     def remember(ours: Content, theirs: Content) -> None:
         identity, then = answer(here.session, together(ask_identity(), ask_instant()))
         source, target = Earlier(then, ours, path, identity.hash), Earlier(instant, theirs, path, note.identity)
         found.handed_on = HandedOn(said, source, target)
 
-    return kept, remember
+    return kept, remember, owned or None
 
 
 def _tell_other(difference: Difference) -> Finding:

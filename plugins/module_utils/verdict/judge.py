@@ -30,8 +30,9 @@ from ..privileges.lending import MissingRight, ask_missing_rights, lent
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
+from ..server.batches import Rows as Numbers
 from ..server.endpoint import Endpoint, OpenSession, Session, connect
-from ..server.inquiry import answer, together
+from ..server.inquiry import Inquiry, answer, together
 from ..staging.row_security import owner_unbound, read_unbound
 from ..work_folder import WorkFolder
 from .comparison import Verdict, compare_answers
@@ -42,6 +43,15 @@ from .note import NewNote
 from .original import Original, archived_original, read_original
 from .privileges import ask_judged, judge_privileges
 from .schema import Asked, SchemaJudge
+
+
+class Owned(t.NamedTuple):
+    """Owners and grants of a target, what it holds rows in, and those of the source, where these are carried."""
+
+    privileges: Privileges
+    relations: list[Relation]
+    large_objects: Numbers
+    source: Privileges | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,22 +233,21 @@ class Judge(SchemaJudge):
         stop_early: bool = False,
         schema: Verdict | None = None,
         seen: t.Callable[[Content, Content], object] | None = None,
+        owned: Owned | None = None,
     ) -> Verdict:
         """Return the verdict on one state of the target, which must hold what the source's snapshot holds.
 
         :param stop_early: not to read any rows when the schemas differ already
         :param schema: the verdict on its definitions, where that is known
         :param seen: is told what both hold, if that is read
+        :param owned: what `ask_owned` has told of the target, if it was asked with other things
         :raises MigrationError: when anything cannot be read
         """
         database, selection = original.database, original.selection
         schema = schema or self.judge_schema(original, there, stop_early)
-        held = None
         if selection is None:
-            privileges = read_privileges(here.session) if self.policy.needs_source else None
-            # What there is, is asked with them: that is one turn on a far line.
-            asked, held = answer(there.session, together(ask_judged(self.policy, self.before, privileges), ask_held()))
-            schema = schema.joined(self._judge_privileges(there, privileges, asked))
+            owned = owned or answer(there.session, self.ask_owned(here))
+            schema = schema.joined(self._judge_privileges(there, owned.source, owned.privileges))
         if stop_early and not schema.allowing(self.allowed).equal:
             return schema
         relations, large_objects = answer(here.session, ask_held())
@@ -256,9 +265,14 @@ class Judge(SchemaJudge):
         )
         with read_unbound(there, relations) as read:
             # Another one sees what there is by then.
-            known = held if read is there and held else (None, None)
+            known = owned if read is there else None
             reading = dataclasses.replace(
-                source, snapshot=read, like=relations, evaluated=False, relations=known[0], large_objects=known[1]
+                source,
+                snapshot=read,
+                like=relations,
+                evaluated=False,
+                relations=known and known.relations,
+                large_objects=known and known.large_objects,
             )
             there = read
             ours, theirs = read_contents(source, reading)
@@ -271,6 +285,12 @@ class Judge(SchemaJudge):
             content = content.joined(judge_extension_rows(ours, theirs))
             answers = self._judge_answers(self._ask(here, database), there, database)
         return schema.joined(content).joined(answers).allowing(self.allowed)
+
+    def ask_owned(self, here: Snapshot) -> Inquiry[Owned]:
+        """Ask a target for what a verdict by a source wants to know besides its schema, before it reads any row."""
+        source = read_privileges(here.session) if self.policy.needs_source else None
+        told, (relations, numbers) = yield from together(ask_judged(self.policy, self.before, source), ask_held())
+        return Owned(told, relations, numbers, source)
 
     def _judge_privileges(self, there: Snapshot, source: Privileges | None, asked: Privileges | None = None) -> Verdict:
         verdict = judge_privileges(there.session, self.policy, self.before, source, self.staging, asked)
