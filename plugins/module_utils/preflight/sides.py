@@ -54,11 +54,10 @@ def enter_server(
     except MigrationError as error:
         outside = Finding("error", "no-connection", target.side, str(error))
     try:
-        session = stack.enter_context(connect(target))
+        session = None if inside else stack.enter_context(connect(target))
     except MigrationError:
-        found.findings.append(outside)
-        return None
-    found.obstacles.append(outside)
+        session = None
+    (found.obstacles if session else found.findings).append(outside)
     return session
 
 
