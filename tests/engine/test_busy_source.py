@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import typing as t
 from pathlib import Path
@@ -23,7 +24,7 @@ from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.selection
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.errors import MigrationError
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.client_tools import choose_tools
-from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session
+from ansible_collections.pgconvoy.migrate.plugins.module_utils.server.endpoint import Endpoint, Session, break_off
 
 from tests.case import Case, new_case
 from tests.migration import endpoint
@@ -151,6 +152,21 @@ def test_who_holds_a_table_of_a_few_bytes_is_told(
     client.execute("BEGIN; LOCK TABLE t")
     with pytest.raises(MigrationError, match=said), exported_snapshot(source) as snapshot:
         read_content(Reading(snapshot, 2, ""))
+
+
+def test_tables_that_are_read_together_are_left_together(
+    case: Case, source: Endpoint, client: psycopg.Connection[t.Any]
+) -> None:
+    """When it is broken off, none of them is read by itself, which would wait for the same lock again."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass"
+    with exported_snapshot(source) as snapshot, concurrent.futures.ThreadPoolExecutor() as beside:
+        reading = Reading(snapshot, 2, "", relations=list_relations(snapshot.session))
+        client.execute("BEGIN; LOCK TABLE t")
+        begun = beside.submit(read_content, reading)
+        wait_until(lambda: case.ask(waiting, side="source") == 1)
+        break_off(snapshot.session)
+        with pytest.raises(MigrationError, match=r"(?s)rows of 3 tables: .*canceling statement due to user request"):
+            begun.result(10)
 
 
 def test_who_waits_for_a_table_is_told(

@@ -311,6 +311,10 @@ class _Begun:
             told, listed, last = answer(session, together(sums, objects, self._ask_last() if is_last else ask()))
         except psycopg.errors.LockNotAvailable:
             raise
+        except psycopg.errors.QueryCanceled as error:
+            # Broken off: none of them is to be read then.
+            what = _step(map(Piece, relations)).title
+            raise MigrationError(f"Cannot read the rows of {what}: {describe(error)}") from None
         except psycopg.Error:
             # Which one cannot be read, each must tell by itself.
             for relation in relations:
