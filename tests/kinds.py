@@ -16,6 +16,8 @@ class Kind(t.NamedTuple):
 
     ``difference`` is the object that the verdict names. Where there is none, ``finding`` is the code and the object by
     which preflight tells that it is not carried.
+
+    What pg_dump does not say (`unsaid`), preflight tells as well, by `not-carried`, once it was made on the target.
     """
 
     name: str
@@ -25,6 +27,9 @@ class Kind(t.NamedTuple):
     finding: tuple[str, str] = ("", "")
     #: the first major that knows it
     since: int = 15
+    #: the last one in which it can be made
+    until: int = 99
+    unsaid: bool = False
 
 
 _FUNCTION: t.Final = "language sql as 'select 1'"
@@ -650,6 +655,103 @@ KINDS: t.Final = [
         "set local allow_system_table_mods = on; update pg_seclabel set label = 'b' where objoid = 'sl'::regclass",
         "security label k.TABLE sl",
     ),
+    # What pg_dump does not say
+    Kind(
+        "heir's storage",
+        "create table u_sp(a text); create table u_s() inherits (u_sp); alter table only u_sp alter a set storage main",
+        "alter table u_s alter a set storage main",
+        "table column k.u_s.a",
+        unsaid=True,
+    ),
+    Kind(
+        "heir's compression",
+        "create table u_cp(a text); create table u_c() inherits (u_cp);"
+        " alter table only u_cp alter a set compression pglz",
+        "alter table u_c alter a set compression pglz",
+        "table column k.u_c.a",
+        unsaid=True,
+    ),
+    Kind(
+        "heir's column that may be null",
+        "create table u_np(a int not null); create table u_n() inherits (u_np)",
+        "alter table u_n alter a drop not null",
+        "table column k.u_n.a",
+        until=17,
+    ),
+    Kind(
+        "heir's constraint, validated",
+        "create table u_vp(a int); create table u_v() inherits (u_vp);"
+        " alter table u_vp add constraint c check (a > 0) not valid; alter table u_v validate constraint c",
+        "alter table u_vp validate constraint c",
+        "table constraint c on k.u_v",
+        unsaid=True,
+    ),
+    Kind(
+        "partition's foreign key, validated",
+        "create table u_kp(a int) partition by range (a); create table u_k partition of u_kp default;"
+        " create table u_kr(a int primary key); alter table u_kp add constraint c foreign key (a) references u_kr"
+        " not valid; alter table u_k validate constraint c",
+        "alter table u_kp validate constraint c",
+        "table constraint c on k.u_k",
+        since=18,
+        unsaid=True,
+    ),
+    Kind(
+        "aggregate that depends on an extension",
+        "create aggregate u_a(int) (sfunc = int4pl, stype = int); alter routine u_a depends on extension btree_gist",
+        "alter routine u_a no depends on extension btree_gist",
+        "aggregate k.u_a(integer)",
+        unsaid=True,
+    ),
+    Kind(
+        "partition's trigger that depends on an extension",
+        "create table u_tp(a int) partition by range (a); create table u_t partition of u_tp default;"
+        " create trigger t before update on u_tp for each row execute function suppress_redundant_updates_trigger();"
+        " alter trigger t on u_t depends on extension btree_gist",
+        "alter trigger t on u_t no depends on extension btree_gist",
+        "trigger t on k.u_t",
+        unsaid=True,
+    ),
+    Kind(
+        "deferrable constraint's trigger, disabled",
+        "create table u_d(a int unique deferrable); alter table u_d disable trigger all",
+        "alter table u_d enable trigger all",
+        "table constraint u_d_a_key on k.u_d",
+        unsaid=True,
+    ),
+    Kind(
+        "foreign key's triggers, enabled always",
+        "create table u_f(a int primary key, b int references u_f); do $$ begin execute (select string_agg(format("
+        "'alter table u_f enable always trigger %I', tgname), '; ') from pg_trigger where tgrelid = 'u_f'::regclass);"
+        " end $$",
+        "alter table u_f enable trigger all",
+        "table constraint u_f_b_fkey on k.u_f",
+        unsaid=True,
+    ),
+    Kind(
+        "constraint's index's statistics target",
+        "create table u_x(a int, constraint u_xx exclude using gist ((int4range(a, a + 1)) with &&));"
+        " alter index u_xx alter 1 set statistics 7",
+        "alter index u_xx alter 1 set statistics 8",
+        "index column k.u_xx.int4range",
+        since=18,
+        unsaid=True,
+    ),
+    Kind(
+        "replica identity by an index that was dropped",
+        "create table u_r(a int not null); create unique index u_ri on u_r(a);"
+        " alter table u_r replica identity using index u_ri; drop index u_ri",
+        "alter table u_r replica identity default",
+        "table k.u_r",
+        unsaid=True,
+    ),
+    Kind(
+        "identity column's sequence of another type",
+        "create table u_i(a int generated always as identity); alter sequence u_i_a_seq as smallint",
+        "alter sequence u_i_a_seq as int",
+        "sequence k.u_i_a_seq",
+        unsaid=True,
+    ),
     # Of the server, or of the place
     Kind(
         "object in pg_catalog",
@@ -668,6 +770,13 @@ KINDS: t.Final = [
         finding=("owners-and-grants", "database"),
     ),
     Kind("grant", "create table gr(a int); grant select on gr to k_role", finding=("owners-and-grants", "database")),
+    Kind(
+        "name of a partition's copy of a foreign key",
+        "create table kp(a int primary key); create table kt(a int) partition by range (a); create table kt1(a int,"
+        " constraint mine foreign key (a) references kp); alter table kt attach partition kt1 default;"
+        " alter table kt add constraint whole foreign key (a) references kp",
+        finding=("partition-key", "fk constraint k.kt1 mine"),
+    ),
     Kind(
         "tablespace",
         "create table tb(a int) tablespace k_space",
@@ -696,4 +805,4 @@ KINDS: t.Final = [
 
 def kinds_of(major: int) -> list[Kind]:
     """Return the kinds that a server of this major knows."""
-    return [kind for kind in KINDS if kind.since <= major]
+    return [kind for kind in KINDS if kind.since <= major <= kind.until]

@@ -11,14 +11,17 @@ import secrets
 import typing as t
 from pathlib import Path
 
+import psycopg
 import pytest
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.catalog.snapshot import exported_snapshot
 from ansible_collections.pgconvoy.migrate.plugins.module_utils.verdict.judge import Judge
 
-from tests.case import execute
+from tests import attributes
+from tests.case import Case, execute
+from tests.changes import HELPERS, changes_of
 from tests.fidelity import PAGE, compose
-from tests.kinds import kinds_of
-from tests.migration import prepare
+from tests.kinds import Kind, kinds_of
+from tests.migration import prepare, run
 from tests.servers import PostgresServer, Servers
 
 
@@ -30,19 +33,16 @@ def sides(servers: Servers, request: pytest.FixtureRequest) -> t.Iterator[tuple[
     with contextlib.ExitStack() as stack:
         for server in both:
             stack.enter_context(_tablespace_and_role(server))
-            server.create_database(name, template="template0")
-            stack.callback(server.drop_database, name)
+            _make(server, name, stack, _all_of(server))
             stack.callback(execute, server, "postgres", f"alter role postgres in database {name} reset all")
             stack.callback(_without_subscription, server, name)
-            execute(server, name, "create schema k; create extension btree_gist")
-            _run(server, name, [kind.make for kind in kinds_of(int(request.param))])
         yield *both, name
 
 
 def test_each_kind(sides: tuple[PostgresServer, PostgresServer, str]) -> None:
     """Two databases with one object of each kind are equal; what is changed in one of them is named."""
     source, target, name = sides
-    kinds = kinds_of(int(source.major))
+    kinds = _all_of(source)
     migration = prepare(source, name, target, name, Path("unused"))
     examined = migration.preflight()
     told = {(finding.code, finding.object) for finding in examined.findings}
@@ -63,6 +63,49 @@ def test_each_kind(sides: tuple[PostgresServer, PostgresServer, str]) -> None:
     ]
     assert not missed, "\n".join([*missed, *sorted(named)])
     assert all(bool(kind.difference) != bool(kind.finding[0]) for kind in kinds)
+    with source.connect(name) as here, target.connect(name) as there:
+        ours, theirs = attributes.read_attributes(here), attributes.read_attributes(there)
+        unchanged = attributes.compared_columns(here)
+    for row in ours.keys() & theirs.keys():
+        unchanged -= {f"{row[0]}.{column}" for column in ours[row] if ours[row][column] != theirs[row][column]}
+    assert unchanged <= (set() if _has_icu(source) else attributes.OF_ICU)
+
+
+@pytest.mark.parametrize("major", ["16", "17"])
+def test_each_column_is_known(servers: Servers, major: str) -> None:
+    """Of the others, `test_each_kind` knows the columns of all catalogs."""
+    with (
+        servers.target(major).connect() as one,
+        servers.source("15").connect() as old,
+        servers.source().connect() as new,
+    ):
+        known = attributes.compared_columns(old) | attributes.compared_columns(new)
+        assert attributes.compared_columns(one) <= known
+
+
+@pytest.mark.parametrize("major", ["15", "18"])
+def test_each_kind_arrives(servers: Servers, tmp_path: Path, major: str) -> None:
+    """What is not the default arrives, by all columns of the catalogs, or is refused by name."""
+    source, target = servers.source(major), servers.target(major)
+    case = Case(source, target, f"kinds_{secrets.token_hex(4)}")
+    # No server here takes a security label; members of extensions have tests of their own.
+    left = ("security label", "extension's rows")
+    kinds = [kind for kind in _all_of(source) if kind.difference and kind.name not in left]
+    with contextlib.ExitStack() as stack:
+        stack.callback(case.clean)
+        _make(source, case.name, stack, kinds)
+        migration = prepare(source, case.name, target, case.name, tmp_path / "archive")
+        unsaid = [kind.difference for kind in kinds if kind.unsaid]
+        migration.allowed = dict.fromkeys(unsaid, "told")
+        outcome = run(migration)
+        assert outcome.status == "migrated", outcome
+        told = {finding.object: finding.message for finding in outcome.findings if finding.code == "not-carried"}
+        assert told.keys() == {*unsaid}
+        assert all(message.endswith("Allowed: told") for message in told.values())
+        with source.connect(case.name) as here, target.connect(case.name) as there:
+            ours, theirs = attributes.read_attributes(here), attributes.read_attributes(there)
+    lost = [row for row in ours.keys() | theirs.keys() if ours.get(row) != theirs.get(row) and ".u_" not in row[1]]
+    assert not lost, "\n".join(f"{row}\n    {ours.get(row)}\n    {theirs.get(row)}" for row in sorted(lost))
 
 
 #: Columns of the catalogs that hold kinds, and which values a database can have there; `p` of depend, say, are others.
@@ -122,6 +165,27 @@ def test_no_kind_is_missing(sides: tuple[PostgresServer, PostgresServer, str]) -
 def test_page() -> None:
     """docs/fidelity.md says what the table of kinds says: `make fidelity`."""
     assert PAGE.read_text() == compose()
+
+
+def _all_of(server: PostgresServer) -> list[Kind]:
+    return [*kinds_of(int(server.major)), *changes_of(int(server.major), icu=_has_icu(server))]
+
+
+def _has_icu(server: PostgresServer) -> bool:
+    with server.connect() as connection, connection.transaction(force_rollback=True):
+        try:
+            connection.execute("create collation tried (provider = icu, locale = 'de')")
+        except psycopg.errors.FeatureNotSupported:
+            return False
+        return True
+
+
+def _make(server: PostgresServer, name: str, stack: contextlib.ExitStack, kinds: t.Iterable[Kind]) -> None:
+    """Make a database with one object of each kind."""
+    server.create_database(name, template="template0")
+    stack.callback(server.drop_database, name)
+    execute(server, name, "create schema k; create extension btree_gist")
+    _run(server, name, [HELPERS, *(kind.make for kind in kinds)])
 
 
 def _run(server: PostgresServer, name: str, scripts: t.Iterable[str]) -> None:

@@ -176,6 +176,7 @@ def test_nulls_that_the_target_refuses(servers: Servers) -> None:
     with new_case(servers.source("15"), servers.target(), script) as case:
         assert errors(case.examine()) == {("null-rows", "column public.child.id")}
         case.run("update child set id = 1")
+        assert case.finds("null-rows") == [("warning", "column public.child.id")]
         case.arrives()
 
 

@@ -21,6 +21,7 @@ from ..catalog.members import Members
 from ..catalog.requirements import Requirements
 from ..catalog.selection import Name, Patterns, Selection, select
 from ..catalog.sequences import Sequence
+from ..catalog.unsaid import Unsaid
 from ..errors import MigrationError
 from ..privileges.catalog import Privileges
 from .compression import Compression
@@ -106,6 +107,8 @@ class Manifest:
     partial: bool = False
     #: what the source's expressions are bound to, which no definition tells
     bindings: tuple[Binding, ...] = ()
+    #: what pg_dump does not say of objects; older archives do not tell
+    unsaid: tuple[Unsaid, ...] | None = None
     #: what extensions' members are; older archives do not tell
     members: Members | None = None
     #: owners, grants and default privileges; archives of older versions have none

@@ -25,6 +25,7 @@ from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Name, Patterns, select, tables_to_hold
 from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
+from ..catalog.unsaid import read_unsaid
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
 from ..rows.binary import RowCounter
@@ -164,6 +165,7 @@ def _describe(
         large_object_pieces=0,
         partial=selection is not None,
         bindings=read_bindings(snapshot.session),
+        unsaid=read_unsaid(snapshot.session),
         members=read_members(snapshot.session),
         privileges=read_privileges(snapshot.session),
         streamed=streamed,

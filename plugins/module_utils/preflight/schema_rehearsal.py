@@ -32,6 +32,8 @@ from .refusals import tell_refusals
 _CLOSING: t.Final = frozenset({"locks", "no-create", "not-owner", "target-missing"})
 #: What the examination tells of each name need not be told again of the objects that use it.
 _TOLD_BY_NAME: t.Final = frozenset({"collation", "role-missing"})
+#: What follows from an object that is missing.
+_FOLLOWING: t.Final = frozenset({"not-carried", "other-binding"})
 
 
 @dataclasses.dataclass
@@ -97,8 +99,8 @@ class SchemaRehearsal:
             return [Finding("error", "no-connection", self.judge.live.side, message, remedy)]
         except MigrationError as error:
             return [self._no_scratch(error)]
-        # Where something is missing, what expressions are bound to follows from that.
-        seen = [finding for finding in self.seen if not rehearsed.refusals or finding.code != "other-binding"]
+        # Such as what expressions are bound to.
+        seen = [finding for finding in self.seen if not rehearsed.refusals or finding.code not in _FOLLOWING]
         return [*self._tell(rehearsed), *seen]
 
     def _script(self) -> Script:

@@ -16,6 +16,7 @@ from ..verdict.comparison import Verdict, compare_foreign_keys
 from ..verdict.databases import compare_databases
 from ..verdict.definitions import compare_schemas
 from ..verdict.extensions import judge_members
+from ..verdict.unsaid import compare_unsaid
 
 
 def require_same_schema(before: Archive, now: Archive, tools: ClientTools, policy: Policy) -> Verdict:
@@ -32,6 +33,7 @@ def require_same_schema(before: Archive, now: Archive, tools: ClientTools, polic
     differences = [
         *definitions,
         *compare_bindings(new.bindings, old.bindings, None, [one.object for one in definitions]),
+        *compare_unsaid(new.unsaid, old.unsaid),
         *compare_databases(new.database, old.database, with_settings=True),
         *keys.differences,
     ]

@@ -29,7 +29,7 @@ from .definitions import definitions_of
 from .original import Original
 
 #: To be raised whenever the verdict on definitions sees more than before: what was found equal may not be any more.
-_EDITION: t.Final = 2
+_EDITION: t.Final = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,14 @@ class Note:
         """
         definitions = sorted((kind, name, said) for (kind, name), said in definitions_of(entries).items())
         database = original.database
-        source = (definitions, original.bindings, original.members, database.locale, database.has_public)
+        source = (
+            definitions,
+            original.bindings,
+            original.unsaid,
+            original.members,
+            database.locale,
+            database.has_public,
+        )
         fingerprint = hashlib.sha256(msgspec.json.encode(source, order="deterministic")).hexdigest()
         return f"{_EDITION} {self.identity} {fingerprint}"
 

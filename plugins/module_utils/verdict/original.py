@@ -19,6 +19,7 @@ from ..catalog.relations import list_relations
 from ..catalog.requirements import Extension, read_extensions
 from ..catalog.selection import EVERYTHING, Patterns, Selection, select
 from ..catalog.snapshot import Snapshot
+from ..catalog.unsaid import Unsaid, read_unsaid
 from ..server.client_tools import ClientTools
 
 
@@ -36,6 +37,8 @@ class Original:
     #: what extensions' members are, and what their own tables hold; None where an older archive does not tell
     members: Members | None
     extension_rows: tuple[ExtensionRows, ...]
+    #: what no dump says; None where an older archive does not tell
+    unsaid: tuple[Unsaid, ...] | None
 
 
 def archived_original(archive: Archive, patterns: Patterns = EVERYTHING) -> Original:
@@ -53,6 +56,7 @@ def archived_original(archive: Archive, patterns: Patterns = EVERYTHING) -> Orig
         manifest.refresh_order,
         manifest.members,
         manifest.content.extension_rows,
+        manifest.unsaid,
     )
 
 
@@ -71,4 +75,5 @@ def read_original(here: Snapshot, tools: ClientTools, work: pathlib.Path, patter
         refresh_order=tuple(read_refresh_order(here.session)),
         members=read_members(here.session),
         extension_rows=tuple(read_extension_rows(here.session)),
+        unsaid=read_unsaid(here.session),
     )

@@ -15,6 +15,7 @@ from ..catalog.database import DatabaseProperties, ask_database
 from ..catalog.members import Members, ask_members
 from ..catalog.requirements import Extension, ask_default_versions, ask_extensions
 from ..catalog.snapshot import Snapshot
+from ..catalog.unsaid import Unsaid, ask_unsaid
 from ..server.client_tools import ClientTools, tools_for
 from ..server.endpoint import Endpoint
 from ..server.inquiry import Inquiry, answer, ask, together
@@ -30,14 +31,16 @@ from .extensions import judge_members
 from .not_null import as_known_to
 from .note import Note, ask_note
 from .original import Original
+from .unsaid import compare_unsaid
 from .words import Words, identify
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What a target's definitions are bound to and, where all of it is judged, its extensions' members."""
+    """What a target's definitions are bound to, what they do not say and, where all is judged, extensions' members."""
 
     bindings: tuple[Binding, ...]
+    unsaid: tuple[Unsaid, ...]
     members: Members | None
 
 
@@ -116,6 +119,7 @@ class SchemaJudge:
         redefined = [difference.object for difference in differences]
         bound = bound or answer(there.session, _ask_bound(source, there.session.info.server_version))
         differences += compare_bindings(source.bindings, bound.bindings, source.selection, redefined)
+        differences += compare_unsaid(source.unsaid, bound.unsaid, source.selection)
         verdict = Verdict(objects=objects, differences=differences)
         if source.members and bound.members:
             verdict = verdict.joined(judge_members(source.members, bound.members))
@@ -170,5 +174,6 @@ class SchemaJudge:
 
 def _ask_bound(source: Original, version: int) -> Inquiry[Bound]:
     whole = source.selection is None and source.members
-    bindings, members = yield from together(ask_bindings(), ask_members(version) if whole else ask())
-    return Bound(bindings, members or None)
+    members = ask_members(version) if whole else ask()
+    bindings, unsaid, told = yield from together(ask_bindings(), ask_unsaid(), members)
+    return Bound(bindings, unsaid, told or None)

@@ -13,9 +13,11 @@ from ...catalog.account import Address, find_uncarried
 from ...catalog.builtin import find_altered
 from ...catalog.extension_rows import ExtensionRows, read_extension_rows
 from ...catalog.members import Member, Members, read_members
+from ...catalog.unsaid import MAY_BE_NULL, Unsaid
 from ...server.endpoint import Session
 from ...verdict.extensions import MemberDifference, compare_members, pair_rows, say_rows
 from ...verdict.findings import Finding
+from ...verdict.original import Original
 from .check import Check
 
 # What an extension declares as the user's, and its materialized views, which may hold the user's rows, are compared.
@@ -94,6 +96,24 @@ def check_account(session: Session, carried: t.Collection[Address], allowed: t.M
         remedy += "; or name it in allowed_differences with a reason, and make it on the target after each run."
         findings.append(_finding("not-carried", str(found), message, remedy, allowed))
     return findings
+
+
+def check_unsaid(source: Original, made: t.Container[Unsaid], allowed: t.Mapping[str, str]) -> list[Finding]:
+    """Return what is so of the source's objects, and not of those that were made by what pg_dump says of them."""
+    return [
+        _finding(
+            "not-carried",
+            one.object,
+            f"{one.says}, and pg_dump does not say so: the copy's would be otherwise.",
+            "Change that on the source; or name it in allowed_differences with a reason, and change the target after "
+            "each run.",
+            allowed,
+        )
+        for one in source.unsaid or ()
+        if one.says != MAY_BE_NULL
+        and one not in made
+        and (source.selection is None or one.relation in source.selection.labels)
+    ]
 
 
 def check_members(source: Members, made: Members, allowed: t.Mapping[str, str]) -> list[Finding]:

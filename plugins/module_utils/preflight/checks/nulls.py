@@ -1,9 +1,10 @@
 # Copyright (c) 2026 the pgconvoy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Columns that the target's server takes for NOT NULL and that hold NULLs on the source.
+"""Columns that the target's server takes for NOT NULL and that may be NULL on the source.
 
-Servers from 18 on hand a parent's NOT NULL down to its heirs; before, an heir could do without it.
+Servers from 18 on hand a parent's NOT NULL down to its heirs; before, an heir could do without it, though no dump says
+so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ WHERE c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull = 
 
 
 def check_nulls(source: Session, made: Session) -> list[Finding]:
-    """Return the columns whose NULLs the target would refuse.
+    """Return the columns whose NULLs the target would refuse, also where there are none yet.
 
     :param made: a session of a database in which the source's schema was made
     """
@@ -46,6 +47,17 @@ def check_nulls(source: Session, made: Session) -> list[Finding]:
                     f"{row[0]:,} rows hold NULL in it, and the target's server takes it for NOT NULL, as it is in the "
                     "table that it inherits from.",
                     "Fill these rows on the source, or ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL of that table.",
+                )
+            )
+        else:
+            findings.append(
+                Finding(
+                    "warning",
+                    "null-rows",
+                    f"column {schema}.{table}.{column}",
+                    "no row holds NULL in it, and in the copy none can: the target's server takes it for NOT NULL, as "
+                    "it is in the table that it inherits from.",
+                    "ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL of that table, if rows are to come that do.",
                 )
             )
     return findings

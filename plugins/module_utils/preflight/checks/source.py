@@ -259,6 +259,16 @@ _CHECKS: t.Final = (
     ),
     Check(
         "notice",
+        "partition-key",
+        "SELECT 'fk constraint ' || n.nspname || '.' || c.relname || ' ' || k.conname FROM pg_constraint k"
+        " JOIN pg_constraint p ON p.oid = k.conparentid AND p.conrelid <> k.conrelid AND p.conname <> k.conname"
+        " JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.contype = 'f'",
+        "it is a partition's copy of a foreign key, and has a name of its own, which pg_dump does not say: it is "
+        "called as the key is, also in errors.",
+        "",
+    ),
+    Check(
+        "notice",
         "tablespace",
         "SELECT 'tablespace ' || (SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace)"
         f" || ' of ' || n.nspname || '.' || c.relname {RELATIONS} AND c.reltablespace <> 0",
