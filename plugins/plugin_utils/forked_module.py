@@ -88,6 +88,8 @@ class ForkedModule:
 def _run(module: types.ModuleType, arguments: bytes, profile: str) -> int:
     # Otherwise a module's warnings would be shown, not returned, and its result be written as between Ansible's parts.
     _internal.is_controller = False
+    # It is run, not imported; of one that is there already, Python warns (runpy).
+    sys.modules.pop(module.__name__, None)
     try:
         # What a packed module ends in, too (ansible/_internal/_ansiballz/_wrapper.py).
         run_module(json_params=arguments, profile=profile, module_fqn=module.__name__, modlib_path="", extensions={})

@@ -55,6 +55,13 @@ def test_what_python_is_sent(tmp_path: Path, other: bool) -> None:
     assert ["zip_data" in file.read_text() for file in sent] == [True] * other
 
 
+def test_warnings_that_are_errors(tmp_path: Path) -> None:
+    """As somebody has Python make them: nothing warns because a module is forked."""
+    python = f"-eansible_python_interpreter={sys.executable}"
+    done = _ansible("lab", f"state=absent folder={tmp_path / 'lab'}", python, PYTHONWARNINGS="error")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_task_that_takes_too_long(tmp_path: Path) -> None:
     """A task's timeout ends the module, too."""
     # A server that takes every connection and never says a word.

@@ -36,6 +36,14 @@ def test_wrong_passwords(sandbox: Controller, source: Database, target: Database
     assert message.count("Nothing was changed.") == 1
 
 
+@pytest.mark.parametrize("name", ["source_dbname", "target_dbname"])
+def test_empty_name(sandbox: Controller, source: Database, target: Database, name: str) -> None:
+    """As of a variable that a script has not set: libpq would enter the database that is called as the user is."""
+    with untouched(source, target):
+        message = sandbox.refuse(extra={name: "", "load_mode": "in_place"})
+    assert f"Empty, and no default would be right: {name}." in message
+
+
 def test_wrong_ports(sandbox: Controller, source: Database, target: Database) -> None:
     """Nobody listens there."""
     port = _free_port()

@@ -68,10 +68,17 @@ class Stage:
         heed_all()
 
     def endpoint(self, side: t.Literal["source", "target"]) -> Endpoint | None:
-        """Return the side's database, or None when it takes no part."""
+        """Return the side's database, or None when it takes no part.
+
+        :raises MigrationError: when it is not said which: where a name is empty, libpq takes another one, that of the
+            user for the database's (docs: 34.1.2 Parameter Key Words)
+        """
         options = self.params.get(side)
         if not options:
             return None
+        wanted = ("dbname", "user") if options.get("container") else ("host", "dbname", "user")
+        if empty := [f"{side}_{name}" for name in wanted if not options[name]]:
+            raise MigrationError(f"Nothing was changed. Empty, and no default would be right: {', '.join(empty)}.")
         return Endpoint(
             side=side,
             host=options["host"] or "",
