@@ -741,7 +741,7 @@ KINDS: t.Final = [
         "replica identity by an index that was dropped",
         "create table u_r(a int not null); create unique index u_ri on u_r(a);"
         " alter table u_r replica identity using index u_ri; drop index u_ri",
-        "alter table u_r replica identity default",
+        "alter table u_r replica identity full",
         "table k.u_r",
         unsaid=True,
     ),

@@ -12,8 +12,9 @@ import pathlib
 import typing as t
 
 from ..catalog.bindings import read_bindings
+from ..catalog.computed import find_computed
 from ..catalog.content import Content, Measured, refresh_order
-from ..catalog.database import read_database
+from ..catalog.database import DatabaseProperties, read_database
 from ..catalog.earlier import Earlier, ask_instant
 from ..catalog.expressions import find_reads
 from ..catalog.formats import Format, choose_formats
@@ -24,7 +25,7 @@ from ..catalog.reading import Reading, read_content
 from ..catalog.relations import list_relations
 from ..catalog.requirements import read_requirements
 from ..catalog.selection import EVERYTHING, Name, Patterns, select, tables_to_hold
-from ..catalog.snapshot import ExportedSnapshot, exported_snapshot
+from ..catalog.snapshot import ExportedSnapshot, Snapshot, exported_snapshot
 from ..catalog.unsaid import read_unsaid
 from ..errors import MigrationError
 from ..privileges.reading import read_privileges
@@ -143,7 +144,8 @@ def _describe(
         settings=database.begun_with,
         earlier=earlier and earlier.of(identity.hash),
     )
-    content = _with_reads(read_content(reading), find_reads(snapshot, database.serving_path))
+    content = _as_computed(read_content(reading), snapshot, database)
+    content = _with_reads(content, find_reads(snapshot, database.serving_path))
     with doing(Step("the schema")):
         if before and before.manifest.identity == identity.hash:
             with create_private(folder / SCHEMA_FILE) as stream:
@@ -173,6 +175,22 @@ def _describe(
         life=instant.life,
         identity=identity.hash,
     )
+
+
+def _as_computed(content: Content, snapshot: Snapshot, database: DatabaseProperties) -> Content:
+    """Return the content without what rows were given of tables in which a user's function no longer makes the rest.
+
+    What one that was replaced has made of a row, no copy is to take for something else of another server.
+    """
+    told = frozenset(m.relation.full_name for m in content.relations if m.rows and m.rows.given)
+    computed = find_computed(snapshot.session, told, database.serving_path, database.begun_with, own=True)
+    relations = [
+        dataclasses.replace(m, rows=m.rows and dataclasses.replace(m.rows, given=""))
+        if m.relation.full_name in told - computed
+        else m
+        for m in content.relations
+    ]
+    return dataclasses.replace(content, relations=tuple(relations))
 
 
 def _with_reads(content: Content, reads: t.Mapping[Name, tuple[Name, ...]]) -> Content:

@@ -70,12 +70,12 @@ SELECT 'domain', 'column ' || n.nspname || '.' || c.relname || '.' || a.attname,
               format_type(y.oid, NULL)), ''
 FROM pg_type y JOIN pg_attribute a ON a.atttypid = y.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE EXISTS (
-    WITH RECURSIVE over(oid, base) AS (
-        SELECT y.oid, y.typbasetype
-        UNION ALL SELECT o.oid, o.typbasetype FROM over JOIN pg_type o ON o.oid = over.base)
-    SELECT FROM over JOIN pg_constraint k ON k.contypid = over.oid AND k.convalidated
-    AND ('pg_constraint'::regclass, k.oid) IN (TABLE called))
+WHERE y.oid IN (
+    WITH RECURSIVE checked(oid) AS (
+        SELECT contypid FROM pg_constraint
+        WHERE contypid <> 0 AND convalidated AND ('pg_constraint'::regclass, oid) IN (TABLE called)
+        UNION SELECT o.oid FROM checked JOIN pg_type o ON o.typbasetype = checked.oid)
+    TABLE checked)
 UNION ALL
 SELECT 'index', 'index ' || n.nspname || '.' || c.relname, r.oid, rn.nspname, r.relname,
        format('SELECT 0 * count(ROW(%s)) FROM ', coalesce(pg_get_expr(i.indexprs, i.indrelid), 'NULL')),

@@ -27,6 +27,8 @@ class Unsaid:
 
 #: A restore makes an heir's column NOT NULL where its parent's is, and servers from 18 on know nothing else.
 MAY_BE_NULL: t.Final = "it may be null, and its parent may not"
+#: To delete published rows makes DEFAULT of it, as a restore does.
+LOST_IDENTITY: t.Final = "its replica identity is an index that was dropped"
 
 
 # An heir is made with its parent's storage, compression and NOT NULL (MergeAttributes in tablecmds.c), and pg_dump says
@@ -35,8 +37,8 @@ MAY_BE_NULL: t.Final = "it may be null, and its parent may not"
 # One of 18 does not say the statistics of a constraint's index, and none the type of an identity column's sequence.
 # What an extension brings, it may bring otherwise there; what a session has for itself is not carried.
 # Unqualified names are pg_catalog's: the session's search_path leads there first.
-_UNSAID: t.Final = """
-SELECT DISTINCT {identity}, f.says, n.nspname || '.' || c.relname
+_UNSAID: t.Final = f"""
+SELECT DISTINCT {IDENTITY}, f.says, n.nspname || '.' || c.relname
 FROM (
     SELECT 'pg_class'::regclass, a.attrelid, a.attnum, a.attrelid, of.says
     FROM pg_inherits h
@@ -45,7 +47,7 @@ FROM (
     CROSS JOIN LATERAL (VALUES
         (a.attstorage <> p.attstorage, 'its storage is not its parent''s'),
         (a.attcompression <> p.attcompression, 'its compression is not its parent''s'),
-        (p.attnotnull AND NOT a.attnotnull, '{may_be_null}')) of(other, says)
+        (p.attnotnull AND NOT a.attnotnull, '{MAY_BE_NULL}')) of(other, says)
     WHERE of.other
     UNION ALL
     SELECT p.tableoid, k.oid, 0, k.conrelid, 'it is validated, unlike its parent''s'
@@ -71,7 +73,7 @@ FROM (
     FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conindid AND a.attstattarget >= 0
     WHERE k.contype = 'x' AND a.attnum > 0
     UNION ALL
-    SELECT c.tableoid, c.oid, 0, c.oid, 'its replica identity is an index that was dropped'
+    SELECT c.tableoid, c.oid, 0, c.oid, '{LOST_IDENTITY}'
     FROM pg_class c
     WHERE c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisreplident)
     UNION ALL
@@ -97,5 +99,5 @@ def read_unsaid(session: Session) -> tuple[Unsaid, ...]:
 
 def ask_unsaid() -> Inquiry[tuple[Unsaid, ...]]:
     """Ask what pg_dump does not say of a database's objects."""
-    (rows,) = yield [one_line(_UNSAID.replace("{identity}", IDENTITY).replace("{may_be_null}", MAY_BE_NULL))]
+    (rows,) = yield [one_line(_UNSAID)]
     return tuple(Unsaid(*row) for row in rows)

@@ -21,7 +21,7 @@ def compare_contents(source: Content, target: Content, reading: Reading, origin:
     That are generated columns, where nothing else differs, and materialized views.
 
     :param reading: how the target was read
-    :param origin: how the source was read, if it can be asked; of what an archive was made from, preflight has asked it
+    :param origin: how the source was read, if it can be asked; an archive tells where that matters (archive/writer.py)
     """
     doubtful = find_recomputed(source.relations, target.relations)
     computed = _find_computed(reading, doubtful)
