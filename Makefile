@@ -34,7 +34,7 @@ test: lint  ## run all checks and all tests
 # Without -m, pytest leaves out what `make test` has no time for.
 faults: .venv/tests-installed  ## break a migration in every way, at 100 points, and sync 5,000 random tables (docs/faults.md); takes an hour
 	$(if $(SEED),FAULTS_SEED=$(SEED)) $(if $(POINTS),FAULTS_POINTS=$(POINTS)) FUZZ_EXAMPLES=250 \
-	  pytest --numprocesses=2 tests/faults tests/engine/test_sync_fuzz.py -m ''
+	  pytest --numprocesses=2 tests/faults tests/integration/test_interrupt.py tests/engine/test_sync_fuzz.py -m ''
 
 fidelity: .venv/tests-installed  ## write docs/fidelity.md from the table of kinds that the tests walk
 	python -m tests.fidelity

@@ -58,8 +58,12 @@ def _kill(run: Background) -> None:
 
 @pytest.mark.parametrize(
     "break_off",
-    [_interrupt, _terminate, _kill_controller, _kill_psql],
-    ids=["ctrl-c", "sigterm", "controller-killed", "psql-killed"],
+    [
+        pytest.param(_interrupt, id="ctrl-c"),
+        pytest.param(_terminate, id="sigterm", marks=pytest.mark.faults),
+        pytest.param(_kill_controller, id="controller-killed", marks=pytest.mark.faults),
+        pytest.param(_kill_psql, id="psql-killed"),
+    ],
 )
 def test_dump_broken_off(
     sandbox: Controller, source: Database, target: Database, break_off: t.Callable[[Background], None]
@@ -97,8 +101,12 @@ def test_dump_killed(sandbox: Controller, source: Database, target: Database) ->
 
 @pytest.mark.parametrize(
     "break_off",
-    [_interrupt, _terminate, _kill_controller, _kill],
-    ids=["ctrl-c", "sigterm", "controller-killed", "sigkill"],
+    [
+        pytest.param(_interrupt, id="ctrl-c", marks=pytest.mark.faults),
+        pytest.param(_terminate, id="sigterm"),
+        pytest.param(_kill_controller, id="controller-killed"),
+        pytest.param(_kill, id="sigkill", marks=pytest.mark.faults),
+    ],
 )
 def test_load_broken_off(
     sandbox: Controller, source: Database, target: Database, break_off: t.Callable[[Background], None]
