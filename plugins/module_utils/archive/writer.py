@@ -182,12 +182,12 @@ def _as_computed(content: Content, snapshot: Snapshot, database: DatabasePropert
 
     What one that was replaced has made of a row, no copy is to take for something else of another server.
     """
-    told = frozenset(m.relation.full_name for m in content.relations if m.rows and m.rows.given)
+    told = {name for m in content.relations if m.rows and m.rows.given for name in m.relation.stored_in}
     computed = find_computed(snapshot.session, told, database.serving_path, database.begun_with, own=True)
     relations = [
-        dataclasses.replace(m, rows=m.rows and dataclasses.replace(m.rows, given=""))
-        if m.relation.full_name in told - computed
-        else m
+        m
+        if computed.issuperset(m.relation.stored_in)
+        else dataclasses.replace(m, rows=m.rows and dataclasses.replace(m.rows, given=""))
         for m in content.relations
     ]
     return dataclasses.replace(content, relations=tuple(relations))

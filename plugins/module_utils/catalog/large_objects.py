@@ -14,6 +14,9 @@ from ..server.batches import Rows, Statement, execute_all, split
 from ..server.endpoint import Session
 from .checksums import digest
 
+#: Of large objects, as `LIST` tells them.
+Numbers: t.TypeAlias = Rows
+
 
 @dataclasses.dataclass(frozen=True)
 class LargeObject:
@@ -56,7 +59,7 @@ def read_large_objects(session: Session) -> list[LargeObject]:
     return read_listed(session, session.execute(LIST).fetchall())
 
 
-def read_listed(session: Session, listed: Rows) -> list[LargeObject]:
+def read_listed(session: Session, listed: Numbers) -> list[LargeObject]:
     """Return the large objects that `LIST` has told."""
     oids = [oid for (oid,) in listed]
     return [

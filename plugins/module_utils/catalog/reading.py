@@ -16,7 +16,6 @@ import psycopg
 from ..errors import MigrationError, describe
 from ..schedule.progress import Step
 from ..schedule.threads import Lane, in_order, run_lanes
-from ..server.batches import Rows as Listed
 from ..server.endpoint import Session, set_search_path
 from ..server.inquiry import Inquiry, answer, ask, together
 from ..server.shared_memory import read
@@ -28,7 +27,7 @@ from .extension_rows import ask_extension_rows
 from .foreign_keys import ask_foreign_keys
 from .in_force import Settings
 from .large_objects import LIST as LARGE_OBJECTS
-from .large_objects import LargeObject, read_listed
+from .large_objects import LargeObject, Numbers, read_listed
 from .pieces import Piece, group, share
 from .portions import Portion, Reader
 from .relations import Relation, ask_relations, in_the_same_forms
@@ -63,7 +62,7 @@ class Reading:
     settings: Settings = ()
     #: what there is, and the numbers of its large objects, where that is known
     relations: t.Sequence[Relation] | None = None
-    large_objects: Listed | None = None
+    large_objects: Numbers | None = None
     #: what it held before: a table that has not been written since need not be read
     earlier: Earlier | None = None
     #: rows of tables that need not be read again, and the sequences that there probably are, by name
@@ -71,7 +70,7 @@ class Reading:
     sequences: t.Collection[Sequence] = ()
 
 
-def ask_held() -> Inquiry[tuple[list[Relation], Listed]]:
+def ask_held() -> Inquiry[tuple[list[Relation], Numbers]]:
     """Ask which relations there are, and which large objects, by their numbers."""
     relations, (large_objects,) = yield from together(ask_relations(), ask(LARGE_OBJECTS))
     return relations, large_objects

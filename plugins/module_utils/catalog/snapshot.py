@@ -209,18 +209,16 @@ def export_snapshot(
         _begin_locked(session, endpoint, list_tables)
     with pinning(endpoint, session):
         *_, ((name,),) = execute_together(session, *begin, _pin_transaction(endpoint), EXPORT)
+    ended_well = False
     try:
         yield ExportedSnapshot(endpoint, session, name, second)
+        ended_well = True
     except psycopg.errors.LockNotAvailable:
-        stays = False
         raise _not_readable(endpoint) from None
-    except BaseException:
-        stays = False
-        raise
     finally:
-        # Where the connection has broken, the transaction has ended as well.
-        with contextlib.suppress(psycopg.Error):
-            if not stays:
+        if not (stays and ended_well):
+            # Where the connection has broken, the transaction has ended as well.
+            with contextlib.suppress(psycopg.Error):
                 session.rollback()
 
 

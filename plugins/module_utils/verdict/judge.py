@@ -18,6 +18,7 @@ from ..catalog.content import Content, Rows
 from ..catalog.database import DatabaseProperties
 from ..catalog.earlier import Earlier
 from ..catalog.identity import ask_identity
+from ..catalog.large_objects import Numbers
 from ..catalog.queries import Query, ask
 from ..catalog.reading import Reading, ask_held, read_content, read_contents
 from ..catalog.relations import Relation
@@ -30,7 +31,6 @@ from ..privileges.lending import MissingRight, ask_missing_rights, lent
 from ..privileges.proof import Before
 from ..privileges.reading import read_privileges
 from ..privileges.wanted import UNTOUCHED, Policy
-from ..server.batches import Rows as Numbers
 from ..server.endpoint import Endpoint, OpenSession, Session, connect
 from ..server.inquiry import Inquiry, answer, together
 from ..staging.row_security import owner_unbound, read_unbound
